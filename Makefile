@@ -1,0 +1,62 @@
+# Each target sets up all that it needs from python3 (3.11 or newer, with venv) and make alone.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime-ready
+DEV := $(VENV)/.dev-ready
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet install --require-hashes
+
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Python 3.11 or newer is needed: make PYTHON=python3.12 …"; exit 1; }
+	@$(PYTHON) -m venv $(VENV) || { echo "The venv module is missing: apt-get install python3-venv"; exit 1; }
+
+$(RUNTIME): requirements.lock | $(VENV)/bin/python
+	@echo "Preparing $(VENV) from requirements.lock …"
+	@$(PIP) -r requirements.lock
+	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m app "$$@"\n' > $(BIN)/relay && chmod +x $(BIN)/relay
+	@touch $@
+
+$(DEV): requirements-dev.lock $(RUNTIME)
+	@echo "Adding the tools for tests from requirements-dev.lock …"
+	@$(PIP) -r requirements-dev.lock
+	@touch $@
+
+setup: $(RUNTIME) ## prepare .venv, nothing else
+
+demo: $(RUNTIME) ## see the whole way: webhooks in, the reminder e-mail out (simulated Marketo, nothing leaves this machine)
+	@$(BIN)/python -m app demo
+
+run: $(RUNTIME) ## start the relay with the settings in .env
+	@$(BIN)/python -m app serve
+
+test: $(DEV) ## run every test, with branch coverage
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m pytest -n 2 --cov --cov-report= $(ARGS)
+	@$(BIN)/python -m coverage report --fail-under=95
+
+check: $(DEV) ## lint, format, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: $(DEV) ## let ruff mend what it can
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+bench: $(DEV) ## measure, and write bench/results.md and its plots
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: $(DEV) ## refresh both lock files (needs uv)
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml -o requirements.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
+
+.PHONY: help setup demo run test check format bench lock clean

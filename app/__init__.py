@@ -1,0 +1,3 @@
+"""A webhook relay for Marketo Engage."""
+
+__version__ = "0.1.0"

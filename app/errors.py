@@ -1,0 +1,94 @@
+"""The relay's errors. Each says what happened and what to do next.
+
+    RelayError
+    ├── SettingsInvalid        the start is refused: settings are missing, malformed or weak        (exit code 2)
+    ├── RequestRefused         a webhook is answered with a problem and nothing is stored
+    │   ├── NotAuthentic       401
+    │   ├── Malformed          400: not JSON, not UTF-8, NaN, too deep …
+    │   └── Invalid            422: JSON, but fields are wrong; names them
+    ├── StoreUnavailable       the event could not be committed: 503, the sender tries again
+    ├── StoreTooNew            the database was migrated by a newer relay: the start is refused
+    ├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
+    ├── ResolveFailed          a source could not fetch what an event needs
+    └── CallFailed             Marketo did not do what was asked (app.marketo.codes says what follows)
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+
+class RelayError(Exception):
+    """The root of everything that the relay raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class FieldProblem:
+    """One field at fault: its path as the sender wrote it, and a sentence that says what is expected."""
+
+    field: str
+    problem: str
+
+
+class SettingsInvalid(RelayError):
+    """Settings are missing, malformed or weak; `problems` names every one of them."""
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{p.field}: {p.problem}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class RequestRefused(RelayError):
+    """A webhook that is answered with problem+json and not stored."""
+
+
+class NotAuthentic(RequestRefused):
+    """The signature, key or secret path segment is absent or wrong (401)."""
+
+
+class Malformed(RequestRefused):
+    """The body is no JSON document that the relay can read (400)."""
+
+
+class Invalid(RequestRefused):
+    """The body is JSON but fields are missing, unknown or wrong (422)."""
+
+    def __init__(self, problems: Sequence[FieldProblem]) -> None:
+        super().__init__("; ".join(f"{p.field}: {p.problem}" for p in problems))
+        self.problems = tuple(problems)
+
+
+class StoreUnavailable(RelayError):
+    """The store did not commit: disk full, locked, unreachable, or too many requests are waiting for it."""
+
+
+class StoreTooNew(RelayError):
+    """The database schema is newer than this program knows; start the newer relay, or restore a backup."""
+
+
+class LeadershipLost(RelayError):
+    """The lease has gone to another process, so nothing may be sent or settled any more."""
+
+
+class ResolveFailed(RelayError):
+    """A source could not fetch what an event names.
+
+    `cause` is a value of `app.domain.Cause`. When `permanent` is false the event is tried again after `retry_after`
+    (or the usual back-off), and is given up `give_up_after` its reception (None: the relay's own limit of 8 days).
+    """
+
+    def __init__(
+        self,
+        cause: str,
+        detail: str,
+        *,
+        permanent: bool = False,
+        retry_after: timedelta | None = None,
+        give_up_after: timedelta | None = None,
+    ) -> None:
+        super().__init__(detail)
+        self.cause = cause
+        self.detail = detail
+        self.permanent = permanent
+        self.retry_after = retry_after
+        self.give_up_after = give_up_after
