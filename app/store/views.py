@@ -1,0 +1,102 @@
+"""What one can look up: registrations with their timelines, events, calls. Values only."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from app.domain import EventState, RegistrationState
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """What became of an accepted webhook: its id, or, for a repeat, the id under which it came first."""
+
+    event_id: str
+    is_new: bool
+
+
+@dataclass(frozen=True, slots=True)
+class TimelineEntry:
+    """One thing that happened to a registration, oldest first; `event_id` or `call_id` say where it came from."""
+
+    at: datetime
+    what: str
+    detail: str
+    event_id: str | None
+    call_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallView:
+    """One request to Marketo: `kind` is upsert, lookup or trigger; `outcome` is None while no answer is known."""
+
+    id: str
+    kind: str
+    campaign_id: int | None
+    size: int
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None
+    code: str | None
+    message: str | None
+    request_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationView:
+    """One registration as a person wants to read it. `cause` has its sentence in `app.domain.ADVICE`."""
+
+    id: str
+    source: str
+    state: RegistrationState
+    cause: str | None
+    detail: str | None
+    webinar_id: str
+    email: str | None
+    lead_id: int | None
+    first_name: str | None
+    last_name: str | None
+    campaign_id: int
+    tokens: Mapping[str, str]
+    starts_at: datetime | None
+    due_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    sent_at: datetime | None
+    timeline: Sequence[TimelineEntry] = ()
+    calls: Sequence[CallView] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class EventView:
+    """One webhook as it came. `body` is the sender's; `registrations` are the ids that it made or touched."""
+
+    id: str
+    source: str
+    state: EventState
+    cause: str | None
+    detail: str | None
+    received_at: datetime
+    due_at: datetime
+    attempts: int
+    headers: Mapping[str, str]
+    body: bytes
+    registrations: Sequence[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationPage:
+    """Newest first; `next_cursor` continues, None at the end."""
+
+    items: Sequence[RegistrationView]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class RegistrationFilter:
+    """Which registrations to list; None means any. `email` is compared without regard to case."""
+
+    email: str | None = None
+    source: str | None = None
+    state: RegistrationState | None = None
+    webinar_id: str | None = None
