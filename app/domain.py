@@ -19,7 +19,9 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Clock = Callable[[], datetime]
 
 LARGEST_LEAD_ID = 2**31 - 1  # Adobe's Swagger gives lead ids the format int32
-_EMAIL = re.compile(r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{4,255}$)([A-Za-z0-9](-*[A-Za-z0-9])*\.)+[A-Za-z0-9-]{2,63}")
+_EMAIL = re.compile(
+    r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{4,255}$)([A-Za-z0-9](-*[A-Za-z0-9])*\.)+[A-Za-z0-9-]{2,63}"
+)
 
 
 def utc_now() -> datetime:

@@ -1,16 +1,16 @@
 """The relay's errors. Each says what happened and what to do next.
 
-    RelayError
-    ├── SettingsInvalid        the start is refused: settings are missing, malformed or weak        (exit code 2)
-    ├── RequestRefused         a webhook is answered with a problem and nothing is stored
-    │   ├── NotAuthentic       401
-    │   ├── Malformed          400: not JSON, not UTF-8, NaN, too deep …
-    │   └── Invalid            422: JSON, but fields are wrong; names them
-    ├── StoreUnavailable       the event could not be committed: 503, the sender tries again
-    ├── StoreTooNew            the database was migrated by a newer relay: the start is refused
-    ├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
-    ├── ResolveFailed          a source could not fetch what an event needs
-    └── CallFailed             Marketo did not do what was asked (app.marketo.codes says what follows)
+RelayError
+├── SettingsInvalid        the start is refused: settings are missing, malformed or weak        (exit code 2)
+├── RequestRefused         a webhook is answered with a problem and nothing is stored
+│   ├── NotAuthentic       401
+│   ├── Malformed          400: not JSON, not UTF-8, NaN, too deep …
+│   └── Invalid            422: JSON, but fields are wrong; names them
+├── StoreUnavailable       the event could not be committed: 503, the sender tries again
+├── StoreTooNew            the database was migrated by a newer relay: the start is refused
+├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
+├── ResolveFailed          a source could not fetch what an event needs
+└── CallFailed             Marketo did not do what was asked (app.marketo.codes says what follows)
 """
 
 from collections.abc import Sequence

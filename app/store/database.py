@@ -1,0 +1,133 @@
+"""Open the database: SQLite in one file, or PostgreSQL. The one place that knows how the two differ in kind."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy import Connection, Executable, Table, event
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.sql.dml import Insert
+
+from app.errors import StoreUnavailable
+
+LOCK_WAIT_SECONDS = 5
+_READ_ONLY = {"relay_read_only": True}
+
+
+class Database:
+    """One database and its connections; `read` and `write` are the two ways in.
+
+    Both raise StoreUnavailable when the database is full, locked, gone or too slow.
+    """
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        self.engine = engine
+        self.is_sqlite = engine.dialect.name == "sqlite"
+        self._one_writer = asyncio.Lock()  # SQLite has one writer: waiting here is fair, its own lock polls
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection inside a transaction, committed at the end of the block."""
+        if not self.is_sqlite:
+            async with _translated(), self.engine.begin() as connection:
+                yield connection
+            return
+        async with self._one_writer, _translated(), self.engine.begin() as connection:
+            yield connection
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection that sees one moment of the database and changes nothing."""
+        async with _translated(), self.engine.connect() as connection:
+            yield await connection.execution_options(**_READ_ONLY)
+
+    def insert_or_ignore(self, table: Table, *, on: list[str]) -> Insert:
+        """Return an INSERT that passes over rows whose `on` columns are already taken."""
+        dialect: Any = sqlite if self.is_sqlite else postgresql
+        statement: Insert = dialect.insert(table).on_conflict_do_nothing(index_elements=on)
+        return statement
+
+    def insert_or_update(self, table: Table, values: dict[str, object], *, on: list[str]) -> Executable:
+        """Return an INSERT that overwrites the row whose `on` columns are already taken."""
+        dialect: Any = sqlite if self.is_sqlite else postgresql
+        changed = {name: value for name, value in values.items() if name not in on}
+        statement: Executable = (
+            dialect.insert(table).values(values).on_conflict_do_update(index_elements=on, set_=changed)
+        )
+        return statement
+
+    async def close(self) -> None:
+        await self.engine.dispose()
+
+
+def open_database(url: str, *, pool_size: int = 10) -> Database:
+    """Return the database behind `sqlite:///path` or `postgresql://…`; a missing folder of the file is made.
+
+    Raises:
+        StoreUnavailable: the folder cannot be made.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return Database(_sqlite_engine(parsed))
+    return Database(
+        create_async_engine(
+            parsed.set(drivername="postgresql+psycopg"),
+            hide_parameters=True,
+            pool_size=pool_size,
+            pool_timeout=LOCK_WAIT_SECONDS,
+            pool_pre_ping=True,
+            connect_args={
+                "connect_timeout": LOCK_WAIT_SECONDS,
+                "options": "-c statement_timeout=30000 -c lock_timeout=5000",
+            },
+        )
+    )
+
+
+def _sqlite_engine(url: URL) -> AsyncEngine:
+    if url.database and url.database != ":memory:":
+        try:
+            Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise StoreUnavailable(f"the folder for {url.database} cannot be made: {problem.strerror}") from problem
+    engine = create_async_engine(
+        url.set(drivername="sqlite+aiosqlite"),
+        hide_parameters=True,
+        pool_size=5,
+        pool_timeout=LOCK_WAIT_SECONDS,
+        connect_args={"timeout": LOCK_WAIT_SECONDS},
+    )
+    event.listen(engine.sync_engine, "connect", _prepare_sqlite)
+    event.listen(engine.sync_engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _prepare_sqlite(connection: Any, _record: object) -> None:
+    connection.isolation_level = None  # we begin transactions ourselves, see _begin_sqlite
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON", "temp_store=MEMORY"):
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    # A transaction that begins as a reader and then writes fails at once when another wrote in between.
+    read_only = connection.get_execution_options().get("relay_read_only", False)
+    connection.exec_driver_sql("BEGIN" if read_only else "BEGIN IMMEDIATE")
+
+
+@asynccontextmanager
+async def _translated() -> AsyncIterator[None]:
+    try:
+        yield
+    except IntegrityError:
+        raise  # a defect of ours, not of the database
+    except (DBAPIError, PoolTimeout, OSError) as problem:
+        cause = problem.orig if isinstance(problem, DBAPIError) else problem
+        raise StoreUnavailable(f"{type(cause).__name__}: {cause}") from problem

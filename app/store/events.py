@@ -1,0 +1,114 @@
+"""The queue of events: claim what is due, settle it, or put it back."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, case, func, null, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import Cause, Event, EventId, EventState, Json
+from app.store.database import Database
+from app.store.tables import events
+
+
+@dataclass(frozen=True, slots=True)
+class EventFate:
+    """How one claimed event is settled. `fetched` is kept, so that a replay need not fetch again."""
+
+    event: Event
+    state: EventState
+    cause: Cause | None = None
+    detail: str | None = None
+    fetched: Json = None
+    due_at: datetime | None = None  # for `waiting`: when to try again
+
+
+class EventQueue:
+    """The events that wait to be mapped. Only the leader claims; its fence marks what is in its hands."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def claim(self, *, now: datetime, fence: int, limit: int) -> list[Event]:
+        """Take up to `limit` due events, oldest first, and forget the keys of those that are deduplicated while pending."""
+        c = events.c
+        due = (
+            select(c.id)
+            .where(c.state == EventState.WAITING, c.due_at <= now, c.claimed_by.is_(None))
+            .order_by(c.due_at, c.id)
+            .limit(limit)
+            .with_for_update(skip_locked=True)  # SQLite has one writer: no-op there
+            .cte("due")
+        )
+        claim = (
+            update(events)
+            .where(c.id.in_(select(due.c.id)))
+            .values(
+                claimed_by=fence,
+                attempts=c.attempts + 1,
+                dedupe_key=case((c.dedupe_scope == "pending", null()), else_=c.dedupe_key),
+            )
+            .returning(events)
+        )
+        async with self._database.write() as connection:
+            rows = (await connection.execute(claim)).all()
+        return sorted((_event(row) for row in rows), key=lambda event: (event.received_at, event.id))
+
+    async def next_due(self) -> datetime | None:
+        """Return when the next unclaimed event becomes due; None when none waits."""
+        c = events.c
+        async with self._database.read() as connection:
+            found: datetime | None = await connection.scalar(
+                select(c.due_at)
+                .where(c.state == EventState.WAITING, c.claimed_by.is_(None))
+                .order_by(c.due_at)
+                .limit(1)
+            )
+            return found
+
+    async def waiting(self) -> tuple[int, datetime | None]:
+        """Return how many events wait, and when the oldest of them came."""
+        c = events.c
+        async with self._database.read() as connection:
+            row = (
+                await connection.execute(
+                    select(func.count(), func.min(c.received_at)).where(c.state == EventState.WAITING)
+                )
+            ).one()
+            return row[0], row[1]
+
+
+async def settle_event(connection: AsyncConnection, fate: EventFate, *, fence: int, now: datetime) -> bool:
+    """Write one event's fate in the caller's transaction; False when another leader holds it now."""
+    c = events.c
+    values: dict[str, Any] = {
+        "state": fate.state,
+        "cause": fate.cause,
+        "detail": fate.detail,
+        "claimed_by": None,
+    }
+    if fate.fetched is not None:
+        values["fetched"] = fate.fetched
+    if fate.state is EventState.WAITING:
+        values["due_at"] = fate.due_at or now
+    else:
+        values["settled_at"] = now
+    changed = await connection.execute(
+        update(events)
+        .where(c.id == fate.event.id, c.claimed_by == fence, c.attempts == fate.event.attempts)
+        .values(values)
+    )
+    return changed.rowcount == 1
+
+
+def _event(row: Row[Any]) -> Event:
+    return Event(
+        id=EventId(row.id),
+        source=row.source,
+        received_at=row.received_at,
+        headers=row.headers,
+        body=row.body or b"",
+        fetched=row.fetched,
+        attempts=row.attempts,
+    )

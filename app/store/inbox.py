@@ -1,0 +1,136 @@
+"""Accept events durably: all that wait at one moment share one transaction (group commit)."""
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import select, tuple_
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import EventId, EventState, NewEvent
+from app.errors import StoreUnavailable
+from app.store.database import Database
+from app.store.tables import events
+from app.store.views import Receipt
+
+_Waiting = tuple[NewEvent, "asyncio.Future[Receipt]"]
+_TRIES = 3
+
+
+class Inbox:
+    """Where webhooks are stored. `accept` returns after the commit, so an answer of 202 means stored.
+
+    `run` does the writing; it must run for as long as `accept` is called. At most `most_waiting` requests wait for
+    a commit, so that a slow disk makes senders try again instead of filling the memory.
+    """
+
+    def __init__(self, database: Database, *, most_waiting: int = 2000, most_together: int = 500) -> None:
+        self._database = database
+        self._most_waiting = most_waiting
+        self._most_together = most_together
+        self._waiting: list[_Waiting] = []
+        self._arrived = asyncio.Event()
+        self._is_closing = False
+
+    async def accept(self, event: NewEvent) -> Receipt:
+        """Store one event and return its receipt, or that of the event it repeats.
+
+        Raises:
+            StoreUnavailable: nothing was stored, or it is not known to be; the sender should try again.
+        """
+        if self._is_closing:
+            raise StoreUnavailable("the relay is stopping")
+        if len(self._waiting) >= self._most_waiting:
+            raise StoreUnavailable(f"{self._most_waiting} webhooks wait for the database already")
+        receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._waiting.append((event, receipt))
+        self._arrived.set()
+        return await receipt
+
+    async def run(self) -> None:
+        """Write what arrives, until `close`."""
+        while not (self._is_closing and not self._waiting):
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._waiting:
+                together, self._waiting = (
+                    self._waiting[: self._most_together],
+                    self._waiting[self._most_together :],
+                )
+                await self._write(together)
+
+    def close(self) -> None:
+        """Refuse new events, and let `run` end when those that wait are written."""
+        self._is_closing = True
+        self._arrived.set()
+
+    async def _write(self, together: Sequence[_Waiting]) -> None:
+        try:
+            async with self._database.write() as connection:
+                receipts = await _store(connection, self._database, [event for event, _ in together])
+        except Exception as problem:  # noqa: BLE001  # whatever it was, those who wait must hear of it
+            refusal = problem if isinstance(problem, StoreUnavailable) else StoreUnavailable(repr(type(problem)))
+            refusal.__cause__ = problem.__cause__ if problem is refusal else problem
+            _refuse(together, refusal)
+            return
+        for (_, waiting), receipt in zip(together, receipts, strict=True):
+            if not waiting.done():  # its request may have been cancelled meanwhile; the event is stored all the same
+                waiting.set_result(receipt)
+
+
+def _refuse(together: Sequence[_Waiting], refusal: StoreUnavailable) -> None:
+    for _, waiting in together:
+        if not waiting.done():
+            waiting.set_exception(refusal)
+
+
+async def _store(connection: AsyncConnection, database: Database, new: Sequence[NewEvent]) -> list[Receipt]:
+    receipts: dict[EventId, Receipt] = {}
+    left = list(new)
+    for _ in range(_TRIES):
+        stored = await _insert(connection, database, left)
+        receipts |= {event.id: Receipt(event.id, is_new=True) for event in left if event.id in stored}
+        left = [event for event in left if event.id not in stored]
+        if not left:
+            break
+        first = await _first_of(connection, left)
+        receipts |= {
+            event.id: Receipt(first[_identity(event)], is_new=False) for event in left if _identity(event) in first
+        }
+        left = [event for event in left if event.id not in receipts]  # the first was claimed in between: insert again
+    if left:
+        raise StoreUnavailable("the events that these repeat keep changing")
+    return [receipts[event.id] for event in new]
+
+
+async def _insert(connection: AsyncConnection, database: Database, new: Sequence[NewEvent]) -> set[str]:
+    statement = database.insert_or_ignore(events, on=["source", "dedupe_key"]).returning(events.c.id)
+    return set((await connection.execute(statement, [_row(event) for event in new])).scalars())
+
+
+def _row(event: NewEvent) -> dict[str, Any]:
+    return {
+        "id": event.id,
+        "source": event.source,
+        "received_at": event.received_at,
+        "headers": dict(event.headers),
+        "body": event.body,
+        "dedupe_key": event.dedupe.key if event.dedupe else None,
+        "dedupe_scope": event.dedupe.scope if event.dedupe else None,
+        "state": EventState.WAITING,
+        "due_at": event.due_at,
+        "attempts": 0,
+    }
+
+
+def _identity(event: NewEvent) -> tuple[str, str | None]:
+    return event.source, event.dedupe.key if event.dedupe else None
+
+
+async def _first_of(connection: AsyncConnection, repeats: Sequence[NewEvent]) -> dict[tuple[str, str | None], str]:
+    c = events.c
+    wanted = {_identity(event) for event in repeats}
+    rows = await connection.execute(
+        select(c.id, c.source, c.dedupe_key).where(tuple_(c.source, c.dedupe_key).in_(wanted))
+    )
+    return {(row.source, row.dedupe_key): row.id for row in rows}

@@ -1,0 +1,159 @@
+"""Make the tables of the first release."""
+
+import sqlalchemy as sa
+from alembic import op
+
+from app.store.tables import UtcDateTime
+
+revision = "0001"
+down_revision = None
+branch_labels = None
+depends_on = None
+
+
+def upgrade() -> None:
+    op.create_table(
+        "calls",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("kind", sa.String(length=12), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=True),
+        sa.Column("size", sa.Integer(), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("started_at", UtcDateTime, nullable=False),
+        sa.Column("finished_at", UtcDateTime, nullable=True),
+        sa.Column("outcome", sa.String(length=16), nullable=True),
+        sa.Column("code", sa.String(length=16), nullable=True),
+        sa.Column("message", sa.Text(), nullable=True),
+        sa.Column("request_id", sa.String(length=80), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
+    )
+    op.create_index("ix_calls_started_at", "calls", ["started_at"], unique=False)
+    op.create_table(
+        "events",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("source", sa.String(length=40), nullable=False),
+        sa.Column("received_at", UtcDateTime, nullable=False),
+        sa.Column("headers", sa.JSON(), nullable=False),
+        sa.Column("body", sa.LargeBinary(), nullable=True),
+        sa.Column("dedupe_key", sa.Text(), nullable=True),
+        sa.Column("dedupe_scope", sa.String(length=10), nullable=True),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("due_at", UtcDateTime, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("claimed_by", sa.BigInteger(), nullable=True),
+        sa.Column("fetched", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("cause", sa.String(length=40), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("settled_at", UtcDateTime, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    op.create_index(
+        "ix_events_waiting",
+        "events",
+        ["due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
+    op.create_index("uq_events_source_dedupe_key", "events", ["source", "dedupe_key"], unique=True)
+    op.create_table(
+        "leases",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("holder", sa.String(length=80), nullable=False),
+        sa.Column("fence", sa.BigInteger(), nullable=False),
+        sa.Column("until", UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
+    )
+    op.create_table(
+        "pauses",
+        sa.Column("scope", sa.String(length=60), nullable=False),
+        sa.Column("until", UtcDateTime, nullable=False),
+        sa.Column("since", UtcDateTime, nullable=False),
+        sa.Column("code", sa.String(length=16), nullable=False),
+        sa.Column("reason", sa.Text(), nullable=False),
+        sa.Column("times", sa.Integer(), nullable=False),
+        sa.PrimaryKeyConstraint("scope", name=op.f("pk_pauses")),
+    )
+    op.create_table(
+        "probes",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("at", UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_probes")),
+    )
+    op.create_table(
+        "registrations",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("source", sa.String(length=40), nullable=False),
+        sa.Column("webinar_id", sa.Text(), nullable=False),
+        sa.Column("person_key", sa.Text(), nullable=False),
+        sa.Column("subject", sa.Text(), nullable=True),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("lookup", sa.Integer(), nullable=False),
+        sa.Column("cause", sa.String(length=40), nullable=True),
+        sa.Column("detail", sa.Text(), nullable=True),
+        sa.Column("email", sa.Text(), nullable=True),
+        sa.Column("lead_id", sa.BigInteger(), nullable=True),
+        sa.Column("first_name", sa.Text(), nullable=True),
+        sa.Column("last_name", sa.Text(), nullable=True),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("tokens", sa.JSON(), nullable=False),
+        sa.Column("batch_key", sa.String(length=64), nullable=False),
+        sa.Column("starts_at", UtcDateTime, nullable=True),
+        sa.Column("due_at", UtcDateTime, nullable=False),
+        sa.Column("expires_at", UtcDateTime, nullable=False),
+        sa.Column("attempts", sa.Integer(), nullable=False),
+        sa.Column("relooked", sa.Integer(), nullable=False),
+        sa.Column("claimed_by", sa.BigInteger(), nullable=True),
+        sa.Column("call_id", sa.String(length=40), nullable=True),
+        sa.Column("created_at", UtcDateTime, nullable=False),
+        sa.Column("updated_at", UtcDateTime, nullable=False),
+        sa.Column("sent_at", UtcDateTime, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
+    )
+    op.create_index(
+        "ix_registrations_known",
+        "registrations",
+        ["batch_key", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'known'"),
+        postgresql_where=sa.text("state = 'known'"),
+    )
+    op.create_index(
+        "ix_registrations_new",
+        "registrations",
+        ["due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index("ix_registrations_person_key", "registrations", ["person_key", "id"], unique=False)
+    op.create_index(
+        "ix_registrations_sending",
+        "registrations",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'sending'"),
+        postgresql_where=sa.text("state = 'sending'"),
+    )
+    op.create_index("ix_registrations_source", "registrations", ["source", "id"], unique=False)
+    op.create_index("uq_registrations_identity", "registrations", ["source", "webinar_id", "person_key"], unique=True)
+    op.create_table(
+        "timeline",
+        sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
+        sa.Column("registration_id", sa.String(length=40), nullable=False),
+        sa.Column("at", UtcDateTime, nullable=False),
+        sa.Column("what", sa.String(length=24), nullable=False),
+        sa.Column("detail", sa.Text(), nullable=False),
+        sa.Column("event_id", sa.String(length=40), nullable=True),
+        sa.Column("call_id", sa.String(length=40), nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_timeline")),
+    )
+    op.create_index(
+        "ix_timeline_event_id",
+        "timeline",
+        ["event_id"],
+        unique=False,
+        sqlite_where=sa.text("event_id IS NOT NULL"),
+        postgresql_where=sa.text("event_id IS NOT NULL"),
+    )
+    op.create_index("ix_timeline_registration_id", "timeline", ["registration_id", "id"], unique=False)

@@ -1,0 +1,189 @@
+"""The tables: the inbox of events, registrations with their timelines, calls to Marketo, pauses and leases.
+
+The tables are the queue. What is due is found by partial indexes, so that finished rows cost a claim nothing.
+"""
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    DateTime,
+    Dialect,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    text,
+)
+
+metadata = MetaData(
+    naming_convention={"ix": "ix_%(table_name)s_%(column_0_N_name)s", "pk": "pk_%(table_name)s"},
+)
+
+
+class UtcDateTime(TypeDecorator[datetime]):
+    """Aware datetimes in and out, in UTC; SQLite itself gives back naive ones."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+events = Table(
+    "events",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("source", String(40), nullable=False),
+    Column("received_at", UtcDateTime, nullable=False),
+    Column("headers", JSON, nullable=False),
+    Column("body", LargeBinary, nullable=True),  # NULL once the retention time has passed
+    Column("dedupe_key", Text, nullable=True),
+    Column("dedupe_scope", String(10), nullable=True),
+    Column("state", String(12), nullable=False),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("claimed_by", BigInteger, nullable=True),  # the fence of the leader that works on it
+    Column("fetched", JSON(none_as_null=True), nullable=True),
+    Column("cause", String(40), nullable=True),
+    Column("detail", Text, nullable=True),
+    Column("settled_at", UtcDateTime, nullable=True),
+    Index("uq_events_source_dedupe_key", "source", "dedupe_key", unique=True),
+    Index(
+        "ix_events_waiting",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+
+registrations = Table(
+    "registrations",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("source", String(40), nullable=False),
+    Column("webinar_id", Text, nullable=False),
+    Column("person_key", Text, nullable=False),
+    Column("subject", Text, nullable=True),
+    Column("state", String(12), nullable=False),
+    Column("lookup", Integer, nullable=False),  # 1: find the person, 0: upsert it
+    Column("cause", String(40), nullable=True),
+    Column("detail", Text, nullable=True),
+    Column("email", Text, nullable=True),
+    Column("lead_id", BigInteger, nullable=True),
+    Column("first_name", Text, nullable=True),
+    Column("last_name", Text, nullable=True),
+    Column("campaign_id", BigInteger, nullable=False),
+    Column("tokens", JSON, nullable=False),
+    Column("batch_key", String(64), nullable=False),  # equal for equal campaign and token values
+    Column("starts_at", UtcDateTime, nullable=True),
+    Column("due_at", UtcDateTime, nullable=False),
+    Column("expires_at", UtcDateTime, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("relooked", Integer, nullable=False),  # 1 once a lead that Marketo no longer knew was looked up again
+    Column("claimed_by", BigInteger, nullable=True),
+    Column("call_id", String(40), nullable=True),  # the campaign request under way
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("updated_at", UtcDateTime, nullable=False),
+    Column("sent_at", UtcDateTime, nullable=True),
+    Index("uq_registrations_identity", "source", "webinar_id", "person_key", unique=True),
+    Index("ix_registrations_person_key", "person_key", "id"),
+    Index("ix_registrations_source", "source", "id"),
+    Index(
+        "ix_registrations_new",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'new'"),
+        postgresql_where=text("state = 'new'"),
+    ),
+    Index(
+        "ix_registrations_known",
+        "batch_key",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'known'"),
+        postgresql_where=text("state = 'known'"),
+    ),
+    Index(
+        "ix_registrations_sending",
+        "id",
+        sqlite_where=text("state = 'sending'"),
+        postgresql_where=text("state = 'sending'"),
+    ),
+)
+
+timeline = Table(
+    "timeline",
+    metadata,
+    Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
+    Column("registration_id", String(40), nullable=False),
+    Column("at", UtcDateTime, nullable=False),
+    Column("what", String(24), nullable=False),
+    Column("detail", Text, nullable=False),
+    Column("event_id", String(40), nullable=True),
+    Column("call_id", String(40), nullable=True),
+    Index("ix_timeline_registration_id", "registration_id", "id"),
+    Index(
+        "ix_timeline_event_id",
+        "event_id",
+        sqlite_where=text("event_id IS NOT NULL"),
+        postgresql_where=text("event_id IS NOT NULL"),
+    ),
+)
+
+calls = Table(
+    "calls",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("kind", String(12), nullable=False),
+    Column("campaign_id", BigInteger, nullable=True),
+    Column("size", Integer, nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("started_at", UtcDateTime, nullable=False),
+    Column("finished_at", UtcDateTime, nullable=True),
+    Column("outcome", String(16), nullable=True),
+    Column("code", String(16), nullable=True),
+    Column("message", Text, nullable=True),
+    Column("request_id", String(80), nullable=True),
+    Index("ix_calls_started_at", "started_at"),
+)
+
+pauses = Table(
+    "pauses",
+    metadata,
+    Column("scope", String(60), primary_key=True),
+    Column("until", UtcDateTime, nullable=False),
+    Column("since", UtcDateTime, nullable=False),
+    Column("code", String(16), nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("times", Integer, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("holder", String(80), nullable=False),
+    Column("fence", BigInteger, nullable=False),
+    Column("until", UtcDateTime, nullable=False),
+)
+
+probes = Table(
+    "probes",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("at", UtcDateTime, nullable=False),
+)
