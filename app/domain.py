@@ -39,7 +39,7 @@ def is_email(text: str) -> bool:
 
 
 def is_web_link(text: str) -> bool:
-    """Tell whether a value may stand in an e-mail as a link or image: http(s), with a host, no white space or control."""
+    """Tell whether a value may stand in an e-mail as a link or image: http(s), a host, no white space or control."""
     if not text.isprintable() or any(c.isspace() for c in text):
         return False
     try:
@@ -114,33 +114,48 @@ class Cause(StrEnum):
 
 ADVICE: Mapping[Cause, str] = {
     Cause.TEST_PING: "Nothing to do: the connection works.",
-    Cause.NOT_A_REGISTRATION: "Nothing to do, unless you expected a reminder: then look at the source's settings.",
+    Cause.NOT_A_REGISTRATION: ("Nothing to do, unless you expected a reminder: then look at the source's settings."),
     Cause.WEBINAR_OVER: "Nothing to do: the webinar had ended when the registration came.",
     Cause.REFUNDED: "Nothing to do: the ticket was refunded or cancelled before the reminder was sent.",
-    Cause.BAD_PAYLOAD: "The sender's data lacks what the relay needs; compare it with the README's example and send it again.",
-    Cause.ADAPTER_FAILED: "A defect in the relay; the log has the traceback under this event's id. Please report it.",
+    Cause.BAD_PAYLOAD: (
+        "The sender's data lacks what the relay needs; compare it with the README's example and send it again."
+    ),
+    Cause.ADAPTER_FAILED: ("A defect in the relay; the log has the traceback under this event's id. Please report it."),
     Cause.EMAIL_MISSING: "Make the sender pass the registrant's e-mail address.",
     Cause.EMAIL_INVALID: "Correct the address at the sender; Marketo takes plain ASCII addresses only.",
     Cause.WEBINAR_MISSING: "Make the sender name the webinar by id or title.",
-    Cause.TITLE_MISSING: "Send a title, add it under [webinars.…] in relay.toml, or set DEFAULT_WEBINAR_TITLE.",
-    Cause.JOIN_LINK_MISSING: "Send a join link, add it under [webinars.…] in relay.toml, or set DEFAULT_JOIN_LINK.",
-    Cause.JOIN_LINK_INVALID: "Correct the join link: it must start with https:// or http:// and hold no spaces.",
-    Cause.IMAGE_INVALID: "Correct the image's address: it must start with https:// or http:// and hold no spaces.",
-    Cause.CAMPAIGN_NOT_ALLOWED: "Add the campaign to MARKETO_ALLOWED_CAMPAIGN_IDS, or send another campaignId.",
-    Cause.SOURCE_NOT_FOUND: "The source does not know the object that its webhook named; look there whether it was deleted.",
-    Cause.SOURCE_REFUSED: "The source refused the relay's API token; renew it (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY).",
+    Cause.TITLE_MISSING: ("Send a title, add it under [webinars.…] in relay.toml, or set DEFAULT_WEBINAR_TITLE."),
+    Cause.JOIN_LINK_MISSING: ("Send a join link, add it under [webinars.…] in relay.toml, or set DEFAULT_JOIN_LINK."),
+    Cause.JOIN_LINK_INVALID: ("Correct the join link: it must start with https:// or http:// and hold no spaces."),
+    Cause.IMAGE_INVALID: ("Correct the image's address: it must start with https:// or http:// and hold no spaces."),
+    Cause.CAMPAIGN_NOT_ALLOWED: ("Add the campaign to MARKETO_ALLOWED_CAMPAIGN_IDS, or send another campaignId."),
+    Cause.SOURCE_NOT_FOUND: (
+        "The source does not know the object that its webhook named; look there whether it was deleted."
+    ),
+    Cause.SOURCE_REFUSED: (
+        "The source refused the relay's API token; renew it (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY)."
+    ),
     Cause.SOURCE_UNAVAILABLE: "The source's API did not answer in time; the relay kept trying until now.",
-    Cause.SOURCE_CREDENTIALS_MISSING: "Set the API token that this needs (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY).",
-    Cause.VISITOR_WITHOUT_EMAIL: "Let pendo.initialize pass the visitor's e-mail, or set PENDO_VISITOR_EMAIL_PATHS to where it is.",
-    Cause.UNKNOWN_PERSON: "Create the person in Marketo, or set MARKETO_LEAD_MODE=upsert so that the relay does.",
+    Cause.SOURCE_CREDENTIALS_MISSING: (
+        "Set the API token that this needs (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY)."
+    ),
+    Cause.VISITOR_WITHOUT_EMAIL: (
+        "Let pendo.initialize pass the visitor's e-mail, or set PENDO_VISITOR_EMAIL_PATHS to where it is."
+    ),
+    Cause.UNKNOWN_PERSON: ("Create the person in Marketo, or set MARKETO_LEAD_MODE=upsert so that the relay does."),
     Cause.PERSON_REFUSED: "Marketo would not save this person; its message says why.",
     Cause.SEVERAL_PEOPLE: "Merge the duplicate people in Marketo.",
     Cause.LEAD_NOT_FOUND: "The person was deleted in Marketo; register again or create the person there.",
-    Cause.CAMPAIGN_REFUSED: "Marketo refused the campaign: it must be an active trigger campaign with 'Campaign is Requested', source Web Service API.",
+    Cause.CAMPAIGN_REFUSED: (
+        "Marketo refused the campaign: it must be an active trigger campaign with 'Campaign is "
+        "Requested', source Web Service API."
+    ),
     Cause.RECORD_REFUSED: "Marketo refused this registration's data; its message says why.",
     Cause.TOO_LARGE: "The tokens of this one registration exceed Marketo's 1 MB; shorten them.",
-    Cause.EXPIRED: "It could not be sent in time (until the webinar's start, at most 8 days); the timeline says what held it up.",
-    Cause.ANSWER_LOST: "Marketo's answer was lost; look in the person's activity log whether the e-mail went out.",
+    Cause.EXPIRED: (
+        "It could not be sent in time (until the webinar's start, at most 8 days); the timeline says what held it up."
+    ),
+    Cause.ANSWER_LOST: ("Marketo's answer was lost; look in the person's activity log whether the e-mail went out."),
 }
 
 

@@ -14,7 +14,7 @@ from app.domain import Dedupe, Event, Finding, Ignored, Json
 
 @dataclass(frozen=True, slots=True)
 class Inbound:
-    """One webhook request, read whole. `headers` has lower-case names; `path_secret` is the last path segment, if any."""
+    """One webhook request, read whole. `headers` has lower-case names; `path_secret` is the last path segment."""
 
     headers: Mapping[str, str]
     body: bytes

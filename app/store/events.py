@@ -31,7 +31,7 @@ class EventQueue:
         self._database = database
 
     async def claim(self, *, now: datetime, fence: int, limit: int) -> list[Event]:
-        """Take up to `limit` due events, oldest first, and forget the keys of those that are deduplicated while pending."""
+        """Take up to `limit` due events, oldest first; keys that count only while an event is pending are forgotten."""
         c = events.c
         due = (
             select(c.id)

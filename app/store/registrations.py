@@ -1,0 +1,223 @@
+"""Record what events mean: registrations are made, updated and cancelled, and their events settled, at once."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import Cancelled, Cause, RegistrationState
+from app.store.database import Database
+from app.store.events import EventFate, settle_event
+from app.store.tables import registrations, timeline
+
+Identity = tuple[str, str, str]
+_OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
+_PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A registration as an event wants it; one of the same identity that is already there is updated."""
+
+    id: str
+    source: str
+    webinar_id: str
+    person_key: str
+    subject: str | None
+    state: RegistrationState
+    lookup: bool
+    cause: Cause | None
+    detail: str | None
+    email: str | None
+    lead_id: int | None
+    first_name: str | None
+    last_name: str | None
+    campaign_id: int
+    tokens: Mapping[str, str]
+    batch_key: str
+    starts_at: datetime | None
+    due_at: datetime
+    expires_at: datetime
+
+    @property
+    def identity(self) -> Identity:
+        """Return what makes two registrations the same: the source, its webinar, the person."""
+        return self.source, self.webinar_id, self.person_key
+
+
+@dataclass(frozen=True, slots=True)
+class Meaning:
+    """What one claimed event came to: its own fate, the registrations it makes, those that it cancels."""
+
+    fate: EventFate
+    drafts: Sequence[Draft] = ()
+    cancellations: Sequence[Cancelled] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What recording did to one registration: `state` is the one that it has now."""
+
+    registration_id: str
+    source: str
+    state: RegistrationState
+    what: str
+
+
+@dataclass(slots=True)
+class _Known:
+    """A registration in the hands of one recording: as stored, then as changed.
+
+    `is_new` tells INSERT from UPDATE; `is_released` takes it from whoever has it in a call to Marketo.
+    """
+
+    draft: Draft
+    sent_at: datetime | None
+    is_new: bool = False
+    is_changed: bool = False
+    is_released: bool = False
+
+
+@dataclass(slots=True)
+class _Recording:
+    """The rows that one transaction reads, and what it will write."""
+
+    known: dict[Identity, _Known]
+    entries: list[dict[str, Any]]
+    changes: list[Change]
+    now: datetime
+
+    def note(self, known: _Known, what: str, detail: str, event_id: str) -> None:
+        row = {"registration_id": known.draft.id, "at": self.now, "what": what, "detail": detail, "event_id": event_id}
+        self.entries.append(row)
+        self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what))
+
+
+class Registrations:
+    """Where registrations are made. Sending them is `app.store.sending`'s."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(self, meanings: Sequence[Meaning], *, fence: int, now: datetime) -> list[Change]:
+        """Settle these claimed events with all that they mean, in one transaction; return what changed.
+
+        An event that another leader holds by now is left alone, with all that it would have meant.
+        """
+        async with self._database.write() as connection:
+            ours = [m for m in meanings if await settle_event(connection, m.fate, fence=fence, now=now)]
+            recording = _Recording(await _load(connection, ours), [], [], now)
+            for meaning in ours:
+                _apply(recording, meaning)
+            await _save(connection, recording)
+        return recording.changes
+
+
+def _apply(recording: _Recording, meaning: Meaning) -> None:
+    event = meaning.fate.event
+    for draft in meaning.drafts:
+        _register(recording, draft, event.id)
+    for cancelled in meaning.cancellations:
+        identity = (event.source, cancelled.webinar_id, cancelled.person_key)
+        if (known := recording.known.get(identity)) is not None:
+            _cancel(recording, known, cancelled, event.id)
+
+
+def _register(recording: _Recording, draft: Draft, event_id: str) -> None:
+    known = recording.known.get(draft.identity)
+    if known is None:
+        known = recording.known[draft.identity] = _Known(draft, sent_at=None, is_new=True)
+        recording.note(known, "registered", draft.detail or "A webhook registered this person.", event_id)
+        return
+    old = known.draft
+    if _was_sent(known):
+        recording.note(known, "repeated", "Registered again; the reminder is not sent a second time.", event_id)
+    elif draft.state not in _OPEN and old.state in _OPEN:
+        recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
+    elif old.state in _OPEN:
+        same = replace(draft, id=old.id, state=old.state, lookup=old.lookup, lead_id=old.lead_id, due_at=old.due_at)
+        _replace(recording, known, same, what="updated", detail="A later webhook changed it.", event_id=event_id)
+    else:
+        again = replace(draft, id=old.id)
+        detail = f"A later webhook replaced the state {old.state}."
+        _replace(recording, known, again, what="reopened", detail=detail, event_id=event_id)
+
+
+def _was_sent(known: _Known) -> bool:
+    lost = known.draft.cause == Cause.ANSWER_LOST
+    return known.sent_at is not None or known.draft.state in _PERHAPS_SENT or lost
+
+
+def _replace(recording: _Recording, known: _Known, draft: Draft, *, what: str, detail: str, event_id: str) -> None:
+    if draft == known.draft:
+        what, detail = "repeated", "Registered again, with nothing new."
+    known.is_changed |= draft != known.draft
+    known.is_released |= draft.state is not known.draft.state
+    known.draft = draft
+    recording.note(known, what, detail, event_id)
+
+
+def _cancel(recording: _Recording, known: _Known, cancelled: Cancelled, event_id: str) -> None:
+    held_by_another = None not in (cancelled.subject, known.draft.subject) and cancelled.subject != known.draft.subject
+    if held_by_another:
+        recording.note(known, "kept", "Cancelled elsewhere, but registered by another order too.", event_id)
+    elif _was_sent(known):
+        recording.note(known, "cancelled late", "Cancelled after the reminder was sent.", event_id)
+    else:
+        draft = replace(known.draft, state=RegistrationState.CANCELLED, cause=cancelled.cause, detail=None)
+        detail = "Cancelled before the reminder was sent."
+        _replace(recording, known, draft, what="cancelled", detail=detail, event_id=event_id)
+
+
+async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dict[Identity, _Known]:
+    wanted = {draft.identity for meaning in meanings for draft in meaning.drafts} | {
+        (meaning.fate.event.source, gone.webinar_id, gone.person_key)
+        for meaning in meanings
+        for gone in meaning.cancellations
+    }
+    c = registrations.c
+    found: dict[Identity, _Known] = {}
+    for some in _chunks(sorted(wanted), 200):
+        identity = tuple_(c.source, c.webinar_id, c.person_key)
+        rows = await connection.execute(select(registrations).where(identity.in_(some)).with_for_update())
+        for row in rows.mappings():
+            draft = _draft(row)
+            found[draft.identity] = _Known(draft, sent_at=row["sent_at"])
+    return found
+
+
+def _draft(row: Mapping[Any, Any]) -> Draft:
+    values = {name: row[name] for name in Draft.__dataclass_fields__}
+    cause = Cause(row["cause"]) if row["cause"] else None
+    return Draft(**values | {"state": RegistrationState(row["state"]), "cause": cause, "lookup": bool(row["lookup"])})
+
+
+async def _save(connection: AsyncConnection, recording: _Recording) -> None:
+    new = [known for known in recording.known.values() if known.is_new]
+    changed = [known for known in recording.known.values() if known.is_changed and not known.is_new]
+    if new:
+        fresh = {"attempts": 0, "relooked": 0, "created_at": recording.now, "updated_at": recording.now}
+        await connection.execute(insert(registrations), [_row(known.draft) | fresh for known in new])
+    if changed:
+        rows = [_row(known.draft) | {"updated_at": recording.now} for known in changed]
+        await connection.execute(_update_by_id(rows[0]), [{f"new_{k}": v for k, v in row.items()} for row in rows])
+    if released := [known.draft.id for known in changed if known.is_released]:
+        await connection.execute(update(registrations).where(registrations.c.id.in_(released)).values(claimed_by=None))
+    if recording.entries:
+        await connection.execute(insert(timeline), recording.entries)
+
+
+def _update_by_id(row: Mapping[str, Any]) -> Any:
+    values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in row if name != "id"}
+    return update(registrations).where(registrations.c.id == bindparam("new_id")).values(values)
+
+
+def _row(draft: Draft) -> dict[str, Any]:
+    return asdict(draft) | {"tokens": dict(draft.tokens), "lookup": int(draft.lookup)}
+
+
+def _chunks(items: Sequence[Identity], size: int) -> list[Sequence[Identity]]:
+    return [items[i : i + size] for i in range(0, len(items), size)]
