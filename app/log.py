@@ -1,0 +1,142 @@
+"""Write log lines: facts with fields, one a line, on one pipe, and nothing in them that must not leave.
+
+Our own lines (structlog) and everybody else's (logging: uvicorn, SQLAlchemy, httpx) are rendered by the same steps.
+The last of them masks e-mail addresses and the configured secrets in the whole line, tracebacks included.
+"""
+
+import json
+import logging
+import re
+import sys
+import threading
+from collections.abc import Iterable
+from types import TracebackType
+from typing import Any, Literal, TextIO
+from urllib.parse import quote, quote_plus
+
+import structlog
+from structlog.typing import EventDict, Processor, WrappedLogger
+
+LogFormat = Literal["json", "console"]
+MASK = "***"
+SHORTEST_SECRET = 4  # masking anything shorter would blacken ordinary words
+
+# What uvicorn must be started with: its loggers then have no handlers of their own, and no access lines with raw paths.
+UVICORN_OPTIONS: dict[str, Any] = {"log_config": None, "access_log": False}
+
+_TOO_TALKATIVE = ("httpx", "httpcore", "aiosqlite", "sqlalchemy", "alembic", "asyncio")  # URLs and parameters at INFO
+_AT = r"(?:@|%40|\\+u0040)"
+_ADDRESS = re.compile(rf"[^\s\"'<>()\[\]{{}},;:\\/=?&@|]{{1,128}}{_AT}[^\s\"'<>()\[\]{{}},;:\\/=?&@|]{{1,255}}", re.I)
+# What libraries put into their messages about data: SQLAlchemy its parameters, pydantic the input it refused.
+_QUOTED_DATA = re.compile(r"\[parameters: .*?\](?=\n|\\n|\"|$)|input_value=.*?(?=, input_type=)", re.DOTALL)
+_encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode
+
+
+def configure_logging(
+    *,
+    level: str = "info",
+    format: LogFormat = "json",  # noqa: A002  # the setting's own name, LOG_FORMAT
+    secrets: Iterable[str] = (),
+    stream: TextIO | None = None,
+) -> None:
+    """Send every log line of this process to `stream` (standard output), masked. May be called again."""
+    out = stream or sys.stdout
+    threshold = logging.getLevelNamesMapping()[level.upper()]
+    render: list[Processor] = [*_renderers(format), Masker(secrets)]
+    structlog.configure(
+        processors=[*_shared(), structlog.processors.format_exc_info, *render],
+        wrapper_class=structlog.make_filtering_bound_logger(threshold),
+        logger_factory=structlog.WriteLoggerFactory(out),
+        cache_logger_on_first_use=False,
+    )
+    _take_over_logging(threshold, render, out)
+    sys.excepthook = _log_uncaught
+    threading.excepthook = _log_uncaught_in_thread
+
+
+def secret_forms(secrets: Iterable[str]) -> tuple[str, ...]:
+    """Return every spelling in which a secret can turn up in a line, the longest first."""
+    forms: set[str] = set()
+    for secret in secrets:
+        spelt = {secret, quote(secret), quote(secret, safe=""), quote_plus(secret)}
+        spelt |= {json.dumps(text)[1:-1] for text in spelt} | {_encode(text)[1:-1] for text in spelt}
+        forms |= spelt | {repr(secret)[1:-1], repr(secret.encode("utf-8", "replace"))[2:-1]}
+    return tuple(sorted((form for form in forms if len(form) >= SHORTEST_SECRET), key=len, reverse=True))
+
+
+class Masker:
+    """The last step: masks addresses and secrets in a rendered line, and makes it writable."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        self._forms = secret_forms(secrets)
+
+    def __call__(self, _logger: WrappedLogger, _name: str, rendered: Any) -> str:
+        return self.mask(rendered)
+
+    def mask(self, line: str) -> str:
+        for form in self._forms:
+            if form in line:
+                line = line.replace(form, MASK)
+        if "@" in line or "%40" in line or "u0040" in line:
+            line = _ADDRESS.sub(MASK, line)
+        if "[parameters: " in line or "input_value=" in line:
+            line = _QUOTED_DATA.sub(MASK, line)
+        # A lone surrogate, as JSON may hold one, cannot be written as UTF-8.
+        return line if line.isascii() else line.encode("utf-8", "backslashreplace").decode()
+
+
+def _shared() -> list[Processor]:
+    return [
+        structlog.contextvars.merge_contextvars,
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
+    ]
+
+
+def _renderers(format: LogFormat) -> list[Processor]:  # noqa: A002  # as above
+    if format == "json":
+        return [_render_json]
+    console = structlog.dev.ConsoleRenderer(
+        colors=sys.stdout.isatty(), exception_formatter=structlog.dev.plain_traceback, timestamp_key="at"
+    )
+    return [console]
+
+
+def _render_json(_logger: WrappedLogger, _name: str, event: EventDict) -> str:
+    return _encode(event)
+
+
+def _take_over_logging(threshold: int, render: list[Processor], out: TextIO) -> None:
+    handler = logging.StreamHandler(out)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=[*_shared(), structlog.stdlib.add_logger_name],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                structlog.processors.format_exc_info,
+                *render,
+            ],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(threshold)
+    for name in ("uvicorn", "uvicorn.error", "uvicorn.asgi"):
+        theirs = logging.getLogger(name)
+        theirs.handlers.clear()
+        theirs.propagate = True
+    logging.getLogger("uvicorn.access").disabled = True  # ours names the route's template, theirs the raw path
+    for name in _TOO_TALKATIVE:
+        logging.getLogger(name).setLevel(max(threshold, logging.WARNING))
+    logging.captureWarnings(True)
+
+
+def _log_uncaught(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    if issubclass(kind, KeyboardInterrupt):
+        return
+    structlog.get_logger("app").critical("uncaught_exception", exc_info=(kind, error, trace))
+
+
+def _log_uncaught_in_thread(args: threading.ExceptHookArgs) -> None:
+    if args.exc_value is not None:
+        _log_uncaught(args.exc_type, args.exc_value, args.exc_traceback)

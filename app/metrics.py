@@ -1,0 +1,84 @@
+"""Count what happens, for Prometheus. One registry a process; every label is bounded, none holds a person's data."""
+
+from collections.abc import Mapping
+from datetime import datetime
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
+
+CONTENT_TYPE = CONTENT_TYPE_LATEST
+_ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
+
+
+class Metrics:
+    """The relay's figures. Methods name facts; `render` is the page that Prometheus reads."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self._oldest_waiting: datetime | None = None
+        self._webhooks = Counter("relay_webhooks", "Webhooks answered.", ["source", "result"], registry=registry)
+        self._accept = Histogram(
+            "relay_accept_seconds",
+            "Time from a webhook's headers to its answer.",
+            buckets=_ACCEPT_BUCKETS,
+            registry=registry,
+        )
+        self._calls = Counter(
+            "relay_marketo_calls",
+            "Requests to Marketo that ended; code is Marketo's, an HTTP status, ok or lost.",
+            ["endpoint", "code"],
+            registry=registry,
+        )
+        self._registrations = Counter(
+            "relay_registrations",
+            "Registrations that reached an end.",
+            ["source", "state"],
+            registry=registry,
+        )
+        self._leader = Gauge("relay_leader", "1 while this process sends.", registry=registry)
+        self._window = Gauge("relay_window_calls_used", "Calls to Marketo within the last 20 s.", registry=registry)
+        self._in_flight = Gauge("relay_calls_in_flight", "Calls to Marketo under way now.", registry=registry)
+        self._paused = Gauge("relay_paused", "1 for each pause in force.", ["scope"], registry=registry)
+        self._waiting = Gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"], registry=registry)
+        self._oldest = Gauge("relay_oldest_waiting_seconds", "Age of the oldest thing that is due.", registry=registry)
+        self._ready = Gauge("relay_ready", "1 when the last check found the store writable.", registry=registry)
+
+    def webhook_answered(self, source: str, result: str, seconds: float) -> None:
+        self._webhooks.labels(source, result).inc()
+        self._accept.observe(seconds)
+
+    def call_finished(self, endpoint: str, code: str) -> None:
+        """Count a request to Marketo. `endpoint` is a short name (upsert, lookup, trigger), never a path."""
+        self._calls.labels(endpoint, code).inc()
+
+    def registration_settled(self, source: str, state: str) -> None:
+        self._registrations.labels(source, state).inc()
+
+    def backlog_counted(self, waiting: Mapping[str, int], oldest: datetime | None) -> None:
+        """Note how much is waiting by kind (events, registrations), and since when the oldest has been due."""
+        for kind, count in waiting.items():
+            self._waiting.labels(kind).set(count)
+        self._oldest_waiting = oldest
+
+    def store_probed(self, *, writable: bool) -> None:
+        self._ready.set(writable)
+
+    def dispatcher_seen(self, status: Mapping[str, object]) -> None:
+        """Take over the dispatcher's status: leader, in_flight, window_used, paused (a mapping or list of scopes)."""
+        self._leader.set(_number(status.get("leader")))
+        self._in_flight.set(_number(status.get("in_flight")))
+        self._window.set(_number(status.get("window_used")))
+        self._paused.clear()
+        paused = status.get("paused")
+        for scope in paused if isinstance(paused, Mapping | list | tuple) else ():
+            self._paused.labels(str(scope)).set(1)
+
+    def render(self, now: datetime) -> bytes:
+        """Return the text that Prometheus scrapes. Ages are reckoned at `now`, so that they never go stale."""
+        age = (now - self._oldest_waiting).total_seconds() if self._oldest_waiting else 0.0
+        self._oldest.set(max(age, 0.0))
+        return generate_latest(self.registry)
+
+
+def _number(value: object) -> float:
+    return float(value) if isinstance(value, int | float) else 0.0

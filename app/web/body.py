@@ -1,0 +1,68 @@
+"""Read a request's body without ever holding more than the limit, or waiting longer than the time given."""
+
+import asyncio
+from collections.abc import Mapping
+from datetime import timedelta
+
+from starlette.types import Receive
+
+from app.web.problems import TOO_SLOW, Refused, too_large
+
+
+class Disconnected(Exception):
+    """The sender went away before its body was complete: nobody is left to answer."""
+
+
+def check_announced_length(headers: Mapping[str, str], limit: int) -> None:
+    """Refuse by Content-Length, before a byte of the body is read.
+
+    Raises:
+        Refused: 413.
+    """
+    announced = headers.get("content-length", "0")
+    if announced.isdecimal() and int(announced[:20]) > limit:
+        raise Refused(too_large(limit))
+
+
+async def read_body(receive: Receive, *, limit: int, within: timedelta) -> bytes:
+    """Return the whole body, at most `limit` bytes.
+
+    Raises:
+        Refused: 413 as soon as a byte too many has come (chunked bodies announce no length), 408 after `within`.
+        Disconnected: the sender is gone.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            return await _collect(receive, limit)
+    except TimeoutError:
+        raise Refused(TOO_SLOW) from None
+
+
+async def _collect(receive: Receive, limit: int) -> bytes:
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Disconnected
+        chunk: bytes = message.get("body", b"")
+        body += chunk
+        if len(body) > limit:
+            raise Refused(too_large(limit))
+        if not message.get("more_body", False):
+            return body
+
+
+async def discard(receive: Receive, *, at_most: int, within: timedelta) -> None:
+    """Swallow what a refused sender still sends, for a while.
+
+    Closing a socket with unread bytes resets it, and the reset can overtake the answer that says why.
+    """
+    try:
+        async with asyncio.timeout(within.total_seconds()):
+            while at_most > 0:
+                message = await receive()
+                if message["type"] == "http.disconnect" or not message.get("more_body", False):
+                    return
+                at_most -= len(message.get("body", b""))
+    except TimeoutError:
+        return

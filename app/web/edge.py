@@ -1,0 +1,146 @@
+"""The outermost layer: request ids, access lines, figures, headers, and the last answer when something breaks.
+
+It answers webhooks itself and hands everything else to the router. No path and no query is ever logged, since paths
+hold secrets and queries hold addresses: a line names the route's template.
+"""
+
+import re
+import secrets
+import time
+from collections.abc import Iterable
+from datetime import timedelta
+
+import structlog
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from structlog.contextvars import bind_contextvars
+
+from app.web.body import discard
+from app.web.parts import WebParts
+from app.web.problems import DEFECT, Headers
+from app.web.webhooks import PREFIX, UNKNOWN, Answer, Webhooks, address, refusal
+
+UNMATCHED = "unmatched"
+QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every few seconds by machines
+LINGER = timedelta(seconds=2)
+LINGER_BYTES = 16 * 1024 * 1024
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
+_PLAIN: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_PAGE: Headers = (
+    *_PLAIN,
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-frame-options", b"DENY"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+)
+
+
+def chosen_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
+    """Return the sender's X-Request-Id when it is harmless, else a new one."""
+    for name, value in headers:
+        if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
+            return value.decode()
+    return secrets.token_hex(16)
+
+
+def route_template(scope: Scope) -> str:
+    """Return the path of the route that was taken, with its parameters unfilled."""
+    return getattr(scope.get("route"), "path", UNMATCHED)
+
+
+def with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> list[tuple[bytes, bytes]]:
+    """Add the security headers that an answer does not set itself, and the request id."""
+    given = list(headers)
+    names = {name.lower() for name, _ in given}
+    return [*given, *(h for h in _PAGE if h[0] not in names), (b"x-request-id", request_id.encode())]
+
+
+class Edge:
+    """ASGI middleware around the whole application."""
+
+    def __init__(self, app: ASGIApp, *, parts: WebParts) -> None:
+        self._app = app
+        self._parts = parts
+        self._webhooks = Webhooks(parts)
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = chosen_request_id(scope["headers"])
+        bind_contextvars(request_id=request_id)
+        if scope["path"].startswith(PREFIX):
+            await self._webhook(scope, receive, send, request_id)
+        else:
+            await self._route(scope, receive, send, request_id)
+
+    async def _webhook(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        try:
+            answer = await self._webhooks.answer(scope, receive, request_id)
+        except Exception:  # noqa: BLE001  # outermost: a defect is loud in the log and says nothing to the sender
+            name = self._known(address(scope["path"])[0])
+            self._log.exception("webhook_failed", source=name)
+            answer = refusal(DEFECT, source=name, request_id=request_id)
+        if answer.status:
+            await send_answer(answer, send, request_id)
+        seconds = time.perf_counter() - started
+        self._parts.metrics.webhook_answered(answer.source, answer.result, seconds)
+        self._log.info(
+            "webhook_answered",
+            method=scope["method"],
+            route="/webhooks/{source}",
+            source=answer.source,
+            result=answer.result,
+            status=answer.status,
+            ms=round(seconds * 1000, 2),
+            event_id=answer.event_id,
+        )
+        if answer.close:
+            await linger(receive, send)
+
+    def _known(self, name: str) -> str:
+        return name if name in self._parts.sources else UNKNOWN
+
+    async def _route(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = with_defaults(message.get("headers", ()), request_id)
+            await send(message)
+
+        scope.setdefault("state", {})["request_id"] = request_id
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception:  # noqa: BLE001  # the outermost handler, as above
+            self._log.exception("request_failed", route=route_template(scope))
+            if not status:
+                status = DEFECT.status
+                await send_answer(refusal(DEFECT, source=UNKNOWN, request_id=request_id), send, request_id)
+        route = route_template(scope)
+        line = self._log.debug if route in QUIET else self._log.info
+        ms = round((time.perf_counter() - started) * 1000, 2)
+        line("request_answered", method=scope["method"], route=route, status=status, ms=ms)
+
+
+async def send_answer(answer: Answer, send: Send, request_id: str) -> None:
+    """Send a prepared answer. With `close` the body is complete but the exchange is not: `linger` ends it."""
+    headers = [
+        (b"content-type", answer.content_type),
+        (b"content-length", b"%d" % len(answer.body)),
+        (b"x-request-id", request_id.encode()),
+        *_PLAIN,
+        *answer.headers,
+    ]
+    if answer.close:
+        headers.append((b"connection", b"close"))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.close})
+
+
+async def linger(receive: Receive, send: Send) -> None:
+    await discard(receive, at_most=LINGER_BYTES, within=LINGER)
+    await send({"type": "http.response.body", "body": b"", "more_body": False})

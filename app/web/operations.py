@@ -1,0 +1,39 @@
+"""What machines ask: /livez, /readyz, /healthz, /metrics."""
+
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from app.metrics import CONTENT_TYPE
+from app.web.parts import WebParts
+from app.web.readiness import Health, Readiness
+
+
+def operations_router(parts: WebParts) -> APIRouter:
+    router = APIRouter(tags=["operations"])
+    readiness = Readiness(parts)
+
+    @router.api_route("/livez", methods=["GET", "HEAD"], summary="Is the process alive?", response_model=Health)
+    async def livez() -> Response:
+        return health_answer(Health(status="ok", version=parts.version))
+
+    @router.api_route(
+        "/readyz",
+        methods=["GET", "HEAD"],
+        summary="Can it accept webhooks?",
+        response_model=Health,
+        responses={503: {"model": Health, "description": "The store does not commit, or the relay is stopping."}},
+    )
+    @router.api_route("/healthz", methods=["GET", "HEAD"], response_model=Health, summary="The same as /readyz")
+    async def readyz() -> Response:
+        return health_answer(await readiness.report())
+
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    async def metrics() -> Response:
+        parts.metrics.dispatcher_seen(parts.status())
+        return Response(parts.metrics.render(parts.clock()), media_type=CONTENT_TYPE)
+
+    return router
+
+
+def health_answer(health: Health) -> Response:
+    return JSONResponse(health.model_dump(exclude_none=True), 200 if health.status == "ok" else 503)

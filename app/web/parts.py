@@ -1,0 +1,77 @@
+"""Name what the web layer is given. It builds nothing itself and knows nobody's concrete class."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Protocol
+
+from pydantic import SecretStr
+
+from app.domain import Clock, NewEvent, utc_now
+from app.metrics import Metrics
+from app.sources.base import Source
+from app.store.views import EventView, Receipt, RegistrationFilter, RegistrationPage, RegistrationView
+
+Status = Callable[[], Mapping[str, object]]
+
+
+class Inbox(Protocol):
+    """Where accepted webhooks go."""
+
+    async def accept(self, event: NewEvent, /) -> Receipt:
+        """Return once the event is committed, or known already.
+
+        Raises:
+            StoreUnavailable: it is not committed; the sender must try again.
+        """
+        ...
+
+
+class Lookup(Protocol):
+    """What one can ask about events and registrations. Every method may raise StoreUnavailable."""
+
+    async def registrations(self, which: RegistrationFilter, /, *, limit: int, cursor: str | None) -> RegistrationPage:
+        """Return a page, newest first.
+
+        Raises:
+            ValueError: the cursor is none that an earlier page gave.
+        """
+        ...
+
+    async def registration(self, id: str, /) -> RegistrationView | None:  # noqa: A002  # the store's own name
+        ...
+
+    async def event(self, id: str, /) -> EventView | None:  # noqa: A002  # the store's own name
+        ...
+
+
+class Drain(Protocol):
+    """Whether this process has been told to stop: it still answers, but wants no new connections."""
+
+    @property
+    def is_draining(self) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebParts:
+    """Everything that the web layer needs.
+
+    `status` is the dispatcher's: `leader` (bool), `in_flight` and `window_used` (int), `paused` (scope → reason).
+    `probe` commits a tiny write or raises StoreUnavailable. `max_body` counts bytes. `read_timeout` is how long a
+    sender may take for its body. Without `admin_tokens` the admin API is off.
+    """
+
+    sources: Mapping[str, Source]
+    inbox: Inbox
+    lookup: Lookup
+    probe: Callable[[], Awaitable[None]]
+    drain: Drain
+    wake: Callable[[], None] = lambda: None
+    status: Status = dict
+    metrics: Metrics = field(default_factory=Metrics)
+    admin_tokens: tuple[SecretStr, ...] = ()
+    max_body: int = 262_144
+    read_timeout: timedelta = timedelta(seconds=20)
+    clock: Clock = utc_now
+    version: str = "0"
+    public_docs: bool = True

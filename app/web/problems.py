@@ -1,0 +1,75 @@
+"""Say what went wrong as RFC 9457 problems. One shape for every error, and nothing of the request in it.
+
+`type` is always `about:blank`: the status says what kind of problem it is, `detail` what to do about it.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+
+from app.errors import FieldProblem, Invalid, Malformed, NotAuthentic, RequestRefused, StoreUnavailable
+
+CONTENT_TYPE = b"application/problem+json"
+RETRY_AFTER = (b"retry-after", b"5")  # seconds: longer than a lock or a restart of the database, short for a sender
+CHALLENGE = (b"www-authenticate", b"Bearer")
+
+Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """An error answer. `fact` is its short name in metrics and logs; `close` ends the connection after it."""
+
+    status: int
+    fact: str
+    detail: str
+    errors: Sequence[FieldProblem] = ()
+    headers: Headers = ()
+    close: bool = False
+
+    def body(self, request_id: str) -> bytes:
+        said: dict[str, object] = {
+            "type": "about:blank",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "detail": self.detail,
+        }
+        if self.errors:
+            said["errors"] = [{"field": e.field, "problem": e.problem} for e in self.errors]
+        return json.dumps(said | {"requestId": request_id}).encode()
+
+
+class Refused(Exception):
+    """A request that HTTP itself already settles: wrong method, type, size or address."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.fact)
+        self.problem = problem
+
+
+UNKNOWN_SOURCE = Problem(404, "unknown_source", "No such source is configured; compare the address with the README.")
+NOTHING_HERE = Problem(404, "not_found", "There is nothing at this address; /docs lists what there is.")
+NOT_A_POST = Problem(405, "wrong_method", "Send webhooks with POST.", headers=((b"allow", b"POST"),))
+NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: application/json.")
+ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")
+TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it again.", close=True)
+UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
+DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details under this requestId.")
+
+
+def too_large(limit: int) -> Problem:
+    return Problem(413, "too_large", f"The body is larger than {limit} bytes.", close=True)
+
+
+def problem_of(error: RequestRefused | StoreUnavailable) -> Problem:
+    """Return the answer that an error of the relay means."""
+    match error:
+        case NotAuthentic():
+            return Problem(401, "not_authentic", str(error), headers=(CHALLENGE,))
+        case Invalid():
+            return Problem(422, "invalid", "Some fields are wrong; errors names each.", error.problems)
+        case Malformed() | RequestRefused():
+            return Problem(400, "malformed", str(error))
+        case StoreUnavailable():
+            return UNSTORED
