@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from sqlalchemy.sql.dml import Insert
 
 from app.errors import StoreUnavailable
 
-LOCK_WAIT_SECONDS = 5
+LOCK_WAIT = timedelta(seconds=5)
 _READ_ONLY = {"relay_read_only": True}
 
 
@@ -66,31 +67,33 @@ class Database:
         await self.engine.dispose()
 
 
-def open_database(url: str, *, pool_size: int = 10) -> Database:
+def open_database(url: str, *, pool_size: int = 10, lock_wait: timedelta = LOCK_WAIT) -> Database:
     """Return the database behind `sqlite:///path` or `postgresql://…`; a missing folder of the file is made.
+
+    `lock_wait` is how long a statement waits for a lock that another holds, and for a connection.
 
     Raises:
         StoreUnavailable: the folder cannot be made.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite_engine(parsed))
+        return Database(_sqlite_engine(parsed, lock_wait))
     return Database(
         create_async_engine(
             parsed.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
             pool_size=pool_size,
-            pool_timeout=LOCK_WAIT_SECONDS,
+            pool_timeout=lock_wait.total_seconds(),
             pool_pre_ping=True,
             connect_args={
-                "connect_timeout": LOCK_WAIT_SECONDS,
-                "options": "-c statement_timeout=30000 -c lock_timeout=5000",
+                "connect_timeout": max(2, round(lock_wait.total_seconds())),
+                "options": f"-c statement_timeout=30s -c lock_timeout={lock_wait // timedelta(milliseconds=1)}ms",
             },
         )
     )
 
 
-def _sqlite_engine(url: URL) -> AsyncEngine:
+def _sqlite_engine(url: URL, lock_wait: timedelta) -> AsyncEngine:
     if url.database and url.database != ":memory:":
         try:
             Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
@@ -100,8 +103,8 @@ def _sqlite_engine(url: URL) -> AsyncEngine:
         url.set(drivername="sqlite+aiosqlite"),
         hide_parameters=True,
         pool_size=5,
-        pool_timeout=LOCK_WAIT_SECONDS,
-        connect_args={"timeout": LOCK_WAIT_SECONDS},
+        pool_timeout=lock_wait.total_seconds(),
+        connect_args={"timeout": lock_wait.total_seconds()},
     )
     event.listen(engine.sync_engine, "connect", _prepare_sqlite)
     event.listen(engine.sync_engine, "begin", _begin_sqlite)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -15,6 +16,7 @@ from app.store.views import Receipt
 
 _Waiting = tuple[NewEvent, "asyncio.Future[Receipt]"]
 _TRIES = 3
+_log = structlog.get_logger(__name__)
 
 
 class Inbox:
@@ -69,18 +71,20 @@ class Inbox:
             async with self._database.write() as connection:
                 receipts = await _store(connection, self._database, [event for event, _ in together])
         except Exception as problem:  # noqa: BLE001  # whatever it was, those who wait must hear of it
-            refusal = problem if isinstance(problem, StoreUnavailable) else StoreUnavailable(repr(type(problem)))
-            refusal.__cause__ = problem.__cause__ if problem is refusal else problem
-            _refuse(together, refusal)
+            if not isinstance(problem, StoreUnavailable):
+                _log.exception("writing the inbox failed")
+            _refuse(together, problem)
             return
         for (_, waiting), receipt in zip(together, receipts, strict=True):
             if not waiting.done():  # its request may have been cancelled meanwhile; the event is stored all the same
                 waiting.set_result(receipt)
 
 
-def _refuse(together: Sequence[_Waiting], refusal: StoreUnavailable) -> None:
+def _refuse(together: Sequence[_Waiting], problem: Exception) -> None:
     for _, waiting in together:
         if not waiting.done():
+            refusal = StoreUnavailable(str(problem))
+            refusal.__cause__ = problem
             waiting.set_exception(refusal)
 
 
@@ -90,14 +94,12 @@ async def _store(connection: AsyncConnection, database: Database, new: Sequence[
     for _ in range(_TRIES):
         stored = await _insert(connection, database, left)
         receipts |= {event.id: Receipt(event.id, is_new=True) for event in left if event.id in stored}
-        left = [event for event in left if event.id not in stored]
+        repeats = [event for event in left if event.id not in stored]
+        first = await _first_of(connection, repeats) if repeats else {}
+        receipts |= {e.id: Receipt(first[_identity(e)], is_new=False) for e in repeats if _identity(e) in first}
+        left = [event for event in repeats if event.id not in receipts]  # its first was claimed in between: insert it
         if not left:
             break
-        first = await _first_of(connection, left)
-        receipts |= {
-            event.id: Receipt(first[_identity(event)], is_new=False) for event in left if _identity(event) in first
-        }
-        left = [event for event in left if event.id not in receipts]  # the first was claimed in between: insert again
     if left:
         raise StoreUnavailable("the events that these repeat keep changing")
     return [receipts[event.id] for event in new]

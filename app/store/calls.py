@@ -1,0 +1,54 @@
+"""What is known of past calls: the window that survives a restart, and the pauses that Marketo asked for."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import delete, select
+
+from app.domain import Clock
+from app.store.database import Database
+from app.store.tables import calls, pauses
+
+
+@dataclass(frozen=True, slots=True)
+class Pause:
+    """Calls of one scope wait until a time: `marketo`, or `campaign:1234`. `times` counts them in a row."""
+
+    scope: str
+    until: datetime
+    since: datetime
+    code: str
+    reason: str
+    times: int
+
+
+class CallLog:
+    """Past calls and the pauses that follow from them."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def started_since(self, since: datetime) -> list[datetime]:
+        """Return when each call since then was written down, oldest first."""
+        c = calls.c
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(c.started_at).where(c.started_at >= since).order_by(c.started_at))
+            return list(rows.scalars())
+
+    async def pauses(self) -> list[Pause]:
+        """Return the pauses that are not over."""
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(pauses).where(pauses.c.until > self._clock()))
+            return [Pause(**row) for row in rows.mappings()]
+
+    async def pause(self, pause: Pause) -> None:
+        """Write down a pause, in the place of an earlier one of its scope."""
+        values = {name: getattr(pause, name) for name in Pause.__dataclass_fields__}
+        async with self._database.write() as connection:
+            await connection.execute(self._database.insert_or_update(pauses, values, on=["scope"]))
+
+    async def resume(self, scope: str) -> None:
+        """Forget the pause of a scope."""
+        async with self._database.write() as connection:
+            await connection.execute(delete(pauses).where(pauses.c.scope == scope))

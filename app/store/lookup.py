@@ -1,0 +1,114 @@
+"""Look up what became of registrations and events. Reads only."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from sqlalchemy import Select, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import EventState, RegistrationState
+from app.store.database import Database
+from app.store.tables import calls, events, registrations, timeline
+from app.store.views import (
+    CallView,
+    EventView,
+    RegistrationFilter,
+    RegistrationPage,
+    RegistrationView,
+    TimelineEntry,
+)
+
+
+class Lookup:
+    """Answers the questions of the admin API."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def registrations(
+        self, which: RegistrationFilter, *, limit: int, cursor: str | None = None
+    ) -> RegistrationPage:
+        """Return registrations, newest first, from behind the cursor on.
+
+        Raises:
+            ValueError: the cursor is not one that this method gave.
+        """
+        if cursor is not None and not cursor.startswith("reg_"):
+            raise ValueError("the cursor is not one that this list gave")
+        statement = _listed(which).limit(limit + 1)
+        if cursor is not None:
+            statement = statement.where(registrations.c.id < cursor)
+        async with self._database.read() as connection:
+            found = [_registration(row) for row in (await connection.execute(statement)).mappings()]
+        items = found[:limit]
+        return RegistrationPage(items, items[-1].id if len(found) > limit else None)
+
+    async def registration(self, registration_id: str) -> RegistrationView | None:
+        """Return one registration with its timeline and calls, None when there is none."""
+        async with self._database.read() as connection:
+            statement = select(registrations).where(registrations.c.id == registration_id)
+            row = (await connection.execute(statement)).mappings().one_or_none()
+            if row is None:
+                return None
+            entries = await _timeline(connection, registration_id)
+            made = await _calls(connection, {entry.call_id for entry in entries} | {row["call_id"]})
+        return _registration(row, entries, made)
+
+    async def event(self, event_id: str) -> EventView | None:
+        """Return one event with the registrations that it made or touched, None when there is none."""
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(events).where(events.c.id == event_id))).mappings().one_or_none()
+            if row is None:
+                return None
+            touched = await connection.execute(
+                select(timeline.c.registration_id).where(timeline.c.event_id == event_id).distinct()
+            )
+            return _event(row, sorted(touched.scalars()))
+
+    async def counts(self) -> Mapping[RegistrationState, int]:
+        """Return how many registrations are in each state."""
+        c = registrations.c
+        async with self._database.read() as connection:
+            rows = await connection.execute(select(c.state, func.count()).group_by(c.state))
+            return {RegistrationState(row[0]): row[1] for row in rows}
+
+
+def _listed(which: RegistrationFilter) -> Select[tuple[Any]]:
+    c = registrations.c
+    statement = select(registrations).order_by(c.id.desc())
+    if which.email is not None:
+        statement = statement.where(c.person_key == which.email.lower())
+    if which.source is not None:
+        statement = statement.where(c.source == which.source)
+    if which.state is not None:
+        statement = statement.where(c.state == which.state)
+    if which.webinar_id is not None:
+        statement = statement.where(c.webinar_id == which.webinar_id)
+    return statement
+
+
+async def _timeline(connection: AsyncConnection, registration_id: str) -> list[TimelineEntry]:
+    c = timeline.c
+    rows = await connection.execute(select(timeline).where(c.registration_id == registration_id).order_by(c.id))
+    return [TimelineEntry(row.at, row.what, row.detail, row.event_id, row.call_id) for row in rows]
+
+
+async def _calls(connection: AsyncConnection, wanted: set[str | None]) -> list[CallView]:
+    ids = [call_id for call_id in wanted if call_id]
+    rows = await connection.execute(select(calls).where(calls.c.id.in_(ids)).order_by(calls.c.started_at))
+    names = CallView.__dataclass_fields__
+    return [CallView(**{name: row[name] for name in names}) for row in rows.mappings()]
+
+
+def _registration(
+    row: Mapping[Any, Any], entries: Sequence[TimelineEntry] = (), made: Sequence[CallView] = ()
+) -> RegistrationView:
+    names = set(RegistrationView.__dataclass_fields__) - {"timeline", "calls", "state"}
+    values = {name: row[name] for name in names}
+    return RegistrationView(**values, state=RegistrationState(row["state"]), timeline=entries, calls=made)
+
+
+def _event(row: Mapping[Any, Any], touched: Sequence[str]) -> EventView:
+    names = set(EventView.__dataclass_fields__) - {"registrations", "state", "body"}
+    values = {name: row[name] for name in names}
+    return EventView(**values, state=EventState(row["state"]), body=row["body"] or b"", registrations=touched)

@@ -1,0 +1,316 @@
+"""The queue of registrations: claim those whose person or campaign is next, write the call down, settle its outcome.
+
+A call is written before it is made and after it was answered, each time together with its registrations. All
+writes are fenced: what another leader has taken over meanwhile is left alone.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from sqlalchemy import Row, Select, bindparam, func, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
+from app.store.database import Database
+from app.store.tables import calls, registrations, timeline
+
+CallKind = Literal["upsert", "lookup", "trigger"]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """One registration in the hands of a call."""
+
+    id: RegistrationId
+    source: str
+    person_key: str
+    email: str | None
+    lead_id: LeadId | None
+    first_name: str | None
+    last_name: str | None
+    campaign_id: CampaignId
+    tokens: Mapping[str, str]
+    attempts: int
+    relooked: bool
+    created_at: datetime
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request to Marketo, written down before it is made."""
+
+    id: CallId
+    kind: CallKind
+    campaign_id: CampaignId | None
+    registrations: Sequence[Claimed]
+
+
+@dataclass(frozen=True, slots=True)
+class CallResult:
+    """How a call ended: `done`, `refused` (not executed), or `lost` (it may have been executed)."""
+
+    outcome: Literal["done", "refused", "lost"]
+    code: str | None = None
+    message: str | None = None
+    request_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """What becomes of one registration after a call. `what` and `detail` go into its timeline."""
+
+    registration: Claimed
+    state: RegistrationState
+    what: str
+    detail: str
+    cause: Cause | None = None
+    due_at: datetime | None = None
+    lead_id: LeadId | None = None
+    lookup: bool = False
+    relooked: bool = False
+    counts: bool = False  # whether it was an attempt of this registration
+
+
+@dataclass(frozen=True, slots=True)
+class Backlog:
+    """Registrations that may share a trigger call: equal campaign and tokens."""
+
+    batch_key: str
+    campaign_id: CampaignId
+    size: int
+    oldest: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What is due now, and when the next thing will be."""
+
+    upserts: int
+    lookups: int
+    oldest_person: datetime | None
+    batches: Sequence[Backlog]
+    next_due: datetime | None
+
+
+class Sending:
+    """What waits for Marketo, and what is under way. Only the leader uses it."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def waiting(self, now: datetime) -> Waiting:
+        """Return what is due, the oldest batch first; at most 500 batches."""
+        c = registrations.c
+        async with self._database.read() as connection:
+            people = await connection.execute(
+                select(c.lookup, func.count(), func.min(c.due_at))
+                .where(c.state == RegistrationState.NEW, c.due_at <= now, c.claimed_by.is_(None))
+                .group_by(c.lookup)
+            )
+            counts = {bool(row[0]): (row[1], row[2]) for row in people}
+            batches = await connection.execute(
+                select(c.batch_key, c.campaign_id, func.count(), func.min(c.due_at))
+                .where(c.state == RegistrationState.KNOWN, c.due_at <= now)
+                .group_by(c.batch_key, c.campaign_id)
+                .order_by(func.min(c.due_at))
+                .limit(500)
+            )
+            due = [Backlog(row[0], CampaignId(row[1]), row[2], row[3]) for row in batches]
+            later = await connection.scalar(_next_due(now))
+        oldest = min((since for _, since in counts.values()), default=None)
+        return Waiting(counts.get(False, (0,))[0], counts.get(True, (0,))[0], oldest, due, later)
+
+    async def claim_people(
+        self, *, lookup: bool, now: datetime, fence: int, limit: int, busy: Collection[str]
+    ) -> Call | None:
+        """Take registrations whose person is next, oldest first, and write the call down; None when there are none.
+
+        Those whose person key is in `busy` are left: two upserts of one key at a time make duplicate people.
+        """
+        c = registrations.c
+        due = (
+            select(c.id)
+            .where(c.state == RegistrationState.NEW, c.lookup == int(lookup), c.due_at <= now, c.claimed_by.is_(None))
+            .where(c.person_key.not_in(busy))
+            .order_by(c.due_at, c.id)
+            .limit(limit)
+        )
+        kind: CallKind = "lookup" if lookup else "upsert"
+        return await self._claim(due, kind=kind, campaign_id=None, values={"claimed_by": fence}, fence=fence, now=now)
+
+    async def claim_batch(self, backlog: Backlog, *, now: datetime, fence: int, limit: int) -> Call | None:
+        """Take registrations of one batch, oldest first, mark them as sending, and write the call down."""
+        c = registrations.c
+        due = (
+            select(c.id)
+            .where(c.state == RegistrationState.KNOWN, c.batch_key == backlog.batch_key, c.due_at <= now)
+            .order_by(c.due_at, c.id)
+            .limit(limit)
+        )
+        values = {"claimed_by": fence, "state": RegistrationState.SENDING}
+        return await self._claim(
+            due, kind="trigger", campaign_id=backlog.campaign_id, values=values, fence=fence, now=now
+        )
+
+    async def _claim(
+        self,
+        due: Select[tuple[Any]],
+        *,
+        kind: CallKind,
+        campaign_id: CampaignId | None,
+        values: Mapping[str, Any],
+        fence: int,
+        now: datetime,
+    ) -> Call | None:
+        call_id = CallId(new_id("call", now))
+        due_ids = due.with_for_update(skip_locked=True).cte("due")
+        claim = (
+            update(registrations)
+            .where(registrations.c.id.in_(select(due_ids.c.id)))
+            .values(**values, call_id=call_id)
+            .returning(registrations)
+        )
+        async with self._database.write() as connection:
+            claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
+            if not claimed:
+                return None
+            row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
+            await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
+        return Call(call_id, kind, campaign_id, claimed)
+
+    async def split(self, call: Call, part: Sequence[Claimed], *, fence: int, now: datetime) -> Call:
+        """Write down a further call with some registrations of a refused one."""
+        again = Call(CallId(new_id("call", now)), call.kind, call.campaign_id, part)
+        row = {"id": again.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(part)}
+        async with self._database.write() as connection:
+            await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
+            await connection.execute(
+                update(registrations)
+                .where(registrations.c.id.in_([r.id for r in part]), registrations.c.claimed_by == fence)
+                .values(call_id=again.id)
+            )
+        return again
+
+    async def settle(
+        self, call: Call, result: CallResult, fates: Sequence[Fate], *, fence: int, now: datetime
+    ) -> list[Fate]:
+        """Write down how the call ended and what becomes of its registrations; return the fates that took effect."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(calls)
+                .where(calls.c.id == call.id)
+                .values(
+                    finished_at=now,
+                    outcome=result.outcome,
+                    code=result.code,
+                    message=result.message,
+                    request_id=result.request_id,
+                )
+            )
+            held = await _still_held(connection, call, fence)
+            ours = [fate for fate in fates if fate.registration.id in held]
+            if ours:
+                await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
+                await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
+        return ours
+
+    async def expire(self, now: datetime) -> list[tuple[str, str]]:
+        """Bury what could not be sent in time; return (source, id) of each."""
+        c = registrations.c
+        waiting = c.state.in_([RegistrationState.NEW, RegistrationState.KNOWN])
+        async with self._database.write() as connection:
+            rows = await connection.execute(
+                update(registrations)
+                .where(waiting, c.expires_at <= now, c.claimed_by.is_(None))
+                .values(state=RegistrationState.DEAD, cause=Cause.EXPIRED, updated_at=now)
+                .returning(c.source, c.id, c.detail)
+            )
+            gone = [(row.source, row.id, row.detail) for row in rows]
+            if gone:
+                entry = {"at": now, "what": "dead"}
+                texts = [
+                    entry | {"registration_id": i, "detail": f"Not sent in time. Last: {detail or 'it waited.'}"}
+                    for _, i, detail in gone
+                ]
+                await connection.execute(insert(timeline), texts)
+        return [(source, i) for source, i, _ in gone]
+
+
+def _next_due(now: datetime) -> Select[tuple[Any]]:
+    c = registrations.c
+    waiting = c.state.in_([RegistrationState.NEW, RegistrationState.KNOWN])
+    return select(func.min(c.due_at)).where(waiting, c.due_at > now, c.claimed_by.is_(None))
+
+
+async def _still_held(connection: AsyncConnection, call: Call, fence: int) -> set[str]:
+    c = registrations.c
+    state = RegistrationState.SENDING if call.kind == "trigger" else RegistrationState.NEW
+    rows = await connection.execute(
+        select(c.id)
+        .where(c.id.in_([r.id for r in call.registrations]), c.claimed_by == fence, c.state == state)
+        .with_for_update()
+    )
+    return set(rows.scalars())
+
+
+_SETTLE = (
+    update(registrations)
+    .where(registrations.c.id == bindparam("settled_id"))
+    .values(
+        {
+            "state": bindparam("new_state"),
+            "cause": bindparam("new_cause"),
+            "detail": bindparam("new_detail"),
+            "due_at": bindparam("new_due_at"),
+            "lead_id": bindparam("new_lead_id"),
+            "lookup": bindparam("new_lookup"),
+            "relooked": bindparam("new_relooked"),
+            "sent_at": bindparam("new_sent_at"),
+            "updated_at": bindparam("new_updated_at"),
+            "attempts": registrations.c.attempts + bindparam("counted"),
+            "claimed_by": None,
+        }
+    )
+)
+
+
+def _settled(fate: Fate, now: datetime) -> dict[str, Any]:
+    return {
+        "settled_id": fate.registration.id,
+        "new_state": fate.state,
+        "new_cause": fate.cause,
+        "new_detail": fate.detail,
+        "new_due_at": fate.due_at or now,
+        "new_lead_id": fate.lead_id if fate.lead_id is not None else fate.registration.lead_id,
+        "new_lookup": int(fate.lookup),
+        "new_relooked": int(fate.relooked or fate.registration.relooked),
+        "new_sent_at": now if fate.state is RegistrationState.SENT else None,
+        "new_updated_at": now,
+        "counted": int(fate.counts),
+    }
+
+
+def _entry(fate: Fate, call: Call, now: datetime) -> dict[str, Any]:
+    row = {"registration_id": fate.registration.id, "at": now, "what": fate.what, "detail": fate.detail}
+    return row | {"call_id": call.id}
+
+
+def _claimed(row: Row[Any]) -> Claimed:
+    return Claimed(
+        id=RegistrationId(row.id),
+        source=row.source,
+        person_key=row.person_key,
+        email=row.email,
+        lead_id=row.lead_id,
+        first_name=row.first_name,
+        last_name=row.last_name,
+        campaign_id=CampaignId(row.campaign_id),
+        tokens=row.tokens,
+        attempts=row.attempts,
+        relooked=bool(row.relooked),
+        created_at=row.created_at,
+        expires_at=row.expires_at,
+    )

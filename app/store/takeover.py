@@ -1,0 +1,72 @@
+"""What a new leader finds half done: it is freed, or settled by policy where Marketo may have done it already."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Literal
+
+from sqlalchemy import Update, insert, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import Cause, EventState, RegistrationState
+from app.store.database import Database
+from app.store.tables import calls, events, registrations, timeline
+
+OnAmbiguous = Literal["retry", "hold"]
+_SENTENCE = {
+    "retry": "The relay stopped during the campaign request. It is requested again (MARKETO_ON_AMBIGUOUS=retry).",
+    "hold": "The relay stopped during the campaign request. A person decides (MARKETO_ON_AMBIGUOUS=hold).",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """How much an earlier leader left: events and people to do again, campaign requests whose answer is unknown."""
+
+    events: int
+    people: int
+    requests: int
+
+
+async def take_over(database: Database, *, fence: int, on_ambiguous: OnAmbiguous, now: datetime) -> Found:
+    """Free or settle everything that is held under an earlier fence."""
+    async with database.write() as connection:
+        await connection.execute(
+            update(calls)
+            .where(calls.c.finished_at.is_(None), calls.c.fence < fence, calls.c.started_at > now - timedelta(days=10))
+            .values(finished_at=now, outcome="lost", message="The relay stopped before the answer came.")
+        )
+        freed_events = await connection.execute(
+            update(events)
+            .where(events.c.state == EventState.WAITING, events.c.claimed_by < fence)
+            .values(claimed_by=None)
+        )
+        freed_people = await connection.execute(_held(RegistrationState.NEW, fence).values(claimed_by=None))
+        requests = await _settle_requests(connection, fence, on_ambiguous, now)
+    return Found(freed_events.rowcount, freed_people.rowcount, requests)
+
+
+def _held(state: RegistrationState, fence: int) -> Update:
+    c = registrations.c
+    return update(registrations).where(c.state == state, c.claimed_by < fence)
+
+
+async def _settle_requests(connection: AsyncConnection, fence: int, on_ambiguous: OnAmbiguous, now: datetime) -> int:
+    c = registrations.c
+    held = select(c.id, c.call_id).where(c.state == RegistrationState.SENDING, c.claimed_by < fence)
+    rows = (await connection.execute(held)).all()
+    if not rows:
+        return 0
+    state, cause = RegistrationState.KNOWN, None
+    if on_ambiguous == "hold":
+        state, cause = RegistrationState.DEAD, Cause.ANSWER_LOST
+    detail = _SENTENCE[on_ambiguous]
+    await connection.execute(
+        _held(RegistrationState.SENDING, fence).values(
+            state=state, cause=cause, detail=detail, claimed_by=None, due_at=now, updated_at=now
+        )
+    )
+    entry = {"at": now, "what": "answer lost", "detail": detail}
+    await connection.execute(
+        insert(timeline), [entry | {"registration_id": row.id, "call_id": row.call_id} for row in rows]
+    )
+    return len(rows)

@@ -1,0 +1,135 @@
+"""Accepting: stored before the answer, repeats known again, refusals heard by all who wait."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from app.domain import Dedupe, EventId, NewEvent, new_id
+from app.errors import StoreUnavailable
+from app.store.database import Database, open_database
+from app.store.events import EventQueue
+from app.store.inbox import Inbox
+from app.store.lookup import Lookup
+from app.store.migrate import migrate
+from tests.conftest import MovableClock
+
+
+def make_event(clock: MovableClock, dedupe: Dedupe | None = None, body: bytes = b"{}") -> NewEvent:
+    now = clock()
+    return NewEvent(EventId(new_id("evt", now)), "custom", now, now, {"a": "b"}, body, dedupe)
+
+
+@pytest.fixture
+async def inbox(database: Database) -> AsyncIterator[Inbox]:
+    inbox = Inbox(database)
+    running = asyncio.create_task(inbox.run())
+    yield inbox
+    inbox.close()
+    await running
+
+
+async def test_what_is_accepted_is_stored_as_it_came(database: Database, inbox: Inbox, clock: MovableClock) -> None:
+    """The body is evidence: it must come back byte for byte."""
+    body = b'\xff\x00 {"a": 1}\r\n'
+    receipt = await inbox.accept(make_event(clock, body=body))
+    stored = await Lookup(database).event(receipt.event_id)
+    assert receipt.is_new
+    assert stored is not None
+    assert (stored.body, stored.headers, stored.received_at) == (body, {"a": "b"}, clock())
+
+
+async def test_a_repeat_gets_the_id_of_the_first(inbox: Inbox, clock: MovableClock) -> None:
+    """Senders repeat when an answer was lost; the second must not become a second registration."""
+    key = Dedupe("msg_1", "forever")
+    first = await inbox.accept(make_event(clock, key))
+    second = await inbox.accept(make_event(clock, key))
+    assert (second.event_id, second.is_new) == (first.event_id, False)
+
+
+async def test_repeats_that_arrive_together_are_known_too(inbox: Inbox, clock: MovableClock) -> None:
+    """They share one transaction, where the unique index has not seen a commit yet."""
+    key = Dedupe("msg_1", "forever")
+    receipts = await asyncio.gather(*(inbox.accept(make_event(clock, key)) for _ in range(20)))
+    assert len({receipt.event_id for receipt in receipts}) == 1
+    assert sum(receipt.is_new for receipt in receipts) == 1
+
+
+async def test_events_without_a_key_are_all_kept(inbox: Inbox, clock: MovableClock) -> None:
+    """Equal bodies can both be meant."""
+    receipts = await asyncio.gather(*(inbox.accept(make_event(clock)) for _ in range(30)))
+    assert len({receipt.event_id for receipt in receipts}) == 30
+
+
+async def test_a_pending_key_counts_until_work_begins(database: Database, inbox: Inbox, clock: MovableClock) -> None:
+    """Five pokes become one fetch, and a change after that fetch is not swallowed."""
+    key = Dedupe("order:1", "pending")
+    first = await inbox.accept(make_event(clock, key))
+    poke = await inbox.accept(make_event(clock, key))
+    claimed = await EventQueue(database).claim(now=clock(), fence=1, limit=10)
+    later = await inbox.accept(make_event(clock, key))
+    assert (poke.event_id, poke.is_new) == (first.event_id, False)
+    assert [event.id for event in claimed] == [first.event_id]
+    assert later.is_new
+
+
+async def test_a_forever_key_counts_after_the_work_too(database: Database, inbox: Inbox, clock: MovableClock) -> None:
+    """A true event id names one event for all time."""
+    key = Dedupe("msg_1", "forever")
+    await inbox.accept(make_event(clock, key))
+    await EventQueue(database).claim(now=clock(), fence=1, limit=10)
+    assert not (await inbox.accept(make_event(clock, key))).is_new
+
+
+async def test_a_cancelled_request_does_not_disturb_its_neighbours(inbox: Inbox, clock: MovableClock) -> None:
+    """A sender that hangs up shares its transaction with others."""
+    gone = asyncio.create_task(inbox.accept(make_event(clock)))
+    stays = asyncio.create_task(inbox.accept(make_event(clock)))
+    await asyncio.sleep(0)
+    gone.cancel()
+    assert (await stays).is_new
+
+
+async def test_a_full_queue_refuses_at_once(database: Database, clock: MovableClock) -> None:
+    """Memory is bounded: past the limit a sender is told to come again."""
+    inbox = Inbox(database, most_waiting=3)  # nothing runs, so nothing is written
+    waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(3)]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="3 webhooks wait"):
+        await inbox.accept(make_event(clock))
+    for task in waiting:
+        task.cancel()
+
+
+async def test_closing_writes_what_waits_and_refuses_the_rest(database: Database, clock: MovableClock) -> None:
+    """A stop loses nothing that was taken in."""
+    inbox = Inbox(database)
+    waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(5)]
+    await asyncio.sleep(0)
+    inbox.close()
+    await inbox.run()
+    assert all(receipt.is_new for receipt in await asyncio.gather(*waiting))
+    with pytest.raises(StoreUnavailable, match="stopping"):
+        await inbox.accept(make_event(clock))
+
+
+async def test_everybody_hears_of_a_locked_database(tmp_path: Path, clock: MovableClock) -> None:
+    """Another process holds the write lock: 503, not a lost event or a hang; afterwards it goes on by itself."""
+    path = tmp_path / "relay.db"
+    database = open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50))
+    await migrate(database)
+    inbox = Inbox(database)
+    running = asyncio.create_task(inbox.run())
+    holder = sqlite3.connect(path, isolation_level=None)
+    holder.execute("BEGIN IMMEDIATE")
+    answers = await asyncio.gather(*(inbox.accept(make_event(clock)) for _ in range(3)), return_exceptions=True)
+    assert [type(answer) for answer in answers] == [StoreUnavailable] * 3
+    holder.execute("ROLLBACK")
+    holder.close()
+    assert (await inbox.accept(make_event(clock))).is_new
+    inbox.close()
+    await running
+    await database.close()
