@@ -1,0 +1,94 @@
+"""Make `Settings` of what the surroundings say, or say everything that is wrong with them at once."""
+
+import os
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails
+
+from app.errors import FieldProblem, SettingsInvalid
+from app.settings.layers import gather
+from app.settings.model import Settings
+from app.settings.rules import Checks, details, problems_of
+
+_NO_CHECKS = Checks()
+
+
+def load_settings(
+    overrides: Mapping[str, object] | None = None,
+    *,
+    environ: Mapping[str, str] | None = None,
+    folder: Path | None = None,
+    checks: Checks = _NO_CHECKS,
+    only: Collection[str] | None = None,
+) -> Settings:
+    """Return the settings that hold here.
+
+    `overrides` are the command's options by field name (None: not given). `environ` and `folder` (of `.env` and
+    `relay.toml`) are the process's own unless told otherwise. `only` names the fields that a command needs which does
+    not send (`migrate`, `healthcheck`): nothing else is judged, and what is wrong elsewhere has its default.
+
+    Raises:
+        SettingsInvalid: with every setting that is missing, malformed or weak.
+    """
+    found = gather(overrides or {}, os.environ if environ is None else environ, folder or Path())
+    settings, malformed = _judge_one_by_one(found.values)
+    problems = [*found.problems, *malformed]
+    at_fault = {name.strip() for problem in problems for name in problem.field.split(",")}
+    problems += [p for p in problems_of(settings, checks) if not at_fault & _named(p)]
+    told = [problem for problem in problems if only is None or problem.field.lower() in only]
+    if told:
+        raise SettingsInvalid(told)
+    return settings
+
+
+def render_problems(problems: Sequence[FieldProblem]) -> str:
+    """Return the problems as plain text for a terminal, one paragraph each."""
+    number = f"{len(problems)} settings need" if len(problems) > 1 else "one setting needs"
+    paragraphs = (f"  {problem.field}\n      {problem.problem}" for problem in problems)
+    return "\n".join(
+        (
+            f"The relay does not start: {number} attention.",
+            "",
+            *paragraphs,
+            "",
+            "Settings come from the environment, .env and relay.toml; .env.example explains each.",
+        )
+    )
+
+
+def _judge_one_by_one(values: dict[str, object]) -> tuple[Settings, list[FieldProblem]]:
+    """Return settings without the fields that are wrong by themselves, so that the rest can still be judged."""
+    try:
+        return Settings(**values), []  # type: ignore[arg-type]  # judging them is what it does
+    except ValidationError as refused:
+        wrong = refused.errors(include_url=False)
+        names = {str(error["loc"][0]) for error in wrong}
+        rest = {name: value for name, value in values.items() if name not in names}
+        return Settings(**rest), list(_problems(wrong))  # type: ignore[arg-type]
+
+
+def _problems(wrong: Iterable[ErrorDetails]) -> Iterable[FieldProblem]:
+    told: set[str] = set()
+    for error in wrong:
+        field, *inner = (str(part) for part in error["loc"])
+        name = ".".join((field, *inner[:2])) if field == "webinars" else field.upper()
+        if name not in told:
+            told.add(name)
+            yield FieldProblem(name, _sentence(field, error))
+
+
+def _sentence(field: str, error: ErrorDetails) -> str:
+    if error["type"] == "value_error":
+        return str(error["ctx"]["error"])
+    if error["type"] == "extra_forbidden":
+        return "is no key of a webinar; there are title, join_link, image, starts_at, campaign_id and aliases"
+    if error["type"].startswith(("timezone", "datetime")):
+        return "must be a time with its offset, such as 2026-12-01T16:00:00Z"
+    expects = details(field).get("expects")
+    return f"must be {expects}, not {error['input']!r}" if expects else error["msg"].replace("Input should", "should")
+
+
+def _named(problem: FieldProblem) -> set[str]:
+    return {part.strip() for part in problem.field.replace(" or ", ",").split(",")}

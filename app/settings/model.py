@@ -1,0 +1,279 @@
+"""Every setting: its name, kind, default and meaning. The one place; README and .env.example are made from it.
+
+Making a `Settings` reads nothing but its arguments. `app.settings.load` gathers what the surroundings say.
+"""
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from app.settings.kinds import (
+    CommaSeparated,
+    DatabaseUrl,
+    EventbriteUrl,
+    FieldName,
+    LowerCase,
+    OwnSecrets,
+    PathSecrets,
+    PendoUrl,
+    Proxies,
+    SigningSecrets,
+    TokenName,
+    VendorKey,
+    VendorSecret,
+    WebLink,
+)
+
+_LAUNCHPOINT = "Marketo: Admin > Integration > LaunchPoint, the service's View Details"
+_CAMPAIGN = "a number, or the address in the browser while the smart campaign is open (…/#/classic/SC1234A1)"
+_PATHS = "Dotted paths in Pendo's body, comma-separated, the first that is there counts; empty: the built-in ones"
+
+
+def _setting(
+    default: Any,
+    meaning: str,
+    *,
+    where: str | None = None,
+    expects: str | None = None,
+    needed: bool = False,
+    **bounds: float,
+) -> Any:
+    """Describe one setting. `where` tells where one finds its value, `expects` finishes 'must be …'."""
+    described: dict[str, Any] = {"description": meaning, **bounds}
+    return Field(default=default, json_schema_extra={"where": where, "expects": expects, "needed": needed}, **described)
+
+
+class WebinarSettings(BaseModel):
+    """One `[webinars.<id>]` table of relay.toml: what is known here about a webinar that a source only names."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        str_min_length=1,
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    title: str | None = None
+    join_link: WebLink | None = None
+    image: WebLink | None = None
+    starts_at: AwareDatetime | None = None
+    campaign_id: str | None = None
+    aliases: CommaSeparated = ()
+
+
+class Settings(BaseSettings):
+    """What the relay is told, already checked field by field. Frozen; secrets are `SecretStr`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        str_strip_whitespace=True,
+        coerce_numbers_to_str=True,
+        allow_inf_nan=False,
+        validate_default=False,
+        hide_input_in_errors=True,
+    )
+
+    # Marketo
+    marketo_base_url: str = _setting(
+        "",
+        "Address of your Marketo instance: `https://123-ABC-456.mktorest.com`, with or without `/rest` or `/identity`",
+        where="Marketo: Admin > Integration > Web Services > REST API > Endpoint",
+        needed=True,
+    )
+    marketo_client_id: str = _setting("", "Client id of the custom service", where=_LAUNCHPOINT, needed=True)
+    marketo_client_secret: VendorSecret = _setting(
+        SecretStr(""), "Client secret of the custom service", where=_LAUNCHPOINT, needed=True
+    )
+    marketo_campaign_id: str = _setting(
+        "",
+        f"Smart campaign that sends the reminder: {_CAMPAIGN}",
+        where="Marketo: open the smart campaign and copy the browser's address",
+        needed=True,
+    )
+    marketo_allowed_campaign_ids: CommaSeparated = _setting(
+        (), "Other campaigns that a custom app may name as `campaignId`, comma-separated, each as above"
+    )
+    marketo_lead_mode: Annotated[Literal["upsert", "lookup"], LowerCase] = _setting(
+        "upsert",
+        "`upsert` creates people that Marketo lacks; `lookup` never does, unknown ones end as dead with that reason",
+        expects="upsert or lookup",
+    )
+    marketo_lookup_field: FieldName = _setting("email", "Field by which people are found and kept apart")
+    marketo_partition: str | None = _setting(None, "Lead partition for new people")
+    marketo_join_link_field: FieldName | None = _setting(
+        None, "Person field that carries a join link of one's own, so that unique links still go out in batches"
+    )
+    marketo_token_title: TokenName = _setting("WebinarTitle", "Name of the My Token for the title")
+    marketo_token_join_link: TokenName = _setting("JoinLink", "Name of the My Token for the join link")
+    marketo_token_image: TokenName = _setting("WebinarImage", "Name of the My Token for the image's address")
+    marketo_calls_per_window: int = _setting(
+        50,
+        "Calls in any 20 seconds that the relay may make (Marketo: 100 for all integrations together)",
+        expects="a whole number from 1 to 100: Marketo lets all integrations together make 100 calls in 20 seconds",
+        ge=1,
+        le=100,
+    )
+    marketo_max_in_flight: int = _setting(
+        5,
+        "Calls at the same time (Marketo: 10 for all integrations together)",
+        expects="a whole number from 1 to 10: Marketo answers at most 10 calls at a time, of all integrations together",
+        ge=1,
+        le=10,
+    )
+    marketo_calls_per_day: int = _setting(
+        50_000,
+        "Calls a day, reset at midnight US Central",
+        expects="a whole number of at least 1: the relay's share of Marketo's daily quota",
+        ge=1,
+    )
+    marketo_on_ambiguous: Annotated[Literal["retry", "hold"], LowerCase] = _setting(
+        "retry",
+        "When Marketo's answer was lost and the activity log cannot tell: `retry` (perhaps a second e-mail) or "
+        "`hold` (a person decides)",
+        expects="retry or hold",
+    )
+
+    # What a token gets when the source has nothing
+    default_webinar_title: str | None = _setting(None, "Title when the source has none; without it such a one is dead")
+    default_join_link: WebLink | None = _setting(
+        None, "Join link when the source has none; without it such a one is dead"
+    )
+    default_webinar_image: WebLink | None = _setting(None, "Image when the source has none; it may be missing")
+    webinar_over_after_hours: float = _setting(
+        24.0,
+        "A registration for a webinar that began longer ago than this is ignored",
+        expects="a number of hours from 0 to 8760",
+        ge=0,
+        le=8760,
+    )
+
+    # Eventbrite
+    eventbrite_webhook_token: PathSecrets = _setting(
+        (),
+        "Secret last part of the webhook's address, `/webhooks/eventbrite/<token>`; turns the source on. Several, "
+        "comma-separated, while rotating",
+    )
+    eventbrite_api_token: VendorKey | None = _setting(
+        None,
+        "Private token, to read orders and events; needed for Eventbrite",
+        where="Eventbrite: Account Settings > Developer Links > API Keys > Show API key > Private token",
+    )
+    eventbrite_api_url: EventbriteUrl = _setting("https://www.eventbriteapi.com/v3", "Base of Eventbrite's API")
+    eventbrite_actions: CommaSeparated = _setting(
+        ("order.placed", "attendee.updated"), "Actions that register; `order.refunded` always cancels"
+    )
+    eventbrite_settle_seconds: float = _setting(
+        2.0,
+        "Wait before an order is read: one order makes several deliveries within a second",
+        expects="a number of seconds from 0 to 300",
+        ge=0,
+        le=300,
+    )
+    eventbrite_campaign_id: str | None = _setting(None, "Campaign for this source instead of `MARKETO_CAMPAIGN_ID`")
+
+    # Pendo
+    pendo_webhook_secret: OwnSecrets = _setting(
+        (),
+        "Secret with which Pendo signs; turns the source on. Several, comma-separated, while rotating",
+        where="Pendo: Settings > Integrations > Webhooks",
+    )
+    pendo_integration_key: VendorKey | None = _setting(
+        None,
+        "Integration key, to find the e-mail of a visitor whose id is none",
+        where="Pendo: Settings > Integrations > Integration Keys",
+    )
+    pendo_api_url: PendoUrl = _setting("https://app.pendo.io", "Base of Pendo's API, by the region of your account")
+    pendo_track_event: str = _setting("webinar_registered", "Name of the track event that is a registration")
+    pendo_campaign_id: str | None = _setting(None, "Campaign for this source instead of `MARKETO_CAMPAIGN_ID`")
+    pendo_path_event_name: CommaSeparated = _setting((), f"Where the kind of event stands. {_PATHS}")
+    pendo_path_track_name: CommaSeparated = _setting((), "The same: the track event's name")
+    pendo_path_email: CommaSeparated = _setting((), "The same: the registrant's e-mail address")
+    pendo_path_first_name: CommaSeparated = _setting((), "The same: first name")
+    pendo_path_last_name: CommaSeparated = _setting((), "The same: last name")
+    pendo_path_webinar_id: CommaSeparated = _setting((), "The same: the webinar's id")
+    pendo_path_title: CommaSeparated = _setting((), "The same: the webinar's title")
+    pendo_path_join_link: CommaSeparated = _setting((), "The same: join link")
+    pendo_path_image: CommaSeparated = _setting((), "The same: the image's address")
+    pendo_path_starts_at: CommaSeparated = _setting((), "The same: the webinar's start")
+    pendo_path_visitor_email: CommaSeparated = _setting(
+        (), "Where the e-mail address stands in the visitor that Pendo's API returns"
+    )
+
+    # Custom apps
+    custom_webhook_secrets: SigningSecrets = _setting(
+        (), "Standard Webhooks secrets (`whsec_…`), comma-separated while rotating; turns the source on"
+    )
+    custom_api_keys: OwnSecrets = _setting(
+        (), "Keys accepted as `Authorization: Bearer …`, comma-separated; turns the source on"
+    )
+    custom_campaign_id: str | None = _setting(None, "Campaign for this source instead of `MARKETO_CAMPAIGN_ID`")
+
+    # The service
+    database_url: DatabaseUrl = _setting(
+        SecretStr("sqlite:///data/relay.db"), "`sqlite:///file`, or `postgresql://user:password@host/name`"
+    )
+    migrate_on_start: bool = _setting(
+        True, "Bring the database's tables up to date at the start; else run `relay migrate`", expects="true or false"
+    )
+    admin_token: OwnSecrets = _setting(
+        (), "Turns the admin API and the console on. Several, comma-separated, while rotating"
+    )
+    host: str = _setting("0.0.0.0", "Address to listen on")  # noqa: S104  # a container must listen on all of them
+    port: int = _setting(
+        8080, "Port to listen on; 0 takes a free one", expects="a whole number from 0 to 65535", ge=0, le=65535
+    )
+    log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], LowerCase] = _setting(
+        "info", "`debug`, `info`, `warning`, `error` or `critical`", expects="debug, info, warning, error or critical"
+    )
+    log_format: Annotated[Literal["json", "console"], LowerCase] = _setting(
+        "json", "`json`, or `console` for people", expects="json or console"
+    )
+    max_body_bytes: int = _setting(
+        262_144, "Largest webhook body", expects="a whole number of bytes from 1024 to 16777216", ge=1024, le=16_777_216
+    )
+    drain_seconds: float = _setting(
+        3.0,
+        "After SIGTERM: how long `/readyz` says no before the port closes, so that the load balancer looks elsewhere",
+        expects="a number of seconds from 0 to 60",
+        ge=0,
+        le=60,
+    )
+    forwarded_allow_ips: Proxies = _setting(
+        (),
+        "Proxies whose `X-Forwarded-*` headers are believed: addresses or networks, comma-separated, or `*`; "
+        "by default nobody's",
+    )
+    relay_config: str = _setting("relay.toml", "Path of the TOML file")
+
+    webinars: Mapping[str, WebinarSettings] = Field(default={}, description="`[webinars.<id>]` tables of relay.toml")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Read the arguments only: a test's settings must not depend on the machine that runs it."""
+        return (init_settings,)
+
+    def secrets(self) -> tuple[str, ...]:
+        """Return every secret in the clear, for the log to mask: keys, tokens and the database's password."""
+        found: list[str] = []
+        for name in type(self).model_fields:
+            value = getattr(self, name)
+            several = value if isinstance(value, tuple) else (value,)
+            found += [one.get_secret_value() for one in several if isinstance(one, SecretStr)]
+        password = urlsplit(self.database_url.get_secret_value()).password
+        found = [secret for secret in found if secret and secret != self.database_url.get_secret_value()]
+        return (*found, password) if password else tuple(found)
