@@ -1,6 +1,7 @@
 """Accept events durably: all that wait at one moment share one transaction (group commit)."""
 
 import asyncio
+import hashlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,6 +17,7 @@ from app.store.views import Receipt
 
 _Waiting = tuple[NewEvent, "asyncio.Future[Receipt]"]
 _TRIES = 3
+_LONGEST_KEY = 200  # characters; a longer one is hashed
 _log = structlog.get_logger(__name__)
 
 
@@ -117,7 +119,7 @@ def _row(event: NewEvent) -> dict[str, Any]:
         "received_at": event.received_at,
         "headers": dict(event.headers),
         "body": event.body,
-        "dedupe_key": event.dedupe.key if event.dedupe else None,
+        "dedupe_key": _identity(event)[1],
         "dedupe_scope": event.dedupe.scope if event.dedupe else None,
         "state": EventState.WAITING,
         "due_at": event.due_at,
@@ -126,7 +128,12 @@ def _row(event: NewEvent) -> dict[str, Any]:
 
 
 def _identity(event: NewEvent) -> tuple[str, str | None]:
-    return event.source, event.dedupe.key if event.dedupe else None
+    if event.dedupe is None:
+        return event.source, None
+    key = event.dedupe.key
+    if len(key) > _LONGEST_KEY or "\x00" in key:
+        key = f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return event.source, key
 
 
 async def _first_of(connection: AsyncConnection, repeats: Sequence[NewEvent]) -> dict[tuple[str, str | None], str]:

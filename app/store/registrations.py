@@ -1,11 +1,12 @@
 """Record what events mean: registrations are made, updated and cancelled, and their events settled, at once."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, tuple_, update
+from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Cancelled, Cause, RegistrationState
@@ -13,7 +14,6 @@ from app.store.database import Database
 from app.store.events import EventFate, settle_event
 from app.store.tables import registrations, timeline
 
-Identity = tuple[str, str, str]
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
 _PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
 
@@ -43,9 +43,13 @@ class Draft:
     expires_at: datetime
 
     @property
-    def identity(self) -> Identity:
-        """Return what makes two registrations the same: the source, its webinar, the person."""
-        return self.source, self.webinar_id, self.person_key
+    def identity(self) -> str:
+        return identity_of(self.source, self.webinar_id, self.person_key)
+
+
+def identity_of(source: str, webinar_id: str, person_key: str) -> str:
+    """Return what makes two registrations the same: the source, its webinar and the person, as a hash."""
+    return hashlib.sha256(f"{source}\x00{webinar_id}\x00{person_key}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ class _Known:
 class _Recording:
     """The rows that one transaction reads, and what it will write."""
 
-    known: dict[Identity, _Known]
+    known: dict[str, _Known]
     entries: list[dict[str, Any]]
     changes: list[Change]
     now: datetime
@@ -121,7 +125,7 @@ def _apply(recording: _Recording, meaning: Meaning) -> None:
     for draft in meaning.drafts:
         _register(recording, draft, event.id)
     for cancelled in meaning.cancellations:
-        identity = (event.source, cancelled.webinar_id, cancelled.person_key)
+        identity = identity_of(event.source, cancelled.webinar_id, cancelled.person_key)
         if (known := recording.known.get(identity)) is not None:
             _cancel(recording, known, cancelled, event.id)
 
@@ -172,17 +176,16 @@ def _cancel(recording: _Recording, known: _Known, cancelled: Cancelled, event_id
         _replace(recording, known, draft, what="cancelled", detail=detail, event_id=event_id)
 
 
-async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dict[Identity, _Known]:
+async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dict[str, _Known]:
     wanted = {draft.identity for meaning in meanings for draft in meaning.drafts} | {
-        (meaning.fate.event.source, gone.webinar_id, gone.person_key)
+        identity_of(meaning.fate.event.source, gone.webinar_id, gone.person_key)
         for meaning in meanings
         for gone in meaning.cancellations
     }
-    c = registrations.c
-    found: dict[Identity, _Known] = {}
-    for some in _chunks(sorted(wanted), 200):
-        identity = tuple_(c.source, c.webinar_id, c.person_key)
-        rows = await connection.execute(select(registrations).where(identity.in_(some)).with_for_update())
+    found: dict[str, _Known] = {}
+    for some in _chunks(sorted(wanted), 500):
+        those = select(registrations).where(registrations.c.identity.in_(some)).with_for_update()
+        rows = await connection.execute(those)
         for row in rows.mappings():
             draft = _draft(row)
             found[draft.identity] = _Known(draft, sent_at=row["sent_at"])
@@ -216,8 +219,8 @@ def _update_by_id(row: Mapping[str, Any]) -> Any:
 
 
 def _row(draft: Draft) -> dict[str, Any]:
-    return asdict(draft) | {"tokens": dict(draft.tokens), "lookup": int(draft.lookup)}
+    return asdict(draft) | {"identity": draft.identity, "tokens": dict(draft.tokens), "lookup": int(draft.lookup)}
 
 
-def _chunks(items: Sequence[Identity], size: int) -> list[Sequence[Identity]]:
+def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
     return [items[i : i + size] for i in range(0, len(items), size)]

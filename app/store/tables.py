@@ -50,7 +50,7 @@ events = Table(
     Column("received_at", UtcDateTime, nullable=False),
     Column("headers", JSON, nullable=False),
     Column("body", LargeBinary, nullable=True),  # NULL once the retention time has passed
-    Column("dedupe_key", Text, nullable=True),
+    Column("dedupe_key", String(200), nullable=True),
     Column("dedupe_scope", String(10), nullable=True),
     Column("state", String(12), nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
@@ -74,9 +74,10 @@ registrations = Table(
     "registrations",
     metadata,
     Column("id", String(40), primary_key=True),
+    Column("identity", String(64), nullable=False),  # a hash, since PostgreSQL indexes no value over 2.7 kB
     Column("source", String(40), nullable=False),
     Column("webinar_id", Text, nullable=False),
-    Column("person_key", Text, nullable=False),
+    Column("person_key", String(320), nullable=False),
     Column("subject", Text, nullable=True),
     Column("state", String(12), nullable=False),
     Column("lookup", Integer, nullable=False),  # 1: find the person, 0: upsert it
@@ -99,7 +100,7 @@ registrations = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("sent_at", UtcDateTime, nullable=True),
-    Index("uq_registrations_identity", "source", "webinar_id", "person_key", unique=True),
+    Index("uq_registrations_identity", "identity", unique=True),
     Index("ix_registrations_person_key", "person_key", "id"),
     Index("ix_registrations_source", "source", "id"),
     Index(

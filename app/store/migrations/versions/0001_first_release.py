@@ -35,7 +35,7 @@ def upgrade() -> None:
         sa.Column("received_at", UtcDateTime, nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
-        sa.Column("dedupe_key", sa.Text(), nullable=True),
+        sa.Column("dedupe_key", sa.String(length=200), nullable=True),
         sa.Column("dedupe_scope", sa.String(length=10), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("due_at", UtcDateTime, nullable=False),
@@ -83,9 +83,10 @@ def upgrade() -> None:
     op.create_table(
         "registrations",
         sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("identity", sa.String(length=64), nullable=False),
         sa.Column("source", sa.String(length=40), nullable=False),
         sa.Column("webinar_id", sa.Text(), nullable=False),
-        sa.Column("person_key", sa.Text(), nullable=False),
+        sa.Column("person_key", sa.String(length=320), nullable=False),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("lookup", sa.Integer(), nullable=False),
@@ -136,7 +137,7 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'sending'"),
     )
     op.create_index("ix_registrations_source", "registrations", ["source", "id"], unique=False)
-    op.create_index("uq_registrations_identity", "registrations", ["source", "webinar_id", "person_key"], unique=True)
+    op.create_index("uq_registrations_identity", "registrations", ["identity"], unique=True)
     op.create_table(
         "timeline",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),

@@ -1,0 +1,36 @@
+"""When to try again. Arithmetic only."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+_FIRST = timedelta(seconds=2)
+_LONGEST = timedelta(minutes=15)
+_US_CENTRAL = ZoneInfo("America/Chicago")
+
+
+def delay_after(
+    attempts: int, *, first: timedelta = _FIRST, longest: timedelta = _LONGEST, jitter: float | None = None
+) -> timedelta:
+    """Return how long to wait after the n-th failed attempt: doubling, capped, and spread by up to half.
+
+    `jitter` is between 0 and 1, random unless given. Attempts are never counted to give up; age is.
+    """
+    doublings = min(max(attempts, 1) - 1, 30)
+    grown: timedelta = min(longest, first * int(2**doublings))
+    spread = random.random() if jitter is None else jitter  # noqa: S311  # spreads load, keeps no secret
+    return grown * (0.5 + spread / 2)
+
+
+def after_failure(
+    attempts: int, *, retry_after: timedelta | None = None, first: timedelta = _FIRST, jitter: float | None = None
+) -> timedelta:
+    """Return the delay for a failure: at least what the server itself asked for."""
+    return max(retry_after or timedelta(0), delay_after(attempts, first=first, jitter=jitter))
+
+
+def next_quota_day(now: datetime) -> datetime:
+    """Return when Marketo's daily quota begins anew: midnight US Central, daylight saving included."""
+    there = now.astimezone(_US_CENTRAL)
+    midnight = (there + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight.astimezone(UTC)
