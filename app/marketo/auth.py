@@ -10,7 +10,8 @@ from pydantic import SecretStr
 
 from app.domain import Clock, utc_now
 from app.marketo.address import MarketoAddress
-from app.marketo.answers import Reply, TokenGrant, read_retry_after, read_token, refuses_token
+from app.marketo.answers import TokenGrant, read_token
+from app.marketo.envelope import Reply, read_retry_after, refuses_token
 from app.marketo.transport import USER_AGENT
 
 _TIMEOUT = httpx.Timeout(connect=10.0, read=30.0, write=10.0, pool=10.0)

@@ -12,9 +12,10 @@ import httpx
 from app.domain import CampaignId, Clock, LeadId, utc_now
 from app.marketo import answers, requests
 from app.marketo.address import MarketoAddress
-from app.marketo.answers import CampaignInfo, FindAnswer, Reply, SyncAnswer, TriggerAnswer
+from app.marketo.answers import CampaignInfo, FindAnswer, SyncAnswer, TriggerAnswer
 from app.marketo.auth import MarketoAuth
 from app.marketo.codes import Endpoint, Trouble
+from app.marketo.envelope import Reply, read_retry_after
 from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import Outgoing, PersonRecord
 
@@ -38,8 +39,8 @@ _NOTHING_SENT = (
 class MarketoClient:
     """One Marketo instance. `http` comes from `open_http`, which sees to limits, TLS and the one host.
 
-    A call takes at most the sum of its time-outs (connect, write and pool 10 s each, the answer 35 to 95 s), and as much
-    again where a token must be renewed on the way.
+    A call takes at most the sum of its time-outs (connect, write and pool 10 s each, the answer 35 to 95 s), and as
+    much again where a token must be renewed on the way.
     """
 
     def __init__(
@@ -121,7 +122,7 @@ class MarketoClient:
             )
         except (httpx.HTTPError, httpx.StreamError) as exc:
             raise self._lost(call.endpoint, exc) from exc
-        wait = answers.read_retry_after(response.headers.get("Retry-After"), now=self._clock())
+        wait = read_retry_after(response.headers.get("Retry-After"), now=self._clock())
         return Reply(response.status_code, response.content, wait)
 
     def _lost(self, endpoint: Endpoint, exc: httpx.HTTPError | httpx.StreamError) -> CallFailed:

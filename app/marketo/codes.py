@@ -220,7 +220,7 @@ def meaning_of_record(code: str) -> Meaning:
 
 
 def _by_family(code: str) -> Meaning:
-    """Judge a code without a row: 6xx are never executed, 7xx and 1xxx are about data, 3xx and 4xx about the request."""
+    """Judge a code without a row: 6xx never ran, 7xx and 1xxx are about data, 3xx and 4xx about the request."""
     if not (code.isascii() and code.isdigit()):
         return _UNKNOWN
     if len(code) == 4:
