@@ -1,0 +1,116 @@
+"""A custom app's three moments: check signature or key and every field, fetch nothing, pass it on."""
+
+import re
+from collections.abc import Collection, Mapping, Sequence
+
+from app.domain import (
+    CampaignId,
+    Cause,
+    Dedupe,
+    Event,
+    Finding,
+    Json,
+    LeadId,
+    Person,
+    Registered,
+    Unusable,
+    Webinar,
+)
+from app.errors import FieldProblem, Invalid, NotAuthentic, RequestRefused
+from app.sources.base import Accepted, Inbound
+from app.sources.custom.body import CustomBody
+from app.sources.custom.problems import checked_body
+from app.sources.payload import read_json, short_id
+from app.sources.signing import StandardWebhooks, matches_any, not_empty
+
+WEBINAR_TOKENS = ("WebinarTitle", "JoinLink", "WebinarImage")
+_KEY = re.compile(r"[!-~]{1,255}")
+
+
+class CustomSource:
+    """Registrations that an own app sends whole. `reserved_tokens` are the names of the webinar's three tokens."""
+
+    name = "custom"
+
+    def __init__(
+        self,
+        *,
+        signing_secrets: Sequence[str],
+        api_keys: Sequence[str],
+        allowed_campaigns: Collection[CampaignId],
+        reserved_tokens: Collection[str] = WEBINAR_TOKENS,
+    ) -> None:
+        if not signing_secrets and not api_keys:
+            raise ValueError("a custom source needs signing secrets or API keys: without them everybody could send")
+        self._standard_webhooks = StandardWebhooks.of(signing_secrets)
+        self._api_keys = not_empty(api_keys, "an API key")
+        self._allowed_campaigns = frozenset(allowed_campaigns)
+        self._reserved_tokens = tuple(reserved_tokens)
+
+    def receive(self, request: Inbound) -> Accepted:
+        message_id = self._authenticate(request)
+        body = self._read(request.body)
+        if message_id is not None:
+            return Accepted(Dedupe(f"message:{message_id}", "forever"), {"webhook-id": message_id})
+        return Accepted(_dedupe_of_unsigned(request.headers, body))
+
+    async def resolve(self, event: Event) -> Json:
+        return None
+
+    def map(self, event: Event, fetched: Json) -> Sequence[Finding]:
+        """Read the stored body again: a campaign may have been disallowed since."""
+        try:
+            return [_registered(self._read(event.body))]
+        except RequestRefused as error:
+            return [Unusable(_cause(error), str(error))]
+
+    def _authenticate(self, request: Inbound) -> str | None:
+        """Return the id of a signed message, None for one with a key."""
+        if "webhook-signature" in request.headers:
+            return self._standard_webhooks.verify(request.headers, request.body, now=request.received_at)
+        scheme, _, key = request.headers.get("authorization", "").partition(" ")
+        if scheme.lower() != "bearer" or not matches_any(key.strip(), self._api_keys):
+            raise NotAuthentic("neither webhook-signature nor Authorization: Bearer with one of the API keys")
+        return None
+
+    def _read(self, body: bytes) -> CustomBody:
+        return checked_body(
+            read_json(body), allowed_campaigns=self._allowed_campaigns, reserved_tokens=self._reserved_tokens
+        )
+
+
+def _dedupe_of_unsigned(headers: Mapping[str, str], body: CustomBody) -> Dedupe | None:
+    """Return what makes an unsigned request the same as an earlier one, if its sender says so."""
+    key = headers.get("idempotency-key")
+    if key is not None:
+        if not _KEY.fullmatch(key):
+            raise Invalid([FieldProblem("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
+        return Dedupe(f"key:{key}", "forever")
+    return Dedupe(f"registration:{body.registration_id}", "forever") if body.registration_id else None
+
+
+def _registered(body: CustomBody) -> Registered:
+    webinar = body.webinar
+    return Registered(
+        person=Person(
+            email=body.email,
+            lead_id=LeadId(body.lead_id) if body.lead_id is not None else None,
+            first_name=body.first_name or None,
+            last_name=body.last_name or None,
+        ),
+        webinar=Webinar(
+            id=webinar.id or short_id(webinar.title or ""),
+            title=webinar.title or None,
+            join_link=webinar.join_link,
+            image=webinar.image,
+            starts_at=webinar.starts_at,
+        ),
+        subject=f"registration:{body.registration_id}" if body.registration_id else None,
+        campaign_id=CampaignId(body.campaign_id) if body.campaign_id is not None else None,
+        tokens=body.tokens,
+    )
+
+
+def _cause(error: RequestRefused) -> Cause:
+    fields = {problem.field for problem in error.problems} if isinstance(error, Invalid) else set()
+    return Cause.CAMPAIGN_NOT_ALLOWED if fields == {"campaignId"} else Cause.BAD_PAYLOAD

@@ -1,0 +1,109 @@
+"""Pendo's three moments: check the signature, look the visitor's address up, say who registered."""
+
+import hashlib
+import re
+from collections.abc import Collection, Sequence
+
+from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Unusable
+from app.errors import FieldProblem, Invalid, RequestRefused, ResolveFailed
+from app.sources.base import Accepted, Inbound
+from app.sources.fetching import MAY_LAG, credentials_missing
+from app.sources.payload import JsonObject, as_object, read_json, text_at, value_at
+from app.sources.pendo.api import PendoApi
+from app.sources.pendo.mapping import Reading, items_of
+from app.sources.pendo.paths import PendoPaths
+from app.sources.signing import not_empty, verify_digest
+from app.sources.webinars import Catalogue
+
+_SIGNATURE = "x-pendo-signature"
+_TRUE_ID = re.compile(r"[!-~]{1,100}")  # documented: 40 hex digits
+
+
+class PendoSource:
+    """Registrations from Pendo's track events, and from answers to the polls in `polls` (ids of polls or guides)."""
+
+    name = "pendo"
+
+    def __init__(
+        self,
+        *,
+        secrets: Sequence[str],
+        track_event: str,
+        api: PendoApi | None,
+        catalogue: Catalogue,
+        clock: Clock,
+        paths: PendoPaths | None = None,
+        polls: Collection[str] = (),
+    ) -> None:
+        self._secrets = not_empty(secrets, "PENDO_WEBHOOK_SECRET")
+        self._reading = Reading(track_event, frozenset(polls), paths or PendoPaths(), catalogue)
+        self._api = api
+        self._clock = clock
+
+    def receive(self, request: Inbound) -> Accepted | Ignored:
+        verify_digest(request.headers.get(_SIGNATURE), request.body, self._secrets)
+        document = read_json(request.body)
+        items = items_of(document)
+        if not items and document != []:
+            raise Invalid([FieldProblem("body", "must be an event object or an array of them")])
+        if not any(self._reading.registers(item) for item in items):
+            return Ignored(Cause.NOT_A_REGISTRATION, _why_ignored(items))
+        return Accepted(_dedupe(items))
+
+    async def resolve(self, event: Event) -> Json:
+        """Return `{"visitors": {id: visitor}}` for those whose address the event lacks; None when it lacks none."""
+        items = self._registrations(event)
+        wanted = list(dict.fromkeys(filter(None, map(self._reading.visitor_to_ask, items))))
+        if not wanted:
+            return None
+        if self._api is None:
+            raise credentials_missing("PENDO_INTEGRATION_KEY")
+        visitors: JsonObject = {}
+        for visitor_id in wanted:
+            visitors[visitor_id] = await self._visitor(visitor_id, event, self._api, is_alone=len(items) == 1)
+        return {"visitors": visitors}
+
+    def map(self, event: Event, fetched: Json) -> Sequence[Finding]:
+        try:
+            items = items_of(read_json(event.body))
+        except RequestRefused as error:
+            return [Unusable(Cause.BAD_PAYLOAD, str(error))]
+        visitors = as_object(value_at(fetched, "visitors"))
+        findings = [self._reading.finding(item, visitors) for item in items if self._reading.registers(item)]
+        return findings or [Ignored(Cause.NOT_A_REGISTRATION, _why_ignored(items))]
+
+    def _registrations(self, event: Event) -> list[Json]:
+        try:
+            return [item for item in items_of(read_json(event.body)) if self._reading.registers(item)]
+        except RequestRefused:
+            return []  # `map` says why
+
+    async def _visitor(self, visitor_id: str, event: Event, api: PendoApi, *, is_alone: bool) -> Json:
+        """Return the visitor's metadata, or None for one who stays unknown beside others who are not to wait longer."""
+        try:
+            visitor = await api.visitor(visitor_id)
+        except ResolveFailed as failure:
+            age = self._clock() - event.received_at
+            if is_alone or failure.cause != Cause.SOURCE_NOT_FOUND or age < MAY_LAG:
+                raise
+            return None
+        return self._reading.kept_of(visitor)
+
+
+def _dedupe(items: Sequence[Json]) -> Dedupe | None:
+    """Return Pendo's own id, for several events a hash over their ids, and None when one has none.
+
+    Never a hash of the body: two equal calls can both be meant.
+    """
+    ids = [text_at(item, ["uniqueId"]) or "" for item in items]
+    if not all(_TRUE_ID.fullmatch(one) for one in ids):
+        return None
+    if len(ids) == 1:
+        return Dedupe(ids[0], "forever")
+    return Dedupe("sha256:" + hashlib.sha256(" ".join(ids).encode("ascii")).hexdigest(), "forever")
+
+
+def _why_ignored(items: Sequence[Json]) -> str:
+    kinds = sorted({kind for item in items if (kind := text_at(item, ["event"])) and kind.isalnum()})
+    seen = ", ".join(kind[:40] for kind in kinds[:5]) or "nothing"
+    return f"only the track event PENDO_TRACK_EVENT registers; this is {seen}"
