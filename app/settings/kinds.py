@@ -5,6 +5,7 @@ The messages finish a sentence that begins with the setting's name, and never re
 
 import re
 from collections.abc import Callable
+from difflib import get_close_matches
 from ipaddress import ip_address, ip_network
 from typing import Annotated
 from urllib.parse import SplitResult, urlsplit
@@ -23,6 +24,15 @@ from app.settings.strength import (
 _PATH_SEGMENT = re.compile(r"[A-Za-z0-9._~-]+")
 _FIELD_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 _DATABASES = ("sqlite", "sqlite+aiosqlite", "postgresql", "postgresql+psycopg", "postgres")
+_ACTIONS = (  # Eventbrite's documented webhook actions about orders and attendees, and the captured barcode.checked_in
+    "order.placed",
+    "order.updated",
+    "order.refunded",
+    "attendee.updated",
+    "attendee.checked_in",
+    "attendee.checked_out",
+    "barcode.checked_in",
+)
 
 Judge = Callable[[str], str | None]
 
@@ -88,6 +98,15 @@ def _token_name(text: str) -> str:
     if not 1 <= len(name) <= 50 or set(name) & set("{}"):
         raise ValueError("must be the name of a My Token as in {{my.Name}}, at most 50 characters")
     return name
+
+
+def _eventbrite_actions(actions: tuple[str, ...]) -> tuple[str, ...]:
+    for action in actions:
+        if action not in _ACTIONS:
+            near = get_close_matches(action, _ACTIONS, n=1)
+            hint = f"did you mean {near[0]}?" if near else f"these do: {', '.join(_ACTIONS)}"
+            raise ValueError(f"names {action!r}, which is no action about a person; {hint}")
+    return actions
 
 
 def _proxies(addresses: tuple[str, ...]) -> tuple[str, ...]:
@@ -169,6 +188,7 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 WebLink = Annotated[str, AfterValidator(_web_link)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 TokenName = Annotated[str, AfterValidator(_token_name)]
+EventbriteActions = Annotated[CommaSeparated, AfterValidator(_eventbrite_actions)]
 Proxies = Annotated[CommaSeparated, AfterValidator(_proxies)]
 LowerCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
 

@@ -53,7 +53,7 @@ def _read_environment(environ: Mapping[str, str], folder: Path, found: Gathered)
     found.problems += _unknown(dotenv, ".env", closeness=0.85, prefixes=_OUR_PREFIXES)
     given: Values = {}
     for layer in (dotenv, outside):
-        given |= {name: value for name, value in layer.items() if _is_variable(name) and (value or _is_secret(name))}
+        given |= {name: value for name, value in layer.items() if _is_given(name, value)}
     return given
 
 
@@ -128,6 +128,10 @@ def _reason(error: Exception) -> str:
 
 def _is_variable(name: str) -> bool:
     return name in VARIABLES or (name.endswith(_FILE) and name.removesuffix(_FILE) in VARIABLES)
+
+
+def _is_given(name: str, value: str) -> bool:
+    return _is_variable(name) and (bool(value.strip()) or _is_secret(name))
 
 
 def _is_secret(name: str) -> bool:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import FieldProblem, SettingsInvalid
-from app.settings.layers import gather
+from app.settings.layers import VARIABLES, gather
 from app.settings.model import Settings
 from app.settings.rules import Checks, details, problems_of
 
@@ -35,11 +35,11 @@ def load_settings(
     found = gather(overrides or {}, os.environ if environ is None else environ, folder or Path())
     settings, malformed = _judge_one_by_one(found.values)
     problems = [*found.problems, *malformed]
-    at_fault = {name.strip() for problem in problems for name in problem.field.split(",")}
+    at_fault = {name for problem in problems for name in _named(problem)}
     problems += [p for p in problems_of(settings, checks) if not at_fault & _named(p)]
     told = [problem for problem in problems if only is None or problem.field.lower() in only]
     if told:
-        raise SettingsInvalid(told)
+        raise SettingsInvalid(sorted(told, key=_place))
     return settings
 
 
@@ -87,7 +87,13 @@ def _sentence(field: str, error: ErrorDetails) -> str:
     if error["type"].startswith(("timezone", "datetime")):
         return "must be a time with its offset, such as 2026-12-01T16:00:00Z"
     expects = details(field).get("expects")
-    return f"must be {expects}, not {error['input']!r}" if expects else error["msg"].replace("Input should", "should")
+    return f"is {error['input']!r} but must be {expects}" if expects else error["msg"].replace("Input should", "should")
+
+
+def _place(problem: FieldProblem) -> int:
+    """Return where the model names a setting, so that problems are told in the order of `.env.example`."""
+    places = (VARIABLES.index(name.lower()) for name in _named(problem) if name.lower() in VARIABLES)
+    return min(places, default=len(VARIABLES))
 
 
 def _named(problem: FieldProblem) -> set[str]:

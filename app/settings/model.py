@@ -4,6 +4,7 @@ Making a `Settings` reads nothing but its arguments. `app.settings.load` gathers
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from app.settings.kinds import (
     CommaSeparated,
     DatabaseUrl,
+    EventbriteActions,
     EventbriteUrl,
     FieldName,
     LowerCase,
@@ -27,7 +29,7 @@ from app.settings.kinds import (
     WebLink,
 )
 
-_LAUNCHPOINT = "Marketo: Admin > Integration > LaunchPoint, the service's View Details"
+_LAUNCHPOINT = "In Marketo: Admin > Integration > LaunchPoint, the service's View Details"
 _CAMPAIGN = "a number, or the address in the browser while the smart campaign is open (…/#/classic/SC1234A1)"
 _PATHS = "Dotted paths in Pendo's body, comma-separated, the first that is there counts; empty: the built-in ones"
 
@@ -85,7 +87,7 @@ class Settings(BaseSettings):
     marketo_base_url: str = _setting(
         "",
         "Address of your Marketo instance: `https://123-ABC-456.mktorest.com`, with or without `/rest` or `/identity`",
-        where="Marketo: Admin > Integration > Web Services > REST API > Endpoint",
+        where="In Marketo: Admin > Integration > Web Services > REST API > Endpoint",
         needed=True,
     )
     marketo_client_id: str = _setting("", "Client id of the custom service", where=_LAUNCHPOINT, needed=True)
@@ -95,7 +97,7 @@ class Settings(BaseSettings):
     marketo_campaign_id: str = _setting(
         "",
         f"Smart campaign that sends the reminder: {_CAMPAIGN}",
-        where="Marketo: open the smart campaign and copy the browser's address",
+        where="In Marketo: open the smart campaign and copy the browser's address",
         needed=True,
     )
     marketo_allowed_campaign_ids: CommaSeparated = _setting(
@@ -164,10 +166,10 @@ class Settings(BaseSettings):
     eventbrite_api_token: VendorKey | None = _setting(
         None,
         "Private token, to read orders and events; needed for Eventbrite",
-        where="Eventbrite: Account Settings > Developer Links > API Keys > Show API key > Private token",
+        where="In Eventbrite: Account Settings > Developer Links > API Keys > Show API key > Private token",
     )
     eventbrite_api_url: EventbriteUrl = _setting("https://www.eventbriteapi.com/v3", "Base of Eventbrite's API")
-    eventbrite_actions: CommaSeparated = _setting(
+    eventbrite_actions: EventbriteActions = _setting(
         ("order.placed", "attendee.updated"), "Actions that register; `order.refunded` always cancels"
     )
     eventbrite_settle_seconds: float = _setting(
@@ -183,12 +185,12 @@ class Settings(BaseSettings):
     pendo_webhook_secret: OwnSecrets = _setting(
         (),
         "Secret with which Pendo signs; turns the source on. Several, comma-separated, while rotating",
-        where="Pendo: Settings > Integrations > Webhooks",
+        where="In Pendo: Settings > Integrations > Webhooks",
     )
     pendo_integration_key: VendorKey | None = _setting(
         None,
         "Integration key, to find the e-mail of a visitor whose id is none",
-        where="Pendo: Settings > Integrations > Integration Keys",
+        where="In Pendo: Settings > Integrations > Integration Keys",
     )
     pendo_api_url: PendoUrl = _setting("https://app.pendo.io", "Base of Pendo's API, by the region of your account")
     pendo_track_event: str = _setting("webinar_registered", "Name of the track event that is a registration")
@@ -251,7 +253,7 @@ class Settings(BaseSettings):
         "Proxies whose `X-Forwarded-*` headers are believed: addresses or networks, comma-separated, or `*`; "
         "by default nobody's",
     )
-    relay_config: str = _setting("relay.toml", "Path of the TOML file")
+    relay_config: Path = _setting(Path("relay.toml"), "Path of the TOML file")
 
     webinars: Mapping[str, WebinarSettings] = Field(default={}, description="`[webinars.<id>]` tables of relay.toml")
 

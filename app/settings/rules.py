@@ -42,7 +42,7 @@ def about(name: str) -> str:
     """Return the sentences that say what a setting is and where one finds its value."""
     field = Settings.model_fields[name]
     where = details(name)["where"]
-    found = f" Where: {where}." if where else ""
+    found = f" {where}." if where else ""
     return f"{(field.description or '').replace('`', '')}.{found}"
 
 
