@@ -59,27 +59,24 @@ class Judge:
     look_up_only: bool = False
     over_after: timedelta = timedelta(hours=24)
 
-    def draft(
-        self, found: Registered, *, source: str, received_at: datetime, now: datetime, known_lead: LeadId | None = None
-    ) -> Draft:
-        """Return the registration that this finding makes; `known_lead` is the person's id, if known lately."""
+    def draft(self, found: Registered, *, source: str, received_at: datetime, now: datetime) -> Draft:
+        """Return the registration that this finding makes."""
         webinar = self.catalogue.complete(found.webinar)
         campaign = self._campaign(found, source)
         tokens = self._tokens(webinar, found.tokens)
         flaw = self._flaw(found, webinar, campaign, tokens, received_at)
-        lead_id = found.person.lead_id or known_lead
         return Draft(
             id=new_id("reg", now),
             source=source,
             webinar_id=storable(webinar.id),
             person_key=person_key(found.person.key),
             subject=_storable_or_none(found.subject),
-            state=flaw.state if flaw else _first_state(lead_id),
+            state=flaw.state if flaw else _first_state(found.person.lead_id),
             lookup=self.look_up_only,
             cause=flaw.cause if flaw else None,
             detail=flaw.detail if flaw else None,
             email=_storable_or_none(found.person.email),
-            lead_id=lead_id,
+            lead_id=found.person.lead_id,
             first_name=_storable_or_none(found.person.first_name),
             last_name=_storable_or_none(found.person.last_name),
             campaign_id=campaign,

@@ -27,6 +27,10 @@ class Window:
         self.in_flight += 1
         self._last_begun = now
 
+    def give_back(self) -> None:
+        """Uncount a call that was begun and not made after all."""
+        self.in_flight -= 1
+
     def end(self, now: float) -> None:
         """Count a call as ended, whatever came of it."""
         self.in_flight -= 1

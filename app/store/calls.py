@@ -1,13 +1,15 @@
 """What is known of past calls: the window that survives a restart, and the pauses that Marketo asked for."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, func, literal, select
 
 from app.domain import Clock
 from app.store.database import Database
-from app.store.tables import calls, pauses
+from app.store.tables import UtcDateTime, calls, pauses
+
+_LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,14 @@ class CallLog:
         self._database = database
         self._clock = clock
 
-    async def started_since(self, since: datetime) -> list[datetime]:
-        """Return when each call since then was written down, oldest first."""
+    async def ended_since(self, since: datetime) -> list[datetime]:
+        """Return when each call ended that may still be in Marketo's window, oldest first; now, if that is unknown."""
         c = calls.c
+        ended = func.coalesce(c.finished_at, literal(self._clock(), UtcDateTime))
         async with self._database.read() as connection:
-            rows = await connection.execute(select(c.started_at).where(c.started_at >= since).order_by(c.started_at))
+            rows = await connection.execute(
+                select(ended).where(c.started_at >= since - _LONGEST_CALL, ended >= since).order_by(ended)
+            )
             return list(rows.scalars())
 
     async def pauses(self) -> list[Pause]:

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import Cancelled, Cause, RegistrationState
+from app.domain import Cancelled, Cause, LeadId, RegistrationState
 from app.store.database import Database
 from app.store.events import EventFate, settle_event
 from app.store.tables import registrations, timeline
@@ -90,6 +90,7 @@ class _Recording:
     """The rows that one transaction reads, and what it will write."""
 
     known: dict[str, _Known]
+    leads: Mapping[str, LeadId]
     entries: list[dict[str, Any]]
     changes: list[Change]
     now: datetime
@@ -106,14 +107,18 @@ class Registrations:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def record(self, meanings: Sequence[Meaning], *, fence: int, now: datetime) -> list[Change]:
+    async def record(
+        self, meanings: Sequence[Meaning], *, fence: int, now: datetime, leads_since: datetime
+    ) -> list[Change]:
         """Settle these claimed events with all that they mean, in one transaction; return what changed.
 
-        An event that another leader holds by now is left alone, with all that it would have meant.
+        An event that another leader holds by now is left alone, with all that it would have meant. A person whose
+        lead id Marketo has told since `leads_since` needs no call to be found.
         """
         async with self._database.write() as connection:
             ours = [m for m in meanings if await settle_event(connection, m.fate, fence=fence, now=now)]
-            recording = _Recording(await _load(connection, ours), [], [], now)
+            leads = await _known_leads(connection, ours, leads_since)
+            recording = _Recording(await _load(connection, ours), leads, [], [], now)
             for meaning in ours:
                 _apply(recording, meaning)
             await _save(connection, recording)
@@ -123,11 +128,18 @@ class Registrations:
 def _apply(recording: _Recording, meaning: Meaning) -> None:
     event = meaning.fate.event
     for draft in meaning.drafts:
-        _register(recording, draft, event.id)
+        _register(recording, _with_lead(draft, recording.leads), event.id)
     for cancelled in meaning.cancellations:
         identity = identity_of(event.source, cancelled.webinar_id, cancelled.person_key)
         if (known := recording.known.get(identity)) is not None:
             _cancel(recording, known, cancelled, event.id)
+
+
+def _with_lead(draft: Draft, leads: Mapping[str, LeadId]) -> Draft:
+    lead_id = leads.get(draft.person_key)
+    if lead_id is None or draft.state is not RegistrationState.NEW:
+        return draft
+    return replace(draft, state=RegistrationState.KNOWN, lead_id=lead_id)
 
 
 def _register(recording: _Recording, draft: Draft, event_id: str) -> None:
@@ -189,6 +201,21 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dic
         for row in rows.mappings():
             draft = _draft(row)
             found[draft.identity] = _Known(draft, sent_at=row["sent_at"])
+    return found
+
+
+async def _known_leads(connection: AsyncConnection, meanings: Sequence[Meaning], since: datetime) -> dict[str, LeadId]:
+    people = {draft.person_key for meaning in meanings for draft in meaning.drafts}
+    c = registrations.c
+    found: dict[str, LeadId] = {}
+    for some in _chunks(sorted(people), 500):
+        rows = await connection.execute(
+            select(c.person_key, c.lead_id)
+            .where(c.person_key.in_(some), c.lead_id.is_not(None), c.updated_at >= since)
+            .where(c.state.in_((RegistrationState.KNOWN, *_PERHAPS_SENT)))
+            .order_by(c.updated_at)
+        )
+        found |= {row.person_key: LeadId(row.lead_id) for row in rows}
     return found
 
 

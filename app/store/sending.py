@@ -5,7 +5,7 @@ writes are fenced: what another leader has taken over meanwhile is left alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -123,6 +123,14 @@ class Sending:
         oldest = min((since for _, since in counts.values()), default=None)
         return Waiting(counts.get(False, (0,))[0], counts.get(True, (0,))[0], oldest, due, later)
 
+    async def counted(self) -> tuple[int, datetime | None]:
+        """Return how many registrations are not at their end, and since when the longest waiting one has been due."""
+        c = registrations.c
+        is_open = c.state.in_([RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING])
+        async with self._database.read() as connection:
+            row = (await connection.execute(select(func.count(), func.min(c.due_at)).where(is_open))).one()
+            return row[0], row[1]
+
     async def claim_people(
         self, *, lookup: bool, now: datetime, fence: int, limit: int, busy: Collection[str]
     ) -> Call | None:
@@ -215,6 +223,7 @@ class Sending:
             if ours:
                 await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
                 await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
+                await _share_leads(connection, call, ours, now)
         return ours
 
     async def expire(self, now: datetime) -> list[tuple[str, str]]:
@@ -254,6 +263,22 @@ async def _still_held(connection: AsyncConnection, call: Call, fence: int) -> se
         .with_for_update()
     )
     return set(rows.scalars())
+
+
+async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
+    """Give the leads that were found to these people's other registrations, which came while the call was made."""
+    found = {fate.registration.person_key: fate for fate in fates if fate.state is RegistrationState.KNOWN}
+    if call.kind == "trigger" or not found:
+        return
+    c = registrations.c
+    others = select(registrations).where(
+        c.person_key.in_(found), c.state == RegistrationState.NEW, c.claimed_by.is_(None), c.relooked == 0
+    )
+    rows = (await connection.execute(others.with_for_update())).all()
+    shared = [replace(found[row.person_key], registration=_claimed(row)) for row in rows]
+    if shared:
+        await connection.execute(_SETTLE, [_settled(fate, now) for fate in shared])
+        await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in shared])
 
 
 _SETTLE = (

@@ -1,0 +1,166 @@
+"""Carry out one call to Marketo: ask, settle each of its registrations, split what was refused for one of them."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import structlog
+
+from app.dispatch import verdicts
+from app.dispatch.bell import Bell
+from app.dispatch.lease import Lease
+from app.dispatch.pausing import Pauses
+from app.dispatch.verdicts import Policy
+from app.dispatch.window import Window
+from app.domain import FINAL_STATES, CampaignId, Clock, LeadId, RegistrationState
+from app.errors import LeadershipLost, StoreUnavailable
+from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
+from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
+from app.marketo.failures import CallFailed, failure
+from app.marketo.requests import PersonRecord
+from app.metrics import Metrics
+from app.store.sending import Call, CallResult, Claimed, Fate, Sending
+
+_log = structlog.get_logger(__name__)
+
+
+class Marketo(Protocol):
+    """What the dispatcher needs of `app.marketo.client`; each method is one request and may raise CallFailed."""
+
+    async def sync_people(self, records: Sequence[PersonRecord], /) -> SyncAnswer: ...
+
+    async def find_people(self, values: Sequence[str], /, *, next_page_token: str | None = None) -> FindAnswer: ...
+
+    async def trigger(
+        self, campaign_id: CampaignId, lead_ids: Sequence[LeadId], tokens: "dict[str, str]", /
+    ) -> TriggerAnswer: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Makes the calls of one term of leadership, within its window."""
+
+    marketo: Marketo
+    sending: Sending
+    lease: Lease
+    window: Window
+    pauses: Pauses
+    policy: Policy
+    metrics: Metrics
+    clock: Clock
+    bell: Bell
+
+    async def carry_out(self, call: Call) -> None:
+        """Make a call that was written down and has its place in the window; settle it whatever comes."""
+        begun = self.clock()
+        try:
+            result, fates = await self._ask(call)
+        except CallFailed as failed:
+            await self._refused(call, failed)
+        except LeadershipLost as lost:
+            _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
+        except Exception:  # noqa: BLE001  # a defect of ours must not leave registrations in nobody's hands
+            _log.exception("a call failed in the relay itself", call_id=call.id, kind=call.kind)
+            await self._refused(call, _defect(call))
+        else:
+            await self.pauses.worked(call, begun=begun)
+            await self._settle(call, result, fates)
+
+    async def _ask(self, call: Call) -> tuple[CallResult, list[Fate]]:
+        try:
+            self.lease.check()
+            return await self._answer(call)
+        finally:
+            self.window.end(time.monotonic())
+
+    async def _answer(self, call: Call) -> tuple[CallResult, list[Fate]]:
+        match call.kind:
+            case "upsert":
+                synced = await self.marketo.sync_people(verdicts.records_of(call))
+                return _done(synced), verdicts.after_sync(call, synced, now=self.clock())
+            case "lookup":
+                return await self._look_up(call)
+            case "trigger":
+                tokens = dict(call.registrations[0].tokens)
+                assert call.campaign_id is not None  # noqa: S101  # a trigger call is claimed with its campaign
+                taken = await self.marketo.trigger(call.campaign_id, verdicts.leads_of(call), tokens)
+                return _done(taken), verdicts.after_trigger(call, taken)
+
+    async def _look_up(self, call: Call) -> tuple[CallResult, list[Fate]]:
+        addresses = [group[0].email or "" for group in verdicts.by_person(call.registrations).values()]
+        people: list[FoundPerson] = []
+        page: str | None = None
+        while True:
+            answer = await self.marketo.find_people(addresses, next_page_token=page)
+            people += answer.people
+            page = answer.next_page_token
+            if page is None:
+                return _done(answer), verdicts.after_find(call, people, policy=self.policy)
+            self.window.end(time.monotonic())  # one request ended, the next page is another
+            await self.place()
+            self.lease.check()
+
+    async def place(self) -> None:
+        """Wait for a place in the window and take it."""
+        while (seconds := self.window.wait(time.monotonic(), is_full=True)) != 0:
+            await self.bell.wait(min(seconds or 1.0, 1.0))
+        self.window.begin(time.monotonic())
+
+    async def _refused(self, call: Call, failed: CallFailed) -> None:
+        await self.pauses.failed(failed, call)
+        outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
+        result = CallResult(outcome, failed.code, failed.message, failed.request_id)
+        if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
+            await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
+        elif verdicts.must_split(call, failed):
+            await self._settle(call, result, [])
+            for part in verdicts.halves(call.registrations):
+                await self._carry_out_part(call, part)
+        else:
+            fates = verdicts.after_refusal(call, failed, policy=self.policy, now=self.clock())
+            await self._settle(call, result, fates)
+
+    async def _carry_out_part(self, call: Call, part: Sequence[Claimed]) -> None:
+        smaller = await self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
+        await self.place()
+        await self.carry_out(smaller)
+
+    async def _settle(self, call: Call, result: CallResult, fates: Sequence[Fate]) -> None:
+        """Write down what is known; a store that is away for a while must not make us forget it."""
+        while True:
+            try:
+                settled = await self.sending.settle(call, result, fates, fence=self.lease.fence, now=self.clock())
+                break
+            except StoreUnavailable as problem:
+                _log.warning("store unavailable", call_id=call.id, reason=str(problem))
+                await self.bell.wait(1.0)
+        self._tell(call, result, settled)
+
+    def _tell(self, call: Call, result: CallResult, settled: Sequence[Fate]) -> None:
+        code = result.code or "ok"
+        self.metrics.call_finished(call.kind, code)
+        _log.info(
+            "call answered",
+            call_id=call.id,
+            kind=call.kind,
+            campaign_id=call.campaign_id,
+            size=len(call.registrations),
+            outcome=result.outcome,
+            code=code,
+            request_id=result.request_id,
+        )
+        for fate in settled:
+            if fate.state in FINAL_STATES:
+                self.metrics.registration_settled(fate.registration.source, fate.state)
+            if fate.state is RegistrationState.DEAD:
+                _log.error("registration dead", registration_id=fate.registration.id, cause=fate.cause)
+
+
+def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:
+    return CallResult("done", request_id=answer.request_id)
+
+
+def _defect(call: Call) -> CallFailed:
+    endpoint = {"upsert": Endpoint.SYNC, "lookup": Endpoint.FIND, "trigger": Endpoint.TRIGGER}[call.kind]
+    return failure(endpoint, Trouble.ANSWER_LOST, "The relay failed while it made this call; its log says where.")

@@ -1,0 +1,176 @@
+"""Turn stored events into registrations: resolve at the source, map, judge, record."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.dispatch.backoff import after_failure
+from app.dispatch.bell import Bell
+from app.dispatch.judgement import Judge, person_key, storable
+from app.dispatch.lease import Lease
+from app.domain import (
+    FINAL_STATES,
+    GIVE_UP_AFTER,
+    Cancelled,
+    Cause,
+    Clock,
+    Event,
+    EventState,
+    Finding,
+    Ignored,
+    Json,
+    Registered,
+    Unusable,
+)
+from app.errors import ResolveFailed
+from app.metrics import Metrics
+from app.sources.base import Source
+from app.store.events import EventFate, EventQueue
+from app.store.registrations import Meaning, Registrations
+
+_MOST_AT_ONCE = 300  # events
+_MOST_PEOPLE = 10_000  # one event
+_PATIENCE = timedelta(seconds=90)  # for one event's resolve
+_TOGETHER = 0.05  # seconds to wait for quick ones, so that they are recorded in one transaction
+_IDLE = 1.0  # seconds between two looks at the store, for events that other processes accepted
+_FRESH = timedelta(minutes=10)  # for how long a person's lead id is believed
+_REACHED_AN_END = frozenset({"registered", "reopened", "cancelled"})
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Understood:
+    """What a source made of one event; `fetched` is kept with it."""
+
+    event: Event
+    fetched: Json
+    findings: Sequence[Finding]
+
+
+Outcome = Understood | EventFate
+
+
+@dataclass(slots=True)
+class Intake:
+    """The first half of the way: events in, registrations out. One a term of leadership."""
+
+    events: EventQueue
+    registrations: Registrations
+    sources: Mapping[str, Source]
+    judge: Judge
+    lease: Lease
+    metrics: Metrics
+    clock: Clock
+    bell: Bell
+    sender_bell: Bell
+    _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
+
+    async def step(self) -> float:
+        """Take what is due and record what is ready; return how many seconds to wait for more."""
+        self.lease.check()
+        room = _MOST_AT_ONCE - len(self._running)
+        claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room) if room else []
+        self._running |= {asyncio.create_task(self._understand(event)) for event in claimed}
+        for task in self._running:
+            task.add_done_callback(lambda _: self.bell.ring())
+        if self._running:
+            await asyncio.wait(self._running, timeout=_TOGETHER)
+        ready = {task for task in self._running if task.done()}
+        self._running -= ready
+        if ready:
+            await self._record([task.result() for task in ready])
+        return 0.0 if claimed or ready else await self._idle()
+
+    async def close(self) -> None:
+        """Stop the events that are still being resolved; the next leader takes them up."""
+        for task in self._running:
+            task.cancel()
+        await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _idle(self) -> float:
+        due = await self.events.next_due()
+        return _IDLE if due is None else min(_IDLE, max(0.01, (due - self.clock()).total_seconds()))
+
+    async def _understand(self, event: Event) -> Outcome:
+        """Resolve and map one event. Nothing that a source does harms another event."""
+        log = _log.bind(event_id=event.id, source=event.source)
+        source = self.sources.get(event.source)
+        if source is None:
+            detail = f"The source {event.source} is not configured any more."
+            return _dead(event, Cause.SOURCE_CREDENTIALS_MISSING, detail)
+        try:
+            async with asyncio.timeout(_PATIENCE.total_seconds()):
+                fetched = event.fetched if event.fetched is not None else await source.resolve(event)
+            return Understood(event, fetched, list(source.map(event, fetched)))
+        except ResolveFailed as failed:
+            fate = after_resolve_failed(event, failed, now=self.clock())
+            log.warning(
+                "not resolved", cause=failed.cause, detail=failed.detail, again=fate.state is EventState.WAITING
+            )
+            return fate
+        except TimeoutError:
+            slow = ResolveFailed(Cause.SOURCE_UNAVAILABLE, "The source took too long.")
+            return after_resolve_failed(event, slow, now=self.clock())
+        except Exception:  # one event's mapping: the trace is kept, its neighbours go on
+            log.exception("an adapter failed")
+            return _dead(event, Cause.ADAPTER_FAILED, "The relay could not read this event; its log says why.")
+
+    async def _record(self, outcomes: Sequence[Outcome]) -> None:
+        now = self.clock()
+        meanings = [self._meaning(outcome, now) for outcome in outcomes]
+        changes = await self.registrations.record(meanings, fence=self.lease.fence, now=now, leads_since=now - _FRESH)
+        for change in changes:
+            if change.state in FINAL_STATES and change.what in _REACHED_AN_END:
+                self.metrics.registration_settled(change.source, change.state)
+            _log.info(
+                "registration recorded", registration_id=change.registration_id, what=change.what, state=change.state
+            )
+        self.sender_bell.ring()
+
+    def _meaning(self, outcome: Outcome, now: datetime) -> Meaning:
+        if isinstance(outcome, EventFate):
+            return Meaning(outcome)
+        event, findings = outcome.event, outcome.findings
+        if len(findings) > _MOST_PEOPLE:
+            return Meaning(_dead(event, Cause.BAD_PAYLOAD, f"One webhook with {len(findings)} registrations."))
+        drafts = [
+            self.judge.draft(found, source=event.source, received_at=event.received_at, now=now)
+            for found in findings
+            if isinstance(found, Registered)
+        ]
+        gone = [_as_stored(found) for found in findings if isinstance(found, Cancelled)]
+        return Meaning(event_fate(event, findings, outcome.fetched), drafts, gone)
+
+
+def _as_stored(gone: Cancelled) -> Cancelled:
+    return Cancelled(person_key(gone.person_key), storable(gone.webinar_id), gone.subject, gone.cause)
+
+
+def event_fate(event: Event, findings: Sequence[Finding], fetched: Json) -> EventFate:
+    """Say how an event ends: mapped when it meant anything, else dead or ignored with the reason."""
+    if any(isinstance(found, Registered | Cancelled) for found in findings):
+        return EventFate(event, EventState.MAPPED, fetched=fetched)
+    for found in findings:
+        if isinstance(found, Unusable):
+            return EventFate(event, EventState.DEAD, found.cause, storable(found.detail), fetched)
+    for found in findings:
+        if isinstance(found, Ignored):
+            return EventFate(event, EventState.IGNORED, found.cause, storable(found.detail), fetched)
+    return EventFate(event, EventState.IGNORED, Cause.NOT_A_REGISTRATION, "Nobody registered.", fetched)
+
+
+def after_resolve_failed(event: Event, failed: ResolveFailed, *, now: datetime) -> EventFate:
+    """Say when to ask the source again, or that it is given up."""
+    give_up_at = event.received_at + (failed.give_up_after or GIVE_UP_AFTER)
+    cause = Cause(failed.cause)
+    if failed.permanent or now >= give_up_at:
+        return _dead(event, cause, failed.detail)
+    due_at = now + after_failure(event.attempts, retry_after=failed.retry_after)
+    return EventFate(event, EventState.WAITING, cause, storable(failed.detail), due_at=min(due_at, give_up_at))
+
+
+def _dead(event: Event, cause: Cause, detail: str) -> EventFate:
+    return EventFate(event, EventState.DEAD, cause, storable(detail))

@@ -1,0 +1,203 @@
+"""Lead, or wait to lead: one process at a time does the outbound work. Marketo's limits belong to the whole instance."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from app.dispatch.bell import Bell, repeat
+from app.dispatch.caller import Caller, Marketo
+from app.dispatch.intake import Intake
+from app.dispatch.judgement import Judge
+from app.dispatch.lease import RENEWED_EVERY, Lease
+from app.dispatch.pausing import Pauses
+from app.dispatch.sender import Sender
+from app.dispatch.verdicts import Policy
+from app.dispatch.window import Window
+from app.domain import Clock
+from app.errors import LeadershipLost, StoreUnavailable
+from app.metrics import Metrics
+from app.sources.base import Source
+from app.store.calls import CallLog
+from app.store.database import Database
+from app.store.events import EventQueue
+from app.store.leases import Leases
+from app.store.registrations import Registrations
+from app.store.sending import Sending
+from app.store.takeover import take_over
+
+_APPLY_AGAIN = 1.0  # seconds
+_COUNTED_EVERY = 5.0  # seconds
+_PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """What a leader works with."""
+
+    database: Database
+    sources: Mapping[str, Source]
+    marketo: Marketo
+    judge: Judge
+    policy: Policy
+    metrics: Metrics
+    clock: Clock
+    calls_per_window: int
+    most_in_flight: int
+
+
+@dataclass(slots=True)
+class _Term:
+    """One time of leading, from taking the lease to losing it or giving it back."""
+
+    lease: Lease
+    intake: Intake
+    sender: Sender
+    pauses: Pauses
+    window: Window
+    bells: tuple[Bell, ...]
+
+
+class Dispatcher:
+    """The outbound half of the relay. `run` leads whenever it can; `wake` tells that an event was stored."""
+
+    def __init__(self, work: Work, *, holder: str) -> None:
+        self._work = work
+        self._holder = holder
+        self._leases = Leases(work.database, clock=work.clock)
+        self._bell = Bell()
+        self._term: _Term | None = None
+
+    def wake(self) -> None:
+        """Look at the inbox now."""
+        if self._term:
+            self._term.intake.bell.ring()
+
+    def stop(self) -> None:
+        """Begin nothing new; `run` returns when what runs has ended and the lease is given back."""
+        self._bell.stop()
+        for bell in self._term.bells if self._term else ():
+            bell.stop()
+
+    def status(self) -> Mapping[str, object]:
+        """Return what an operator wants to know of the outbound work. Holds no secret and nobody's data."""
+        term = self._term
+        if term is None:
+            return {"leader": False, "in_flight": 0, "window_used": 0, "paused": {}}
+        return {
+            "leader": True,
+            "in_flight": term.window.in_flight,
+            "window_used": term.window.used(asyncio.get_running_loop().time()),
+            "paused": dict(term.pauses.described()),
+        }
+
+    async def run(self) -> None:
+        """Lead, or apply for it, until `stop`."""
+        await repeat(self._apply, bell=self._bell, name="leader")
+
+    async def _apply(self) -> float:
+        lease = await Lease.take(self._leases, holder=self._holder)
+        if lease is None:
+            return _APPLY_AGAIN
+        _log.info("leading", fence=lease.fence)
+        try:
+            await self._lead(lease)
+        except LeadershipLost as lost:
+            _log.warning("not leading any more", fence=lease.fence, reason=str(lost))
+        return 0.0
+
+    async def _lead(self, lease: Lease) -> None:
+        term = self._make_term(lease)
+        try:
+            await self._prepare(term)
+            self._term = term
+            if self._bell.is_stopping:
+                return
+            await self._work_until_the_end(term)
+        finally:
+            self._term = None
+            await term.intake.close()
+            await term.sender.close(_PATIENCE)
+            await _give_back(lease)
+
+    async def _prepare(self, term: _Term) -> None:
+        work = self._work
+        found = await take_over(
+            work.database, fence=term.lease.fence, on_ambiguous=work.policy.on_ambiguous, now=work.clock()
+        )
+        if found.events or found.people or found.requests:
+            _log.warning("took over", events=found.events, people=found.people, requests=found.requests)
+        await term.sender.prepare(CallLog(work.database, clock=work.clock))
+
+    async def _work_until_the_end(self, term: _Term) -> None:
+        intake, sender = term.intake, term.sender
+        renewing, sweeping, counting = Bell(), Bell(), Bell()
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting)
+        steps = [
+            repeat(intake.step, bell=intake.bell, name="intake"),
+            repeat(sender.step, bell=sender.bell, name="sender"),
+            repeat(sender.sweep, bell=sweeping, name="sweep"),
+            repeat(self._count, bell=counting, name="count"),
+            repeat(lambda: self._renew(term.lease), bell=renewing, name="lease"),
+        ]
+        loops = [asyncio.create_task(step) for step in steps]
+        try:
+            await asyncio.gather(*loops)
+        finally:
+            for loop in loops:
+                loop.cancel()
+            await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _renew(self, lease: Lease) -> float:
+        lease.check()
+        await lease.renew()
+        return RENEWED_EVERY.total_seconds()
+
+    async def _count(self) -> float:
+        work = self._work
+        events, oldest = await EventQueue(work.database).waiting()
+        registrations, due = await Sending(work.database).counted()
+        ages = [at for at in (oldest, due) if at]
+        work.metrics.backlog_counted({"events": events, "registrations": registrations}, min(ages) if ages else None)
+        return _COUNTED_EVERY
+
+    def _make_term(self, lease: Lease) -> _Term:
+        work = self._work
+        sender_bell = Bell()
+        pauses = Pauses(CallLog(work.database, clock=work.clock), clock=work.clock)
+        window = Window(limit=work.calls_per_window, most_in_flight=work.most_in_flight)
+        sending = Sending(work.database)
+        caller = Caller(
+            marketo=work.marketo,
+            sending=sending,
+            lease=lease,
+            window=window,
+            pauses=pauses,
+            policy=work.policy,
+            metrics=work.metrics,
+            clock=work.clock,
+            bell=sender_bell,
+        )
+        intake = Intake(
+            events=EventQueue(work.database),
+            registrations=Registrations(work.database),
+            sources=work.sources,
+            judge=work.judge,
+            lease=lease,
+            metrics=work.metrics,
+            clock=work.clock,
+            bell=Bell(),
+            sender_bell=sender_bell,
+        )
+        sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
+        return _Term(lease, intake, sender, pauses, window, (intake.bell, sender_bell))
+
+
+async def _give_back(lease: Lease) -> None:
+    try:
+        await lease.give_back()
+    except StoreUnavailable as problem:
+        _log.warning("lease not given back", reason=str(problem))  # it runs out by itself

@@ -1,0 +1,112 @@
+"""Pauses that Marketo's answers ask for: of everything, or of one campaign. They outlive a change of leader."""
+
+from collections.abc import Iterable, Mapping
+from datetime import datetime, timedelta
+
+import structlog
+
+from app.dispatch.backoff import delay_after, next_quota_day
+from app.domain import CampaignId, Clock
+from app.marketo.codes import Consequence
+from app.marketo.failures import CallFailed
+from app.store.calls import CallLog, Pause
+from app.store.sending import Call
+
+EVERYTHING = "marketo"
+_RATE = timedelta(seconds=20)
+_CONCURRENCY = timedelta(seconds=1)
+_MENDING = timedelta(minutes=1)  # first wait for a person to mend something; then doubling
+_LONGEST_MENDING = timedelta(minutes=10)
+_STUMBLE = timedelta(seconds=1)
+_LONGEST_STUMBLE = timedelta(minutes=1)
+_KEPT = frozenset({"606", "607"})  # others may have been mended by whoever restarted the relay
+_log = structlog.get_logger(__name__)
+
+
+def scope_of(campaign: CampaignId | None) -> str:
+    return f"campaign:{campaign}"
+
+
+def pause_after(failed: CallFailed, call: Call, before: Pause | None, *, now: datetime) -> Pause | None:
+    """Return the pause that a failure asks for, None where it concerns only its own records.
+
+    `before` is the last pause of the same scope, if no call has worked since: pauses in a row grow.
+    """
+    times = before.times + 1 if before else 1
+    length = _length(failed, times, now)
+    if length is None:
+        return None
+    scope = _scope(failed, call)
+    since = before.since if before else now
+    reason = f"{failed.message or 'No message.'} {failed.advice}"
+    return Pause(scope, now + length, since, failed.code, reason, times)
+
+
+def _scope(failed: CallFailed, call: Call) -> str:
+    return scope_of(call.campaign_id) if failed.consequence is Consequence.CAMPAIGN else EVERYTHING
+
+
+def _length(failed: CallFailed, times: int, now: datetime) -> timedelta | None:
+    asked = failed.retry_after
+    match failed.consequence:
+        case Consequence.RATE:
+            return asked or _RATE
+        case Consequence.CONCURRENCY:
+            return asked or _CONCURRENCY
+        case Consequence.QUOTA:
+            return next_quota_day(now) - now
+        case Consequence.CREDENTIALS | Consequence.CAMPAIGN | Consequence.CONFIGURATION:
+            return delay_after(times, first=_MENDING, longest=_LONGEST_MENDING, jitter=1)
+        case Consequence.RETRY | Consequence.AMBIGUOUS:
+            return max(asked or timedelta(0), delay_after(times, first=_STUMBLE, longest=_LONGEST_STUMBLE))
+    return None
+
+
+class Pauses:
+    """The pauses in force, in memory and in the store."""
+
+    def __init__(self, log: CallLog, *, clock: Clock) -> None:
+        self._store = log
+        self._clock = clock
+        self._known: dict[str, Pause] = {}
+
+    async def load(self) -> None:
+        """Take over an earlier leader's pauses, but for those that a person may have mended meanwhile."""
+        self._known = {pause.scope: pause for pause in await self._store.pauses() if pause.code in _KEPT}
+
+    def wait(self) -> float:
+        """Return how many seconds everything has to wait; 0 when it may go on."""
+        pause = self._known.get(EVERYTHING)
+        return max(0.0, (pause.until - self._clock()).total_seconds()) if pause else 0.0
+
+    def paused_campaigns(self) -> frozenset[CampaignId]:
+        return frozenset(CampaignId(int(scope.partition(":")[2])) for scope in self._in_force() if scope != EVERYTHING)
+
+    def described(self) -> Mapping[str, str]:
+        """Return each pause in force in words, by scope."""
+        pauses = ((scope, self._known[scope]) for scope in self._in_force())
+        return {scope: f"{p.code}: {p.reason} Until {p.until:%Y-%m-%d %H:%M:%S} UTC." for scope, p in pauses}
+
+    async def failed(self, failed: CallFailed, call: Call) -> None:
+        """Pause what the failure concerns, and say so."""
+        before = self._known.get(_scope(failed, call))
+        pause = pause_after(failed, call, before, now=self._clock())
+        if pause is None or (before and before.until >= pause.until):
+            return
+        self._known[pause.scope] = pause
+        tell = _log.error if failed.alert else _log.warning
+        tell("paused", scope=pause.scope, code=pause.code, until=pause.until.isoformat(), reason=pause.reason)
+        await self._store.pause(pause)
+
+    async def worked(self, call: Call, *, begun: datetime) -> None:
+        """Forget the pauses that a call shows to be over; one that began before their end shows nothing."""
+        for scope in (EVERYTHING, scope_of(call.campaign_id)):
+            pause = self._known.get(scope)
+            if pause and begun >= pause.until:
+                del self._known[scope]
+                _log.info("resumed", scope=scope, paused_since=pause.since.isoformat())
+                await self._store.resume(scope)
+
+    def _in_force(self) -> Iterable[str]:
+        now = self._clock()
+        return [scope for scope, pause in self._known.items() if pause.until > now]

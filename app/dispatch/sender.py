@@ -1,0 +1,115 @@
+"""Choose the next call, wait until the window has room for it, claim what it takes along, make it."""
+
+import asyncio
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+import structlog
+
+from app.dispatch.bell import Bell
+from app.dispatch.caller import Caller
+from app.dispatch.plan import MOST_LEADS, MOST_PEOPLE, Job, PeopleJob, choose
+from app.dispatch.window import SPAN
+from app.domain import Clock, RegistrationState
+from app.store.calls import CallLog
+from app.store.sending import Call, Sending, Waiting
+
+_IDLE = 1.0  # seconds between two looks at the store
+_BUSY = 0.2  # seconds until people that are in another call are asked for again
+_UPSERTS_APART = 5.0  # seconds; Marketo makes duplicates of two upserts that come close together
+_SWEEP_EVERY = 15.0  # seconds
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Sender:
+    """The second half of the way: registrations in, campaign requests out. One a term of leadership."""
+
+    sending: Sending
+    caller: Caller
+    clock: Clock
+    bell: Bell
+    _running: dict["asyncio.Task[None]", Call] = field(default_factory=dict)
+    _upserted: dict[str, float] = field(default_factory=dict)
+
+    async def prepare(self, log: CallLog) -> None:
+        """Take over the window and the pauses of an earlier leader."""
+        now, monotonic = self.clock(), time.monotonic()
+        ended = await log.ended_since(now - timedelta(seconds=SPAN))
+        self.caller.window.remember(monotonic - max(0.0, (now - at).total_seconds()) for at in ended)
+        await self.caller.pauses.load()
+
+    async def step(self) -> float:
+        """Begin at most one call; return how many seconds to wait before the next look."""
+        self.caller.lease.check()
+        if paused := self.caller.pauses.wait():
+            return min(paused, _IDLE)
+        waiting = await self.sending.waiting(self.clock())
+        job = choose(waiting, paused=self.caller.pauses.paused_campaigns())
+        if job is None:
+            return self._idle(waiting)
+        wait = self.caller.window.wait(time.monotonic(), is_full=job.is_full)
+        if wait != 0:
+            return _IDLE if wait is None else min(wait, _IDLE)
+        return await self._begin(job)
+
+    async def sweep(self) -> float:
+        """Bury what could not be sent in time."""
+        for source, registration_id in await self.sending.expire(self.clock()):
+            self.caller.metrics.registration_settled(source, RegistrationState.DEAD)
+            _log.error("registration dead", registration_id=registration_id, cause="expired")
+        return _SWEEP_EVERY
+
+    async def close(self, patience: timedelta) -> None:
+        """Let running calls end; what does not is settled by the next leader."""
+        if self._running:
+            _, late = await asyncio.wait(self._running, timeout=patience.total_seconds())
+            for task in late:
+                task.cancel()
+            await asyncio.gather(*late, return_exceptions=True)
+
+    def _idle(self, waiting: Waiting) -> float:
+        if waiting.next_due is None:
+            return _IDLE
+        return min(_IDLE, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
+
+    async def _begin(self, job: Job) -> float:
+        self.caller.window.begin(time.monotonic())  # taken before the claim, which takes along all that has arrived
+        try:
+            call = await self._claim(job)
+        except BaseException:
+            self.caller.window.give_back()
+            raise
+        if call is None:
+            self.caller.window.give_back()
+            return _BUSY
+        task = asyncio.create_task(self.caller.carry_out(call))
+        self._running[task] = call
+        task.add_done_callback(self._ended)
+        return 0.0
+
+    async def _claim(self, job: Job) -> Call | None:
+        now, fence = self.clock(), self.caller.lease.fence
+        if isinstance(job, PeopleJob):
+            return await self.sending.claim_people(
+                lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE, busy=self._busy()
+            )
+        return await self.sending.claim_batch(job.backlog, now=now, fence=fence, limit=MOST_LEADS)
+
+    def _busy(self) -> set[str]:
+        """Return the people who are in a call, or were so lately that Marketo may not see them yet."""
+        lately = time.monotonic() - _UPSERTS_APART
+        self._upserted = {key: at for key, at in self._upserted.items() if at > lately}
+        return {key for call in self._running.values() for key in _people_in(call)} | self._upserted.keys()
+
+    def _ended(self, task: "asyncio.Task[None]") -> None:
+        call = self._running.pop(task)
+        self._upserted |= dict.fromkeys(_people_in(call), time.monotonic())
+        if not task.cancelled() and (problem := task.exception()):
+            _log.error("a call's task failed", exc_info=problem)
+        self.bell.ring()
+
+
+def _people_in(call: Call) -> set[str]:
+    return set() if call.kind == "trigger" else {registration.person_key for registration in call.registrations}

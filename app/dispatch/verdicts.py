@@ -1,0 +1,187 @@
+"""Say what becomes of each registration after a call to Marketo. No I/O: answers and failures in, fates out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.dispatch.backoff import after_failure
+from app.domain import Cause, LeadId, RegistrationState
+from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, TriggerAnswer
+from app.marketo.codes import Consequence
+from app.marketo.failures import CallFailed
+from app.marketo.requests import PersonRecord
+from app.store.sending import Call, Claimed, Fate
+from app.store.takeover import OnAmbiguous
+
+_ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
+_TOO_LARGE = frozenset({"413", "414"})
+_UPSERTS_APART = timedelta(seconds=10)  # an upsert whose answer was lost may run on; a second one makes duplicates
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What the settings decide: what to do after a lost answer, and whether people are ever created."""
+
+    on_ambiguous: OnAmbiguous = "retry"
+    look_up_only: bool = False
+
+
+def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
+    """Group registrations by person, in their order; one person may register for several webinars."""
+    groups: dict[str, list[Claimed]] = {}
+    for registration in registrations:
+        groups.setdefault(registration.person_key, []).append(registration)
+    return groups
+
+
+def records_of(call: Call) -> list[PersonRecord]:
+    """Return one record a person, with the names of that person's latest registration that has some."""
+    return [_record(group) for group in by_person(call.registrations).values()]
+
+
+def _record(group: Sequence[Claimed]) -> PersonRecord:
+    named = next((r for r in reversed(group) if r.first_name or r.last_name), group[-1])
+    return PersonRecord(group[-1].email or "", named.first_name, named.last_name)
+
+
+def leads_of(call: Call) -> list[LeadId]:
+    """Return the leads of a trigger call; who registered for the same thing at two sources is named once."""
+    return list(dict.fromkeys(r.lead_id for r in call.registrations if r.lead_id is not None))
+
+
+def halves(registrations: Sequence[Claimed]) -> tuple[Sequence[Claimed], Sequence[Claimed]]:
+    middle = len(registrations) // 2
+    return registrations[:middle], registrations[middle:]
+
+
+def must_split(call: Call, failed: CallFailed) -> bool:
+    """Tell whether a refusal of the whole call may be the fault of one of its records."""
+    return failed.consequence in _ONE_BY_ONE and len(call.registrations) > 1
+
+
+def after_sync(call: Call, answer: SyncAnswer, *, now: datetime) -> list[Fate]:
+    """Put each outcome, which come in the order of the records, on that person's registrations."""
+    groups = by_person(call.registrations).values()
+    return [
+        _after_outcome(registration, outcome, now)
+        for group, outcome in zip(groups, answer.people, strict=True)
+        for registration in group
+    ]
+
+
+def _after_outcome(registration: Claimed, outcome: PersonOutcome, now: datetime) -> Fate:
+    if outcome.lead_id is not None and not outcome.reasons:
+        return _person_found(registration, outcome.lead_id, f"Marketo has this person: {outcome.status}.")
+    reason = outcome.reasons[0] if outcome.reasons else None
+    if reason is None:
+        return _bury(registration, Cause.PERSON_REFUSED, "Marketo skipped this person without a reason.")
+    if reason.consequence is Consequence.SEVERAL_PEOPLE:
+        detail = "Several people in Marketo have this address (1007); the one updated last is looked up."
+        return Fate(registration, RegistrationState.NEW, "several people", detail, lookup=True)
+    if reason.consequence is Consequence.RETRY:
+        return _again(registration, RegistrationState.NEW, _words(reason), now)
+    return _bury(registration, Cause.PERSON_REFUSED, _words(reason))
+
+
+def after_find(call: Call, people: Sequence[FoundPerson], *, policy: Policy) -> list[Fate]:
+    """Give each registration the person with its key who was updated last."""
+    found: dict[str, list[FoundPerson]] = {}
+    for person in people:
+        found.setdefault(person.key.lower(), []).append(person)
+    return [_after_search(r, found.get((r.email or "").lower(), []), policy) for r in call.registrations]
+
+
+def _after_search(registration: Claimed, people: Sequence[FoundPerson], policy: Policy) -> Fate:
+    if not people:
+        if policy.look_up_only:
+            return _bury(registration, Cause.UNKNOWN_PERSON, "Marketo has nobody with this address.")
+        return _bury(registration, Cause.SEVERAL_PEOPLE, "Marketo said that several match, and then found nobody.")
+    latest = max(people, key=lambda person: (person.updated_at is not None, person.updated_at, person.lead_id))
+    choice = f"; {len(people)} have this address, this one was updated last" if len(people) > 1 else ""
+    return _person_found(registration, latest.lead_id, f"Marketo has this person{choice}.")
+
+
+def after_trigger(call: Call, answer: TriggerAnswer) -> list[Fate]:
+    """Mark all as sent: Marketo names the campaign it took, never the leads."""
+    others = len(leads_of(call)) - 1
+    company = f", with {others} other{'s' if others > 1 else ''}" if others else ""
+    detail = f"Marketo took it: campaign {call.campaign_id}, request {answer.request_id}{company}."
+    return [Fate(r, RegistrationState.SENT, "sent", detail) for r in call.registrations]
+
+
+def after_refusal(call: Call, failed: CallFailed, *, policy: Policy, now: datetime) -> list[Fate]:
+    """Say what becomes of the registrations of a call that failed as a whole and is not split."""
+    return [_after_refusal(r, call, failed, policy, now) for r in call.registrations]
+
+
+def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
+    match failed.consequence:
+        case Consequence.AMBIGUOUS:
+            return _after_lost_answer(registration, failed, policy, now)
+        case Consequence.SPLIT | Consequence.RECORD:
+            cause = Cause.PERSON_REFUSED if call.kind != "trigger" else Cause.RECORD_REFUSED
+            return _bury(registration, Cause.TOO_LARGE if failed.code in _TOO_LARGE else cause, _sentence(failed))
+        case Consequence.PERSON_GONE:
+            return _look_up_again(registration, failed, policy)
+        case Consequence.SEVERAL_PEOPLE:
+            return Fate(registration, RegistrationState.NEW, "several people", _sentence(failed), lookup=True)
+    return _wait(registration, call, failed, now)
+
+
+def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
+    lost = f"{_sentence(failed)} The campaign may have run."
+    if policy.on_ambiguous == "hold":
+        detail = f"{lost} A person decides (MARKETO_ON_AMBIGUOUS=hold)."
+        return _bury(registration, Cause.ANSWER_LOST, detail, what="answer lost")
+    detail = f"{lost} It is requested again (MARKETO_ON_AMBIGUOUS=retry)."
+    return _again(registration, RegistrationState.KNOWN, detail, now, what="answer lost", failed=failed)
+
+
+def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) -> Fate:
+    if registration.relooked or not registration.email:
+        return _bury(registration, Cause.LEAD_NOT_FOUND, _sentence(failed))
+    detail = f"{_sentence(failed)} It is looked up again, once."
+    lookup = policy.look_up_only
+    return Fate(registration, RegistrationState.NEW, "person gone", detail, lookup=lookup, relooked=True)
+
+
+def _wait(registration: Claimed, call: Call, failed: CallFailed, now: datetime) -> Fate:
+    """Put it back: the call was not its fault, or may work next time."""
+    state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
+    lookup = call.kind == "lookup"
+    if failed.counts_as_attempt:
+        apart = _UPSERTS_APART if call.kind == "upsert" else None
+        return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup, apart=apart)
+    return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)
+
+
+def _again(
+    registration: Claimed,
+    state: RegistrationState,
+    detail: str,
+    now: datetime,
+    *,
+    what: str = "waiting",
+    failed: CallFailed | None = None,
+    lookup: bool = False,
+    apart: timedelta | None = None,
+) -> Fate:
+    least = max(failed.retry_after or timedelta(0) if failed else timedelta(0), apart or timedelta(0))
+    due_at = now + after_failure(registration.attempts + 1, retry_after=least)
+    return Fate(registration, state, what, detail, due_at=due_at, lookup=lookup, counts=True)
+
+
+def _person_found(registration: Claimed, lead_id: LeadId, detail: str) -> Fate:
+    return Fate(registration, RegistrationState.KNOWN, "person found", detail, lead_id=lead_id)
+
+
+def _bury(registration: Claimed, cause: Cause, detail: str, *, what: str = "dead") -> Fate:
+    return Fate(registration, RegistrationState.DEAD, what, detail, cause=cause)
+
+
+def _sentence(failed: CallFailed) -> str:
+    return f"Marketo {failed.code}: {failed.message or 'no message'}. {failed.advice}"
+
+
+def _words(reason: Reason) -> str:
+    return f"Marketo {reason.code}: {reason.message}. {reason.advice}"
