@@ -194,6 +194,9 @@ class Settings(BaseSettings):
     )
     pendo_api_url: PendoUrl = _setting("https://app.pendo.io", "Base of Pendo's API, by the region of your account")
     pendo_track_event: str = _setting("webinar_registered", "Name of the track event that is a registration")
+    pendo_polls: CommaSeparated = _setting(
+        (), "Ids of polls whose submission is a registration too, comma-separated; by default none is"
+    )
     pendo_campaign_id: str | None = _setting(None, "Campaign for this source instead of `MARKETO_CAMPAIGN_ID`")
     pendo_path_event_name: CommaSeparated = _setting((), f"Where the kind of event stands. {_PATHS}")
     pendo_path_track_name: CommaSeparated = _setting((), "The same: the track event's name")
@@ -205,9 +208,12 @@ class Settings(BaseSettings):
     pendo_path_join_link: CommaSeparated = _setting((), "The same: join link")
     pendo_path_image: CommaSeparated = _setting((), "The same: the image's address")
     pendo_path_starts_at: CommaSeparated = _setting((), "The same: the webinar's start")
+    pendo_path_poll_id: CommaSeparated = _setting((), "The same: the poll's id")
     pendo_path_visitor_email: CommaSeparated = _setting(
         (), "Where the e-mail address stands in the visitor that Pendo's API returns"
     )
+    pendo_path_visitor_first_name: CommaSeparated = _setting((), "The same, in the visitor: first name")
+    pendo_path_visitor_last_name: CommaSeparated = _setting((), "The same, in the visitor: last name")
 
     # Custom apps
     custom_webhook_secrets: SigningSecrets = _setting(

@@ -41,8 +41,9 @@ def signing_weakness(secret: str) -> str | None:
         return broken
     if not secret.startswith(_SIGNING_PREFIX):
         return f"does not begin with {_SIGNING_PREFIX}"
+    text = secret.removeprefix(_SIGNING_PREFIX).rstrip("=")  # some tools leave the padding out
     try:
-        key = base64.b64decode(secret.removeprefix(_SIGNING_PREFIX), validate=True)
+        key = base64.b64decode(text + "=" * (-len(text) % 4), validate=True)
     except binascii.Error:
         return f"is not base64 after {_SIGNING_PREFIX}"
     if len(key) not in _SIGNING_BYTES:

@@ -83,6 +83,10 @@ def test_signing_secrets_of_the_allowed_sizes_are_taken(size: int) -> None:
     assert Settings(custom_webhook_secrets=signing(size)).custom_webhook_secrets == (SecretStr(signing(size)),)
 
 
+def test_a_signing_secret_may_lack_its_padding() -> None:
+    assert signing_weakness(signing(25).rstrip("=")) is None
+
+
 def test_several_secrets_are_taken_while_rotating_and_each_is_judged() -> None:
     both = Settings(admin_token="q7Zr-1mVt_9KxLwP2cYb, AAq7Zr-1mVt_9KxLwP2c")
 

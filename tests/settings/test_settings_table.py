@@ -3,11 +3,13 @@
 import re
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 from app.settings import Settings, settings_table
 from app.settings.__main__ import main
 from app.settings.table import as_env_example
+from app.sources.pendo.paths import PendoPaths
 
 ROOT = Path(__file__).parents[2]
 
@@ -17,6 +19,13 @@ def test_the_table_has_a_row_for_every_setting_and_explains_it() -> None:
 
     assert {row.name.lower() for row in rows} == Settings.model_fields.keys() - {"webinars"}
     assert all(row.meaning for row in rows)
+
+
+def test_each_of_pendos_paths_is_a_setting() -> None:
+    """Pendo documents the envelope only, so none of the paths may be out of reach."""
+    settings = {name for name in Settings.model_fields if name.startswith("pendo_path_")}
+
+    assert settings == {f"pendo_path_{path.name}" for path in fields(PendoPaths)}
 
 
 def test_secrets_are_marked() -> None:
