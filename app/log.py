@@ -9,13 +9,14 @@ import logging
 import re
 import sys
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from types import TracebackType
 from typing import Any, Literal, TextIO
 from urllib.parse import quote, quote_plus
 
 import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from structlog.typing import EventDict, FilteringBoundLogger, Processor, WrappedLogger
 
 LogFormat = Literal["json", "console"]
 MASK = "***"
@@ -52,6 +53,34 @@ def configure_logging(
     _take_over_logging(threshold, render, out)
     sys.excepthook = _log_uncaught
     threading.excepthook = _log_uncaught_in_thread
+
+
+def prepared_line(event: str, *fields: str) -> Callable[..., None]:
+    """Return a function that logs this fact at level info, given the fields' values in order.
+
+    For the hot path only: a third of the usual cost, since nothing is looked for in the line. So every value must be a
+    number, None, or a word or id of our own, never anything that a sender wrote.
+    """
+    config = structlog.get_config()
+    logger: FilteringBoundLogger = structlog.get_logger().bind()
+    if not logger.is_enabled_for(logging.INFO):
+        return lambda *_values: None
+    if _render_json not in config["processors"]:
+        return lambda *values: logger.info(event, **dict(zip(fields, values, strict=True)))
+    write = config["logger_factory"]().msg
+    template = f'{{"event":"{event}",' + "".join(f'"{field}":%s,' for field in fields) + '"level":"info","at":"%s"}'
+
+    def line(*values: float | str | None) -> None:
+        at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
+        write(template % (*[_literal(value) for value in values], at))
+
+    return line
+
+
+def _literal(value: float | str | None) -> object:
+    if value is None:
+        return "null"
+    return f'"{value}"' if isinstance(value, str) else value
 
 
 def secret_forms(secrets: Iterable[str]) -> tuple[str, ...]:

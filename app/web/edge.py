@@ -4,8 +4,8 @@ It answers webhooks itself and hands everything else to the router. No path and 
 hold secrets and queries hold addresses: a line names the route's template.
 """
 
+import random
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from datetime import timedelta
@@ -14,6 +14,7 @@ import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
+from app.log import prepared_line
 from app.web.body import discard
 from app.web.parts import WebParts
 from app.web.problems import DEFECT, Headers
@@ -24,9 +25,9 @@ QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every 
 LINGER = timedelta(seconds=2)
 LINGER_BYTES = 16 * 1024 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_PLAIN: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _PAGE: Headers = (
-    *_PLAIN,
+    (b"x-content-type-options", b"nosniff"),
+    (b"cache-control", b"no-store"),
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -38,7 +39,7 @@ def chosen_request_id(headers: Iterable[tuple[bytes, bytes]]) -> str:
     for name, value in headers:
         if name == b"x-request-id" and _REQUEST_ID.fullmatch(value):
             return value.decode()
-    return secrets.token_hex(16)
+    return f"{random.getrandbits(128):032x}"  # must be unlike others, not unguessable
 
 
 def route_template(scope: Scope) -> str:
@@ -61,6 +62,9 @@ class Edge:
         self._parts = parts
         self._webhooks = Webhooks(parts)
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
+        self._line = prepared_line(
+            "webhook_answered", "request_id", "method", "route", "source", "result", "status", "ms", "event_id"
+        )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -85,15 +89,15 @@ class Edge:
             await send_answer(answer, send, request_id)
         seconds = time.perf_counter() - started
         self._parts.metrics.webhook_answered(answer.source, answer.result, seconds)
-        self._log.info(
-            "webhook_answered",
-            method=scope["method"],
-            route="/webhooks/{source}",
-            source=answer.source,
-            result=answer.result,
-            status=answer.status,
-            ms=round(seconds * 1000, 2),
-            event_id=answer.event_id,
+        self._line(
+            request_id,
+            scope["method"],
+            "/webhooks/{source}",  # the rest of the path may be a secret
+            answer.source,
+            answer.result,
+            answer.status,
+            round(seconds * 1000, 2),
+            answer.event_id,
         )
         if answer.close:
             await linger(receive, send)
@@ -132,7 +136,6 @@ async def send_answer(answer: Answer, send: Send, request_id: str) -> None:
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
-        *_PLAIN,
         *answer.headers,
     ]
     if answer.close:

@@ -28,10 +28,14 @@ class Problem:
     headers: Headers = ()
     close: bool = False
 
+    @property
+    def title(self) -> str:
+        return HTTPStatus(self.status).phrase
+
     def body(self, request_id: str) -> bytes:
         said: dict[str, object] = {
             "type": "about:blank",
-            "title": HTTPStatus(self.status).phrase,
+            "title": self.title,
             "status": self.status,
             "detail": self.detail,
         }

@@ -1,7 +1,7 @@
 """Take webhooks in: read, let the source judge, store, answer. The hot path: no routing, no models, bytes out."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from starlette.types import Receive, Scope
 
@@ -29,8 +29,7 @@ UNKNOWN = "unknown"
 TYPE_NEEDED = frozenset({"custom"})
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """What a webhook is answered, ready to be sent. `result` and `source` are bounded: they are metric labels.
 
     `status` is 0 when the sender is gone and nothing can be sent.

@@ -1,0 +1,91 @@
+"""The admin API: what became of whom. Read only, and off unless an ADMIN_TOKEN is set."""
+
+import hmac
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Path, Query, Security
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from pydantic import BaseModel, ConfigDict, Field
+
+from app.domain import RegistrationState
+from app.store.views import RegistrationFilter
+from app.web.answers import Event, ProblemOut, Registrations, RegistrationWithTimeline
+from app.web.parts import WebParts
+from app.web.problems import CHALLENGE, NOTHING_HERE, Problem, Refused
+
+ADMIN_IS_OFF = Problem(404, "admin_off", "The admin API is off; set ADMIN_TOKEN to turn it on.")
+NO_TOKEN = Problem(401, "not_authentic", "Send Authorization: Bearer with the ADMIN_TOKEN.", headers=(CHALLENGE,))
+BAD_CURSOR = Problem(400, "bad_cursor", "The cursor is none that an earlier page gave; start without one.")
+
+# NUL and its like cannot stand in a text of PostgreSQL.
+Word = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f]*$")]
+Id = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
+
+_bearer = HTTPBearer(auto_error=False, description="The ADMIN_TOKEN")
+_PROBLEMS: dict[int | str, dict[str, Any]] = {
+    status: {"model": ProblemOut, "description": said}
+    for status, said in (
+        (400, "The cursor is wrong."),
+        (401, "The token is absent or wrong."),
+        (404, "No such thing, or the admin API is off."),
+        (422, "A parameter is wrong; errors names it."),
+        (503, "The store does not answer."),
+    )
+}
+
+
+class RegistrationQuery(BaseModel):
+    """Which registrations to list. Misspelt parameters are refused: they would silently list everything."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    email: Word | None = Field(None, description="The person's address; upper and lower case are the same.")
+    source: Word | None = None
+    state: RegistrationState | None = None
+    webinar: Word | None = Field(None, description="The source's own id of the webinar.")
+    limit: int = Field(50, ge=1, le=200)
+    cursor: Word | None = Field(None, description="`nextCursor` of the page before.")
+
+    def filter(self) -> RegistrationFilter:
+        return RegistrationFilter(email=self.email, source=self.source, state=self.state, webinar_id=self.webinar)
+
+
+class Gate:
+    """Lets bearers of an admin token in."""
+
+    def __init__(self, parts: WebParts) -> None:
+        self._tokens = [token.get_secret_value().encode() for token in parts.admin_tokens]
+
+    def __call__(self, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> None:
+        if not self._tokens:
+            raise Refused(ADMIN_IS_OFF)
+        shown = given.credentials.encode("utf-8", "surrogateescape") if given else b""
+        matches = [hmac.compare_digest(token, shown) for token in self._tokens]  # all of them: no early exit
+        if not any(matches):
+            raise Refused(NO_TOKEN)
+
+
+def admin_router(parts: WebParts) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=_PROBLEMS)
+
+    @router.get("/registrations", summary="What became of whom")
+    async def registrations(asked: Annotated[RegistrationQuery, Query()]) -> Registrations:
+        try:
+            page = await parts.lookup.registrations(asked.filter(), limit=asked.limit, cursor=asked.cursor)
+        except ValueError:
+            raise Refused(BAD_CURSOR) from None
+        return Registrations.of(page)
+
+    @router.get("/registrations/{registration_id}", summary="One registration with its timeline and calls")
+    async def registration(registration_id: Id) -> RegistrationWithTimeline:
+        if (view := await parts.lookup.registration(registration_id)) is None:
+            raise Refused(NOTHING_HERE)
+        return RegistrationWithTimeline.of(view)
+
+    @router.get("/events/{event_id}", summary="One webhook as it came")
+    async def event(event_id: Id) -> Event:
+        if (view := await parts.lookup.event(event_id)) is None:
+            raise Refused(NOTHING_HERE)
+        return Event.of(view)
+
+    return router

@@ -1,0 +1,131 @@
+"""What the admin API answers, in camelCase as the custom body has it. Read from the store's views by attribute."""
+
+import re
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Self
+
+from pydantic import BaseModel, ConfigDict, Field, computed_field
+from pydantic.alias_generators import to_camel
+
+from app.domain import ADVICE, Cause, EventState, RegistrationState
+from app.store.views import EventView, RegistrationPage, RegistrationView
+
+MASK = "***"
+_SECRET_HEADER = re.compile(r"auth|cookie|key|secret|signature|token", re.IGNORECASE)
+
+
+class _Out(BaseModel):
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
+
+
+class _WithCause(_Out):
+    cause: str | None = Field(description="Why it is where it is, as one word.")
+    detail: str | None = Field(description="What was found, in a sentence.")
+
+    @computed_field(description="What to do about the cause.")  # type: ignore[prop-decorator]  # pydantic's own way
+    @property
+    def advice(self) -> str | None:
+        return ADVICE.get(Cause(self.cause)) if self.cause in set(Cause) else None
+
+
+class TimelineEntry(_Out):
+    """One thing that happened to a registration."""
+
+    at: datetime
+    what: str
+    detail: str
+    event_id: str | None
+    call_id: str | None
+
+
+class Call(_Out):
+    """One request to Marketo. `requestId` is Marketo's own; its support asks for it."""
+
+    id: str
+    kind: str
+    campaign_id: int | None
+    size: int = Field(description="How many people were in it.")
+    started_at: datetime
+    finished_at: datetime | None
+    outcome: str | None = Field(description="null while no answer is known.")
+    code: str | None
+    message: str | None
+    request_id: str | None
+
+
+class Registration(_WithCause):
+    """One person for one webinar."""
+
+    id: str
+    source: str
+    state: RegistrationState
+    webinar_id: str
+    email: str | None
+    lead_id: int | None
+    first_name: str | None
+    last_name: str | None
+    campaign_id: int
+    tokens: Mapping[str, str]
+    starts_at: datetime | None
+    due_at: datetime
+    created_at: datetime
+    updated_at: datetime
+    sent_at: datetime | None
+
+
+class RegistrationWithTimeline(Registration):
+    """One registration with all that happened to it, oldest first, and the calls to Marketo that it was part of."""
+
+    timeline: list[TimelineEntry]
+    calls: list[Call]
+
+    @classmethod
+    def of(cls, view: RegistrationView) -> Self:
+        return cls.model_validate(view)
+
+
+class Registrations(_Out):
+    """A page of registrations, newest first. `nextCursor` continues it; null at the end."""
+
+    items: list[Registration]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: RegistrationPage) -> Self:
+        return cls.model_validate(page)
+
+
+class Event(_WithCause):
+    """One webhook as it came. The body is text, byte for byte where it is UTF-8."""
+
+    id: str
+    source: str
+    state: EventState
+    received_at: datetime
+    due_at: datetime
+    attempts: int
+    headers: Mapping[str, str]
+    body: str
+    registrations: list[str] = Field(description="Ids of the registrations that it made or touched.")
+
+    @classmethod
+    def of(cls, view: EventView) -> Self:
+        seen = {name: getattr(view, name) for name in cls.model_fields}
+        return cls(**seen | {"headers": masked(view.headers), "body": view.body.decode("utf-8", "replace")})
+
+
+class ProblemOut(_Out):
+    """Every error: RFC 9457, `application/problem+json`."""
+
+    type: str = Field("about:blank", examples=["about:blank"])
+    title: str = Field(examples=["Unauthorized"])
+    status: int = Field(examples=[401])
+    detail: str = Field(description="What to do about it.")
+    errors: list[dict[str, str]] = Field([], description="The fields at fault: `field` and `problem`.")
+    request_id: str = Field(description="The same as the X-Request-Id header and the log's request_id.")
+
+
+def masked(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return headers with the values hidden whose names sound like a secret."""
+    return {name: MASK if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
