@@ -1,14 +1,17 @@
-"""Lead, or wait to lead: one process at a time does the outbound work. Marketo's limits belong to the whole instance."""
+"""Lead, or wait to: one process at a time does the outbound work, as Marketo's limits belong to the instance."""
 
 import asyncio
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
+from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
+from app.dispatch.day import Day
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Lease
@@ -46,6 +49,7 @@ class Work:
     metrics: Metrics
     clock: Clock
     calls_per_window: int
+    calls_per_day: int
     most_in_flight: int
 
 
@@ -90,8 +94,9 @@ class Dispatcher:
         return {
             "leader": True,
             "in_flight": term.window.in_flight,
-            "window_used": term.window.used(asyncio.get_running_loop().time()),
-            "paused": dict(term.pauses.described()),
+            "window_used": term.window.used(time.monotonic()),
+            "day_used": term.sender.day.used,
+            "paused": {**term.pauses.described(), **_spent(term.sender.day, self._work.clock())},
         }
 
     async def run(self) -> None:
@@ -192,8 +197,15 @@ class Dispatcher:
             bell=Bell(),
             sender_bell=sender_bell,
         )
-        sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
+        day = Day(work.calls_per_day, next_quota_day(work.clock()))
+        sender = Sender(sending=sending, caller=caller, day=day, clock=work.clock, bell=sender_bell)
         return _Term(lease, intake, sender, pauses, window, (intake.bell, sender_bell))
+
+
+def _spent(day: Day, now: datetime) -> Mapping[str, str]:
+    if not day.wait(now):
+        return {}
+    return {"day": f"The day's {day.limit} calls are used up. Until {day.ends_at:%Y-%m-%d %H:%M:%S} UTC."}
 
 
 async def _give_back(lease: Lease) -> None:

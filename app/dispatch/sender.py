@@ -9,6 +9,7 @@ import structlog
 
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
+from app.dispatch.day import Day
 from app.dispatch.plan import MOST_LEADS, MOST_PEOPLE, Job, PeopleJob, choose
 from app.dispatch.window import SPAN
 from app.domain import Clock, RegistrationState
@@ -28,6 +29,7 @@ class Sender:
 
     sending: Sending
     caller: Caller
+    day: Day
     clock: Clock
     bell: Bell
     _running: dict["asyncio.Task[None]", Call] = field(default_factory=dict)
@@ -38,12 +40,13 @@ class Sender:
         now, monotonic = self.clock(), time.monotonic()
         ended = await log.ended_since(now - timedelta(seconds=SPAN))
         self.caller.window.remember(monotonic - max(0.0, (now - at).total_seconds()) for at in ended)
+        self.day.used = await log.count_since(self.day.began_at)
         await self.caller.pauses.load()
 
     async def step(self) -> float:
         """Begin at most one call; return how many seconds to wait before the next look."""
         self.caller.lease.check()
-        if paused := self.caller.pauses.wait():
+        if paused := self.caller.pauses.wait() or self.day.wait(self.clock()):
             return min(paused, _IDLE)
         waiting = await self.sending.waiting(self.clock())
         job = choose(waiting, paused=self.caller.pauses.paused_campaigns())
@@ -84,6 +87,7 @@ class Sender:
         if call is None:
             self.caller.window.give_back()
             return _BUSY
+        self._count(call)
         task = asyncio.create_task(self.caller.carry_out(call))
         self._running[task] = call
         task.add_done_callback(self._ended)
@@ -96,6 +100,12 @@ class Sender:
                 lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE, busy=self._busy()
             )
         return await self.sending.claim_batch(job.backlog, now=now, fence=fence, limit=MOST_LEADS)
+
+    def _count(self, call: Call) -> None:
+        self.day.begin_call(self.clock())
+        if self.day.used == self.day.limit:
+            until = self.day.ends_at.isoformat()
+            _log.error("the day's budget is used up", calls=self.day.limit, until=until, call_id=call.id)
 
     def _busy(self) -> set[str]:
         """Return the people who are in a call, or were so lately that Marketo may not see them yet."""

@@ -41,6 +41,12 @@ class CallLog:
             )
             return list(rows.scalars())
 
+    async def count_since(self, since: datetime) -> int:
+        """Return how many calls were written down since then."""
+        async with self._database.read() as connection:
+            counted = select(func.count()).select_from(calls).where(calls.c.started_at >= since)
+            return await connection.scalar(counted) or 0
+
     async def pauses(self) -> list[Pause]:
         """Return the pauses that are not over."""
         async with self._database.read() as connection:

@@ -1,0 +1,5 @@
+"""`python -m app` is `relay`."""
+
+from app.cli import main
+
+main()

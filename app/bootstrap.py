@@ -1,0 +1,278 @@
+"""Build every part of the relay from its settings, start them, and close them: the one module that knows all."""
+
+import asyncio
+import os
+import socket
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, fields
+from datetime import timedelta
+
+import httpx
+import structlog
+from pydantic import SecretStr
+
+from app import __version__
+from app.dispatch.judgement import Judge, TokenNames
+from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.verdicts import Policy
+from app.domain import CampaignId, utc_now
+from app.errors import StoreUnavailable
+from app.marketo.address import base_urls, campaign_id
+from app.marketo.auth import MarketoAuth
+from app.marketo.client import MarketoClient
+from app.marketo.transport import open_http
+from app.metrics import Metrics
+from app.settings import Checks, Settings
+from app.sources.base import Source
+from app.sources.custom import CustomSource
+from app.sources.eventbrite import EventbriteApi, EventbriteSource
+from app.sources.pendo import PendoApi, PendoPaths, PendoSource
+from app.sources.webinars import Catalogue, ConfiguredWebinar
+from app.store.database import Database, open_database
+from app.store.health import probe
+from app.store.inbox import Inbox
+from app.store.lookup import Lookup
+from app.store.migrate import HEAD, migrate, schema_version
+from app.web.parts import WebParts
+
+CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
+_SOURCES = ("eventbrite", "pendo", "custom")
+_STOP_WITHIN = timedelta(seconds=6)
+_log = structlog.get_logger(__name__)
+
+
+@dataclass(slots=True)
+class Draining:
+    """Whether the process has been told to stop."""
+
+    is_draining: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Relay:
+    """A running relay: what the web layer needs, and how to begin the stop."""
+
+    web: WebParts
+    dispatcher: Dispatcher
+    draining: Draining
+
+    def begin_stop(self) -> None:
+        """Become unready and begin no new calls; what comes in is still accepted."""
+        self.draining.is_draining = True
+        self.dispatcher.stop()
+
+
+@asynccontextmanager
+async def running_relay(settings: Settings) -> AsyncIterator[Relay]:
+    """Open the store, start accepting and dispatching; at the end stop both and close everything.
+
+    Raises:
+        StoreTooNew, StoreUnavailable: the store cannot be used.
+    """
+    async with AsyncExitStack() as stack:
+        database = open_database(settings.database_url.get_secret_value())
+        stack.push_async_callback(database.close)
+        await _prepare_store(database, settings)
+        relay = await _build(settings, database, stack)
+        inbox: Inbox = relay.web.inbox  # type: ignore[assignment]  # the web layer knows it by its protocol
+        await stack.enter_async_context(_running(inbox, relay))
+        yield relay
+
+
+async def _prepare_store(database: Database, settings: Settings) -> None:
+    if settings.migrate_on_start:
+        await migrate(database)
+    elif await schema_version(database) != HEAD:
+        raise StoreUnavailable(
+            "The database lacks this version's tables: run `relay migrate` (MIGRATE_ON_START is off)."
+        )
+
+
+@asynccontextmanager
+async def _running(inbox: Inbox, relay: Relay) -> AsyncIterator[None]:
+    writing = asyncio.create_task(inbox.run())
+    dispatching = asyncio.create_task(relay.dispatcher.run())
+    try:
+        yield
+    finally:
+        relay.begin_stop()
+        _, late = await asyncio.wait({dispatching}, timeout=_STOP_WITHIN.total_seconds())
+        for task in late:
+            task.cancel()
+        inbox.close()
+        await asyncio.gather(writing, dispatching, return_exceptions=True)
+        _log.info("stopped")
+
+
+async def _build(settings: Settings, database: Database, stack: AsyncExitStack) -> Relay:
+    metrics, draining = Metrics(), Draining()
+    catalogue = make_catalogue(settings)
+    sources = await _sources(settings, catalogue, stack)
+    work = Work(
+        database=database,
+        sources=sources,
+        marketo=await _marketo(settings, stack),
+        judge=make_judge(settings, catalogue),
+        policy=Policy(settings.marketo_on_ambiguous, look_up_only=settings.marketo_lead_mode == "lookup"),
+        metrics=metrics,
+        clock=utc_now,
+        calls_per_window=settings.marketo_calls_per_window,
+        calls_per_day=settings.marketo_calls_per_day,
+        most_in_flight=settings.marketo_max_in_flight,
+    )
+    dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
+    web = WebParts(
+        sources=sources,
+        inbox=Inbox(database),
+        lookup=Lookup(database),
+        probe=lambda: probe(database, clock=utc_now),
+        drain=draining,
+        wake=dispatcher.wake,
+        status=dispatcher.status,
+        metrics=metrics,
+        admin_tokens=settings.admin_token,
+        max_body=settings.max_body_bytes,
+        clock=utc_now,
+        version=__version__,
+    )
+    return Relay(web, dispatcher, draining)
+
+
+async def _marketo(settings: Settings, stack: AsyncExitStack) -> MarketoClient:
+    address = base_urls(settings.marketo_base_url)
+    if not address.is_marketo:
+        _log.warning("not Marketo's own host", host=address.host)
+    http = await stack.enter_async_context(open_http(address, most_connections=settings.marketo_max_in_flight + 1))
+    auth = MarketoAuth(
+        address=address, client_id=settings.marketo_client_id, client_secret=settings.marketo_client_secret
+    )
+    return MarketoClient(
+        http=http,
+        address=address,
+        auth=auth,
+        lookup_field=settings.marketo_lookup_field,
+        partition=settings.marketo_partition,
+    )
+
+
+def make_catalogue(settings: Settings) -> Catalogue:
+    """Return the webinars of relay.toml and the defaults for those that it does not name."""
+    webinars = [
+        ConfiguredWebinar(
+            id=name,
+            title=webinar.title,
+            join_link=webinar.join_link,
+            image=webinar.image,
+            starts_at=webinar.starts_at,
+            campaign_id=campaign_id(webinar.campaign_id) if webinar.campaign_id else None,
+            aliases=webinar.aliases,
+        )
+        for name, webinar in settings.webinars.items()
+    ]
+    return Catalogue(
+        webinars,
+        default_title=settings.default_webinar_title,
+        default_join_link=settings.default_join_link,
+        default_image=settings.default_webinar_image,
+    )
+
+
+def make_judge(settings: Settings, catalogue: Catalogue) -> Judge:
+    """Return what decides on registrations by the settings."""
+    return Judge(
+        catalogue=catalogue,
+        campaigns=_campaigns(settings),
+        allowed=allowed_campaigns(settings),
+        names=_token_names(settings),
+        look_up_only=settings.marketo_lead_mode == "lookup",
+        over_after=timedelta(hours=settings.webinar_over_after_hours),
+    )
+
+
+def _token_names(settings: Settings) -> TokenNames:
+    return TokenNames(settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image)
+
+
+def _campaigns(settings: Settings) -> Mapping[str, CampaignId]:
+    named = {source: getattr(settings, f"{source}_campaign_id") for source in _SOURCES}
+    return {source: campaign_id(text or settings.marketo_campaign_id) for source, text in named.items()}
+
+
+def allowed_campaigns(settings: Settings) -> frozenset[CampaignId]:
+    """Return every campaign that the configuration names; a payload may ask for no other."""
+    listed = (campaign_id(text) for text in settings.marketo_allowed_campaign_ids)
+    webinars = (campaign_id(w.campaign_id) for w in settings.webinars.values() if w.campaign_id)
+    return frozenset({campaign_id(settings.marketo_campaign_id), *_campaigns(settings).values(), *listed, *webinars})
+
+
+async def _sources(settings: Settings, catalogue: Catalogue, stack: AsyncExitStack) -> Mapping[str, Source]:
+    client = await stack.enter_async_context(
+        httpx.AsyncClient(
+            follow_redirects=False, timeout=10.0, headers={"User-Agent": f"marketo-webhook-relay/{__version__}"}
+        )
+    )
+    sources: list[Source] = []
+    if settings.eventbrite_webhook_token:
+        sources.append(_eventbrite(settings, catalogue, client))
+    if settings.pendo_webhook_secret:
+        sources.append(_pendo(settings, catalogue, client))
+    if settings.custom_webhook_secrets or settings.custom_api_keys:
+        sources.append(_custom(settings))
+    return {source.name: source for source in sources}
+
+
+def _eventbrite(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> EventbriteSource:
+    token, base_url = settings.eventbrite_api_token, settings.eventbrite_api_url
+    api = EventbriteApi(client=client, token=token, clock=utc_now, base_url=base_url) if token else None
+    return EventbriteSource(
+        path_secrets=_revealed(settings.eventbrite_webhook_token),
+        actions=settings.eventbrite_actions,
+        api=api,
+        catalogue=catalogue,
+        clock=utc_now,
+        settle=timedelta(seconds=settings.eventbrite_settle_seconds),
+    )
+
+
+def _pendo(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> PendoSource:
+    key = settings.pendo_integration_key
+    return PendoSource(
+        secrets=_revealed(settings.pendo_webhook_secret),
+        track_event=settings.pendo_track_event,
+        api=PendoApi(client=client, integration_key=key, clock=utc_now, base_url=settings.pendo_api_url)
+        if key
+        else None,
+        catalogue=catalogue,
+        clock=utc_now,
+        paths=_pendo_paths(settings),
+    )
+
+
+def _pendo_paths(settings: Settings) -> PendoPaths:
+    given = {field.name: getattr(settings, f"pendo_path_{field.name}") for field in fields(PendoPaths)}
+    return PendoPaths(**{name: paths for name, paths in given.items() if paths})
+
+
+def _custom(settings: Settings) -> CustomSource:
+    names = _token_names(settings)
+    return CustomSource(
+        signing_secrets=_revealed(settings.custom_webhook_secrets),
+        api_keys=_revealed(settings.custom_api_keys),
+        allowed_campaigns=allowed_campaigns(settings),
+        reserved_tokens=(names.title, names.join_link, names.image),
+    )
+
+
+def _revealed(secrets: tuple[SecretStr, ...]) -> list[str]:
+    return [secret.get_secret_value() for secret in secrets]
+
+
+def secrets_of(settings: Settings) -> list[str]:
+    """Return every secret that the log must not show."""
+    found: list[str] = []
+    for name in type(settings).model_fields:
+        value = getattr(settings, name)
+        values = value if isinstance(value, tuple) else (value,)
+        found += [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
+    return found

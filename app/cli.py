@@ -1,0 +1,119 @@
+"""The command `relay`: serve webhooks, try the whole way without accounts, look after the store."""
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+
+from app import __version__
+from app.errors import RelayError, SettingsInvalid
+from app.settings import Checks, Settings, load_settings, render_problems
+
+app = typer.Typer(
+    name="relay",
+    help="Take webinar registrations as webhooks and request the Marketo campaign that e-mails the reminder.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,  # they print local variables, and with them secrets
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+Result = TypeVar("Result")
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings and webinars.", show_default="relay.toml")
+]
+
+
+def main() -> None:
+    """Run the command line; exit code 2 means that settings or arguments are wrong."""
+    app()
+
+
+@app.command()
+def serve(
+    host: Annotated[str | None, typer.Option(help="Address to listen on (HOST).", show_default="all")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on (PORT).", show_default="8080")] = None,
+    config: ConfigOption = None,
+) -> None:
+    """Start the relay with the settings of the environment, .env and relay.toml."""
+    from app.bootstrap import CHECKS, secrets_of  # noqa: PLC0415  # --help should not wait for every part's import
+    from app.log import configure_logging  # noqa: PLC0415  # as above
+    from app.serve import serve as serve_until_stopped  # noqa: PLC0415  # as above
+
+    settings = _settings({"host": host, "port": port, "relay_config": config}, checks=CHECKS)
+    configure_logging(level=settings.log_level, format=settings.log_format, secrets=secrets_of(settings))
+    _run(serve_until_stopped(settings))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database's tables up to date, one process at a time; does nothing when they are."""
+    from app.store.database import open_database  # noqa: PLC0415  # as above
+    from app.store.migrate import HEAD  # noqa: PLC0415  # as above
+    from app.store.migrate import migrate as run_migrations  # noqa: PLC0415  # as above
+
+    settings = _settings({}, only=["database_url"])
+
+    async def bring_up_to_date() -> bool:
+        database = open_database(settings.database_url.get_secret_value())
+        try:
+            return await run_migrations(database)
+        finally:
+            await database.close()
+
+    changed = _run(bring_up_to_date())
+    typer.echo(f"The database has schema {HEAD} now." if changed else f"Nothing to do: the database has schema {HEAD}.")
+
+
+@app.command()
+def healthcheck(
+    ready: Annotated[bool, typer.Option("--ready", help="Ask /readyz instead of /livez.")] = False,
+) -> None:
+    """Ask the relay on this machine whether it lives; exit code 0 or 1. For a container's HEALTHCHECK."""
+    settings = _settings({}, only=["port"])
+    path = "/readyz" if ready else "/livez"
+    connection = HTTPConnection("127.0.0.1", settings.port, timeout=3)
+    try:
+        connection.request("GET", path)
+        status = connection.getresponse().status
+    except (OSError, HTTPException) as problem:
+        _fail(f"The relay does not answer on port {settings.port}: {problem}", code=1)
+    if status != 200:
+        _fail(f"{path} answered {status}.", code=1)
+
+
+def _show_version(value: bool) -> None:
+    if value:
+        typer.echo(f"relay {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    """Hold the options of every command."""
+
+
+def _settings(
+    overrides: Mapping[str, object], *, checks: Checks | None = None, only: Sequence[str] | None = None
+) -> Settings:
+    try:
+        return load_settings(overrides, checks=checks or Checks(), only=only)
+    except SettingsInvalid as invalid:
+        _fail(render_problems(invalid.problems), code=2)
+
+
+def _run(work: Coroutine[object, object, Result]) -> Result:
+    try:
+        return asyncio.run(work)
+    except RelayError as problem:
+        _fail(str(problem), code=1)
+
+
+def _fail(text: str, *, code: int) -> NoReturn:
+    typer.echo(text, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,86 @@
+"""Serve HTTP until told to stop, then drain: unready first, so that a load balancer looks elsewhere, closed later."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import structlog
+import uvicorn
+
+from app.bootstrap import Relay, running_relay
+from app.log import UVICORN_OPTIONS
+from app.main import create_app
+from app.settings import Settings
+
+KEEP_ALIVE = 75  # seconds; load balancers reuse a connection for up to 60 s, and must not meet a closing one
+_LAST_ANSWERS = 3  # seconds for requests that are under way when the port closes
+_log = structlog.get_logger(__name__)
+
+
+async def serve(settings: Settings) -> None:
+    """Run the relay until SIGTERM or SIGINT; a second signal ends it at once.
+
+    Raises:
+        StoreTooNew, StoreUnavailable: the store cannot be used.
+    """
+    async with running_relay(settings) as relay:
+        server = _Server(make_config(settings, relay))
+        stop = _Stop(relay, server, settings.drain_seconds)
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, stop.drain)
+        loop.add_signal_handler(signal.SIGINT, stop.now)
+        await server.serve()
+        if not server.started:
+            raise SystemExit(1)  # uvicorn has said why: the port is taken, or the address is none of this machine
+
+
+def make_config(settings: Settings, relay: Relay) -> uvicorn.Config:
+    """Return uvicorn's configuration. X-Forwarded-* headers are believed from the named proxies only."""
+    return uvicorn.Config(
+        create_app(relay.web),
+        host=settings.host,
+        port=settings.port,
+        lifespan="off",
+        loop="uvloop",
+        http="httptools",
+        ws="none",
+        timeout_keep_alive=KEEP_ALIVE,
+        timeout_graceful_shutdown=_LAST_ANSWERS,
+        proxy_headers=bool(settings.forwarded_allow_ips),
+        forwarded_allow_ips=list(settings.forwarded_allow_ips),
+        server_header=False,
+        **UVICORN_OPTIONS,
+    )
+
+
+class _Server(uvicorn.Server):
+    """Leaves signals to `_Stop`: uvicorn's own handling raises them again before our parts are closed."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class _Stop:
+    """What the signals do."""
+
+    def __init__(self, relay: Relay, server: uvicorn.Server, drain_seconds: float) -> None:
+        self._relay = relay
+        self._server = server
+        self._drain_seconds = drain_seconds
+        self._begun = False
+
+    def drain(self) -> None:
+        if self._begun:
+            self.now()
+            return
+        self._begun = True
+        _log.info("draining", seconds=self._drain_seconds)
+        self._relay.begin_stop()
+        asyncio.get_running_loop().call_later(self._drain_seconds, self.now)
+
+    def now(self) -> None:
+        self._server.force_exit = self._server.should_exit
+        self._relay.begin_stop()
+        self._server.should_exit = True
