@@ -1,6 +1,7 @@
 """Where in Pendo's bodies the relay looks for what. Pendo documents the envelope only, so every path is a setting."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 Paths = tuple[str, ...]
 
@@ -61,3 +62,8 @@ class PendoPaths:
     visitor_email: Paths = ("metadata.agent.email", "metadata.agent.emailaddress", "metadata.auto.email")
     visitor_first_name: Paths = ("metadata.agent.first_name", "metadata.agent.firstName")
     visitor_last_name: Paths = ("metadata.agent.last_name", "metadata.agent.lastName")
+
+    @classmethod
+    def of(cls, own: Mapping[str, Sequence[str]]) -> "PendoPaths":
+        """Return the built-in paths, except for the fields whose own paths are given (none: the built-in ones)."""
+        return replace(cls(), **{name: tuple(paths) for name, paths in own.items() if paths})
