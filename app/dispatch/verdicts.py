@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from app.dispatch.backoff import after_failure
 from app.domain import Cause, LeadId, RegistrationState
 from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, TriggerAnswer
-from app.marketo.codes import Consequence
+from app.marketo.codes import Consequence, Executed
 from app.marketo.failures import CallFailed
 from app.marketo.requests import PersonRecord
 from app.store.sending import Call, Claimed, Fate
@@ -150,7 +150,7 @@ def _wait(registration: Claimed, call: Call, failed: CallFailed, now: datetime) 
     state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
     lookup = call.kind == "lookup"
     if failed.counts_as_attempt:
-        apart = _UPSERTS_APART if call.kind == "upsert" else None
+        apart = _UPSERTS_APART if call.kind == "upsert" and failed.executed is Executed.MAYBE else None
         return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup, apart=apart)
     return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)
 
