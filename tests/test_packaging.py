@@ -1,0 +1,209 @@
+"""What is shipped: the files beside the program keep their promises too."""
+
+import re
+import subprocess
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from app.settings import Settings, load_settings, settings_table
+
+ROOT = Path(__file__).parents[1]
+
+
+def text(name: str) -> str:
+    return (ROOT / name).read_text(encoding="utf-8")
+
+
+def tracked_files() -> list[Path]:
+    """Return the files that git tracks, or without a repository (an unpacked archive) those that lie here."""
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=False)
+    names = listed.stdout.split("\0") if listed.returncode == 0 else []
+    found = [ROOT / name for name in names if name] or [
+        *ROOT.glob("*"),
+        *ROOT.glob("app/**/*"),
+        *ROOT.glob("tests/**/*"),
+    ]
+    return [path for path in found if path.is_file()]
+
+
+def readable(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        return ""
+
+
+def offences(pattern: str) -> list[str]:
+    wanted = re.compile(pattern)
+    return [
+        f"{path.relative_to(ROOT)}: {found[0]}" for path in tracked_files() if (found := wanted.search(readable(path)))
+    ]
+
+
+def test_no_package_registry_is_named_by_its_host() -> None:
+    """Which registry is used is the affair of who installs; a mirror must do as well."""
+    hosts = ("python" + "hosted.org", "py" + "pi.org", "registry." + "npmjs", "deb." + "debian.org")
+
+    assert offences("|".join(map(re.escape, hosts))) == []
+
+
+def test_no_path_of_the_machine_it_was_written_on() -> None:
+    """A path such as a home folder works for one person."""
+    folders = ("work", "farm", "home", "Users")
+
+    assert offences(rf"(^|[^a-zA-Z0-9_./-])/({'|'.join(folders)})/[a-z]") == []
+
+
+def test_no_env_file_is_tracked() -> None:
+    names = {path.name for path in tracked_files()}
+
+    assert not names & {".env", "relay.toml"}
+
+
+@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock"])
+def test_every_locked_package_has_its_version_and_hashes(name: str) -> None:
+    """pip refuses what was exchanged on its way."""
+    entries = [entry for entry in re.split(r"\n(?=\S)", text(name).strip()) if not entry.startswith("#")]
+
+    assert len(entries) > 20
+    for entry in entries:
+        assert re.match(r"[A-Za-z0-9._-]+(\[[a-z,]+\])?==[^\s]+", entry), entry[:80]
+        assert "--hash=sha256:" in entry, entry[:80]
+    assert "://" not in text(name)
+
+
+def test_what_the_tests_run_on_is_what_is_shipped() -> None:
+    """A package of both lock files has one version."""
+
+    def versions(name: str) -> dict[str, str]:
+        return dict(re.findall(r"^([A-Za-z0-9._-]+)==(\S+)", text(name), re.MULTILINE))
+
+    runtime, everything = versions("requirements.lock"), versions("requirements-dev.lock")
+    differing = {name for name in runtime.keys() & everything.keys() if runtime[name] != everything[name]}
+
+    assert not differing
+
+
+def test_every_dependency_that_is_declared_is_locked() -> None:
+    project = tomllib.loads(text("pyproject.toml"))["project"]
+    declared = {re.split(r"[\[<>=;! ]", line, maxsplit=1)[0].lower() for line in project["dependencies"]}
+    locked = {
+        name.lower() for name in re.findall(r"^([A-Za-z0-9._-]+)(?:\[.*\])?==", text("requirements.lock"), re.MULTILINE)
+    }
+
+    assert declared <= locked
+
+
+class TestImage:
+    """Promises of the Dockerfile that reading it can settle; building it settles the others."""
+
+    dockerfile = text("Dockerfile")
+
+    def test_its_base_is_pinned_to_a_patch_version(self) -> None:
+        bases = re.findall(r"^FROM (\S+)", self.dockerfile, re.MULTILINE)
+
+        assert len(bases) == 2
+        assert all(re.fullmatch(r"python:3\.\d+\.\d+-slim-bookworm", base) for base in bases)
+
+    def test_it_runs_as_a_number(self) -> None:
+        """Kubernetes' runAsNonRoot can't judge a name."""
+        [user] = re.findall(r"^USER (\d+):\d+$", self.dockerfile, re.MULTILINE)
+
+        assert int(user) > 0
+
+    def test_its_version_is_the_programs(self) -> None:
+        assert f"ARG VERSION={tomllib.loads(text('pyproject.toml'))['project']['version']}\n" in self.dockerfile
+
+    def test_its_default_database_lies_on_the_volume(self) -> None:
+        """The default is relative to the working directory; the volume is what survives."""
+        path = Settings().database_url.get_secret_value().removeprefix("sqlite:///")
+
+        assert "WORKDIR /\n" in self.dockerfile
+        assert Path("/", path).parent == Path("/data")
+        assert "VOLUME /data\n" in self.dockerfile
+
+    def test_only_what_it_needs_is_sent_to_the_builder(self) -> None:
+        """An .env or a database beside the Dockerfile must not end in a layer."""
+        rules = [line for line in text(".dockerignore").splitlines() if line and not line.startswith("#")]
+
+        assert rules[:3] == ["*", "!requirements.lock", "!app"]
+        assert not any(rule.startswith("!") for rule in rules[3:])
+
+    def test_it_stops_and_is_asked_like_the_service_behind_compose(self) -> None:
+        assert "STOPSIGNAL SIGTERM\n" in self.dockerfile
+        assert 'CMD ["relay", "healthcheck"]' in self.dockerfile
+        assert 'test: ["CMD", "relay", "healthcheck"]' in text("docker-compose.yml")
+
+
+class TestCompose:
+    """No YAML reader is among the packages, so these read lines."""
+
+    compose = text("docker-compose.yml")
+
+    def service(self, name: str) -> str:
+        [block] = re.findall(rf"^  {name}:\n((?:    .*\n)+)", self.compose, re.MULTILINE)
+        return str(block)
+
+    @pytest.mark.parametrize("name", ["relay", "relay-postgres"])
+    def test_every_relay_is_hardened_and_watched(self, name: str) -> None:
+        assert "<<: *hardened" in self.service(name)
+        assert "healthcheck: *healthy" in self.service(name)
+
+    def test_hardened_means_no_writing_no_rights_and_time_to_drain(self) -> None:
+        for line in ("read_only: true", "tmpfs: [/tmp]", "cap_drop: [ALL]", '"no-new-privileges:true"'):
+            assert line in self.compose
+        [grace] = re.findall(r"stop_grace_period: (\d+)s # the relay", self.compose)
+        assert int(grace) > 10
+
+    def test_data_lie_on_named_volumes(self) -> None:
+        assert 'volumes: ["data:/data"]' in self.service("relay")
+        assert 'volumes: ["postgres:/var/lib/postgresql/data"]' in self.service("postgres")
+
+    def test_other_images_are_pinned(self) -> None:
+        assert re.search(r"image: postgres:\d+\.\d+-", self.service("postgres"))
+
+    def test_no_password_stands_in_it(self) -> None:
+        assert re.findall(r"PASSWORD:|://[^:/\s]+:[^%@\s]+@", self.compose) == []
+
+    def test_its_variables_are_settings(self) -> None:
+        """A misspelt variable would be set for nobody."""
+        known = {row.name for row in settings_table()}
+        used = set(re.findall(r"^ {6}([A-Z_]+):", self.service("relay") + self.service("relay-postgres"), re.MULTILINE))
+
+        assert used
+        assert {name.removesuffix("_FILE") for name in used} <= known
+
+
+def test_the_example_of_a_relay_toml_is_valid(tmp_path: Path) -> None:
+    """It is copied as it stands."""
+    environ = {
+        "RELAY_CONFIG": str(ROOT / "docs/relay.example.toml"),
+        "MARKETO_BASE_URL": "https://123-ABC-456.mktorest.com",
+        "MARKETO_CLIENT_ID": "x",
+        "MARKETO_CLIENT_SECRET": "x",
+        "MARKETO_CAMPAIGN_ID": "1",
+        "CUSTOM_API_KEYS": "q7Zr-1mVt_9KxLwP2cYb",
+    }
+
+    settings = load_settings(environ=environ, folder=tmp_path)
+
+    assert settings.webinars["w-42"].aliases == ("1234567890123",)
+    assert settings.webinars["w-43"].title is None
+
+
+def test_ci_runs_the_checks_and_then_the_tests() -> None:
+    script = text(".ci/run")
+
+    assert (ROOT / ".ci/run").stat().st_mode & 0o111
+    assert script.index("\nset -euo pipefail\n") < script.index("\nmake check\n") < script.index("\nmake test\n")
+
+
+def test_pre_commit_fetches_nothing() -> None:
+    """Its hooks are those of `make check`, from the same .venv."""
+    hooks = text(".pre-commit-config.yaml")
+
+    assert re.findall(r"repo: (\S+)", hooks) == ["local"]
+    for tool in ("ruff check", "ruff format --check", "mypy", "lint-imports"):
+        assert f"entry: .venv/bin/{tool}" in hooks
