@@ -119,6 +119,13 @@ def test_all_that_is_missing_is_named_with_what_it_is_and_where_one_finds_it(tmp
     assert "own apps" in no_source
 
 
+def test_mistakes_are_told_in_the_order_of_the_example_file(load: Load) -> None:
+    """One goes through the file once."""
+    found = problems(lambda: load({"PORT": "x", "MARKETO_CAMPAIGN_ID": "", "MARKETO_LEAD_MODE": "x", "HOST": ""}))
+
+    assert list(found) == ["MARKETO_CAMPAIGN_ID", "MARKETO_LEAD_MODE", "PORT"]
+
+
 def test_mistakes_of_every_layer_are_told_together(load: Load, tmp_path: Path) -> None:
     (tmp_path / "relay.toml").write_text("mraketo_partition = 'x'\n[webinars.w-1]\nstarts_at = 2026-12-01T10:00:00\n")
     (tmp_path / ".env").write_text("LOG_LEVL=debug\nPORT=abc\nPOSTGRES_PASSWORD=not-ours\n")
