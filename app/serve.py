@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -56,6 +57,12 @@ def make_config(settings: Settings, relay: Relay) -> uvicorn.Config:
 
 class _Server(uvicorn.Server):
     """Leaves signals to `_Stop`: uvicorn's own handling raises them again before our parts are closed."""
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listening in (one for server in self.servers for one in server.sockets):
+            host, port, *_ = listening.getsockname()
+            _log.info("serving", host=host, port=port)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
