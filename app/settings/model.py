@@ -6,7 +6,7 @@ Making a `Settings` reads nothing but its arguments. `app.settings.load` gathers
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -277,11 +277,10 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret in the clear, for the log to mask: keys, tokens and the database's password."""
-        found: list[str] = []
-        for name in type(self).model_fields:
+        password = urlsplit(self.database_url.get_secret_value()).password
+        found = [unquote(password)] if password else []
+        for name in type(self).model_fields.keys() - {"database_url"}:
             value = getattr(self, name)
             several = value if isinstance(value, tuple) else (value,)
-            found += [one.get_secret_value() for one in several if isinstance(one, SecretStr)]
-        password = urlsplit(self.database_url.get_secret_value()).password
-        found = [secret for secret in found if secret and secret != self.database_url.get_secret_value()]
-        return (*found, password) if password else tuple(found)
+            found += [one.get_secret_value() for one in several if isinstance(one, SecretStr) and one]
+        return tuple(found)

@@ -157,9 +157,9 @@ def test_mistakes_of_every_layer_are_told_together(load: Load, tmp_path: Path) -
 
 def test_a_misspelt_variable_is_told_but_not_the_ones_that_kubernetes_adds(load: Load) -> None:
     """A service named `pendo` adds PENDO_SERVICE_HOST to every container beside it."""
-    found = problems(
-        lambda: load({"MARKETO_LEADMODE": "lookup", "PENDO_SERVICE_HOST": "10.0.0.1", "RELAY_PORT": "tcp"})
-    )
+    others = {"PENDO_SERVICE_HOST": "10.0.0.1", "RELAY_PORT": "tcp://10.0.0.1:80", "HOSTS": "/etc/hosts"}
+
+    found = problems(lambda: load(others | {"MARKETO_LEADMODE": "lookup"}))
 
     assert found.keys() == {"MARKETO_LEADMODE"}
 
@@ -326,7 +326,7 @@ def test_every_secret_is_listed_for_the_log_to_mask(load: Load) -> None:
             "MARKETO_CLIENT_SECRET": "marketos",
             "PENDO_WEBHOOK_SECRET": "pendo-q7Zr-1mVt_9KxL",
             "PENDO_INTEGRATION_KEY": "key-q7Zr-1mVt_9KxLwP.us",
-            "DATABASE_URL": "postgresql://relay:sesame@db/relay",
+            "DATABASE_URL": "postgresql://relay:open%2Fsesame@db/relay",
         }
     )
 
@@ -335,7 +335,7 @@ def test_every_secret_is_listed_for_the_log_to_mask(load: Load) -> None:
         "marketos",
         "pendo-q7Zr-1mVt_9KxL",
         "key-q7Zr-1mVt_9KxLwP.us",
-        "sesame",
+        "open/sesame",
     }
     assert set(load().secrets()) == {GOOD_SECRET, "s"}
 
