@@ -18,7 +18,8 @@ from sqlalchemy.sql.dml import Insert
 from app.errors import StoreUnavailable
 
 LOCK_WAIT = timedelta(seconds=5)
-_READ_ONLY = {"relay_read_only": True}
+_SQLITE_READ = {"relay_read_only": True}
+_POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
 
 class Database:
@@ -46,7 +47,7 @@ class Database:
     async def read(self) -> AsyncIterator[AsyncConnection]:
         """Give a connection that sees one moment of the database and changes nothing."""
         async with _translated(), self.engine.connect() as connection:
-            yield await connection.execution_options(**_READ_ONLY)
+            yield await connection.execution_options(**(_SQLITE_READ if self.is_sqlite else _POSTGRESQL_READ))
 
     def insert_or_ignore(self, table: Table, *, on: list[str]) -> Insert:
         """Return an INSERT that passes over rows whose `on` columns are already taken."""
@@ -94,13 +95,13 @@ def open_database(url: str, *, pool_size: int = 10, lock_wait: timedelta = LOCK_
 
 
 def _sqlite_engine(url: URL, lock_wait: timedelta) -> AsyncEngine:
-    if url.database and url.database != ":memory:":
-        try:
-            Path(url.database).expanduser().parent.mkdir(parents=True, exist_ok=True)
-        except OSError as problem:
-            raise StoreUnavailable(f"the folder for {url.database} cannot be made: {problem.strerror}") from problem
+    path = Path(url.database or "").expanduser()
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as problem:
+        raise StoreUnavailable(f"the folder for {path} cannot be made: {problem.strerror}") from problem
     engine = create_async_engine(
-        url.set(drivername="sqlite+aiosqlite"),
+        url.set(drivername="sqlite+aiosqlite", database=str(path)),
         hide_parameters=True,
         pool_size=5,
         pool_timeout=lock_wait.total_seconds(),
@@ -133,4 +134,9 @@ async def _translated() -> AsyncIterator[None]:
         raise  # a defect of ours, not of the database
     except (DBAPIError, PoolTimeout, OSError) as problem:
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
-        raise StoreUnavailable(f"{type(cause).__name__}: {cause}") from problem
+        raise StoreUnavailable(f"{type(cause).__name__}: {_said(cause)}") from problem
+
+
+def _said(cause: BaseException | None) -> str:
+    """Return the first line of what the driver said: PostgreSQL quotes rows, and so people, in the lines below it."""
+    return str(cause).partition("\n")[0]

@@ -109,7 +109,8 @@ async def _store(connection: AsyncConnection, database: Database, new: Sequence[
 
 async def _insert(connection: AsyncConnection, database: Database, new: Sequence[NewEvent]) -> set[str]:
     statement = database.insert_or_ignore(events, on=["source", "dedupe_key"]).returning(events.c.id)
-    return set((await connection.execute(statement, [_row(event) for event in new])).scalars())
+    rows = sorted((_row(event) for event in new), key=lambda row: row["dedupe_key"] or "")  # or two would deadlock
+    return set((await connection.execute(statement, rows)).scalars())
 
 
 def _row(event: NewEvent) -> dict[str, Any]:
@@ -131,8 +132,8 @@ def _identity(event: NewEvent) -> tuple[str, str | None]:
     if event.dedupe is None:
         return event.source, None
     key = event.dedupe.key
-    if len(key) > _LONGEST_KEY or "\x00" in key:
-        key = f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    if len(key) > _LONGEST_KEY or not key.isprintable():  # a NUL or half a surrogate pair would fail its neighbours too
+        key = f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
     return event.source, key
 
 

@@ -1,5 +1,6 @@
 """Look up what became of registrations and events. Reads only."""
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,6 +19,8 @@ from app.store.views import (
     TimelineEntry,
 )
 
+_CURSOR = re.compile(r"reg_[0-9a-z]{1,36}")
+
 
 class Lookup:
     """Answers the questions of the admin API."""
@@ -33,7 +36,7 @@ class Lookup:
         Raises:
             ValueError: the cursor is not one that this method gave.
         """
-        if cursor is not None and not cursor.startswith("reg_"):
+        if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise ValueError("the cursor is not one that this list gave")
         statement = _listed(which).limit(limit + 1)
         if cursor is not None:

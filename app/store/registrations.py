@@ -169,7 +169,7 @@ def _was_sent(known: _Known) -> bool:
 
 def _replace(recording: _Recording, known: _Known, draft: Draft, *, what: str, detail: str, event_id: str) -> None:
     if draft == known.draft:
-        what, detail = "repeated", "Registered again, with nothing new."
+        what, detail = "repeated", "A later webhook brought nothing new."
     known.is_changed |= draft != known.draft
     known.is_released |= draft.state is not known.draft.state
     known.draft = draft
@@ -196,8 +196,8 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dic
     }
     found: dict[str, _Known] = {}
     for some in _chunks(sorted(wanted), 500):
-        those = select(registrations).where(registrations.c.identity.in_(some)).with_for_update()
-        rows = await connection.execute(those)
+        those = select(registrations).where(registrations.c.identity.in_(some))
+        rows = await connection.execute(those.order_by(registrations.c.id).with_for_update())
         for row in rows.mappings():
             draft = _draft(row)
             found[draft.identity] = _Known(draft, sent_at=row["sent_at"])

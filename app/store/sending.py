@@ -9,14 +9,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import Row, Select, bindparam, func, insert, select, update
+from sqlalchemy import CompoundSelect, Row, Select, bindparam, func, insert, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
 from app.store.database import Database
 from app.store.tables import calls, registrations, timeline
 
 CallKind = Literal["upsert", "lookup", "trigger"]
+_WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
+_SENDING = RegistrationState.SENDING
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,17 +122,18 @@ class Sending:
                 .limit(500)
             )
             due = [Backlog(row[0], CampaignId(row[1]), row[2], row[3]) for row in batches]
-            later = await connection.scalar(_next_due(now))
+            later = (await connection.execute(_next_due(now))).scalars().all()
         oldest = min((since for _, since in counts.values()), default=None)
-        return Waiting(counts.get(False, (0,))[0], counts.get(True, (0,))[0], oldest, due, later)
+        next_due = min((at for at in later if at), default=None)
+        return Waiting(counts.get(False, (0,))[0], counts.get(True, (0,))[0], oldest, due, next_due)
 
     async def counted(self) -> tuple[int, datetime | None]:
         """Return how many registrations are not at their end, and since when the longest waiting one has been due."""
         c = registrations.c
-        is_open = c.state.in_([RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING])
+        each = [select(func.count(), func.min(c.due_at)).where(c.state == state) for state in (*_WAITING, _SENDING)]
         async with self._database.read() as connection:
-            row = (await connection.execute(select(func.count(), func.min(c.due_at)).where(is_open))).one()
-            return row[0], row[1]
+            rows = (await connection.execute(union_all(*each))).all()
+        return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
 
     async def claim_people(
         self, *, lookup: bool, now: datetime, fence: int, limit: int, busy: Collection[str]
@@ -228,16 +232,8 @@ class Sending:
 
     async def expire(self, now: datetime) -> list[tuple[str, str]]:
         """Bury what could not be sent in time; return (source, id) of each."""
-        c = registrations.c
-        waiting = c.state.in_([RegistrationState.NEW, RegistrationState.KNOWN])
         async with self._database.write() as connection:
-            rows = await connection.execute(
-                update(registrations)
-                .where(waiting, c.expires_at <= now, c.claimed_by.is_(None))
-                .values(state=RegistrationState.DEAD, cause=Cause.EXPIRED, updated_at=now)
-                .returning(c.source, c.id, c.detail)
-            )
-            gone = [(row.source, row.id, row.detail) for row in rows]
+            gone = [row for state in _WAITING for row in await connection.execute(_expired(state, now))]
             if gone:
                 entry = {"at": now, "what": "dead"}
                 texts = [
@@ -248,19 +244,28 @@ class Sending:
         return [(source, i) for source, i, _ in gone]
 
 
-def _next_due(now: datetime) -> Select[tuple[Any]]:
+def _next_due(now: datetime) -> CompoundSelect[tuple[Any]]:
     c = registrations.c
-    waiting = c.state.in_([RegistrationState.NEW, RegistrationState.KNOWN])
-    return select(func.min(c.due_at)).where(waiting, c.due_at > now, c.claimed_by.is_(None))
+    later = select(func.min(c.due_at)).where(c.due_at > now, c.claimed_by.is_(None))
+    return union_all(*(later.where(c.state == state) for state in _WAITING))
+
+
+def _expired(state: RegistrationState, now: datetime) -> ReturningUpdate[tuple[Any, ...]]:
+    c = registrations.c
+    return (
+        update(registrations)
+        .where(c.state == state, c.expires_at <= now, c.claimed_by.is_(None))
+        .values(state=RegistrationState.DEAD, cause=Cause.EXPIRED, updated_at=now)
+        .returning(c.source, c.id, c.detail)
+    )
 
 
 async def _still_held(connection: AsyncConnection, call: Call, fence: int) -> set[str]:
     c = registrations.c
-    state = RegistrationState.SENDING if call.kind == "trigger" else RegistrationState.NEW
+    state = _SENDING if call.kind == "trigger" else RegistrationState.NEW
+    ours = (c.claimed_by == fence, c.call_id == call.id, c.state == state)
     rows = await connection.execute(
-        select(c.id)
-        .where(c.id.in_([r.id for r in call.registrations]), c.claimed_by == fence, c.state == state)
-        .with_for_update()
+        select(c.id).where(c.id.in_([r.id for r in call.registrations]), *ours).order_by(c.id).with_for_update()
     )
     return set(rows.scalars())
 

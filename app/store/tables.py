@@ -156,10 +156,16 @@ calls = Table(
     Column("started_at", UtcDateTime, nullable=False),
     Column("finished_at", UtcDateTime, nullable=True),
     Column("outcome", String(16), nullable=True),
-    Column("code", String(16), nullable=True),
+    Column("code", Text, nullable=True),
     Column("message", Text, nullable=True),
-    Column("request_id", String(80), nullable=True),
+    Column("request_id", Text, nullable=True),
     Index("ix_calls_started_at", "started_at"),
+    Index(
+        "ix_calls_unfinished",
+        "started_at",
+        sqlite_where=text("finished_at IS NULL"),
+        postgresql_where=text("finished_at IS NULL"),
+    ),
 )
 
 pauses = Table(
@@ -168,7 +174,7 @@ pauses = Table(
     Column("scope", String(60), primary_key=True),
     Column("until", UtcDateTime, nullable=False),
     Column("since", UtcDateTime, nullable=False),
-    Column("code", String(16), nullable=False),
+    Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("times", Integer, nullable=False),
 )

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Update, insert, select, update
+from sqlalchemy import Update, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Cause, EventState, RegistrationState
@@ -52,21 +52,17 @@ def _held(state: RegistrationState, fence: int) -> Update:
 
 async def _settle_requests(connection: AsyncConnection, fence: int, on_ambiguous: OnAmbiguous, now: datetime) -> int:
     c = registrations.c
-    held = select(c.id, c.call_id).where(c.state == RegistrationState.SENDING, c.claimed_by < fence)
-    rows = (await connection.execute(held)).all()
-    if not rows:
-        return 0
     state, cause = RegistrationState.KNOWN, None
     if on_ambiguous == "hold":
         state, cause = RegistrationState.DEAD, Cause.ANSWER_LOST
     detail = _SENTENCE[on_ambiguous]
-    await connection.execute(
-        _held(RegistrationState.SENDING, fence).values(
-            state=state, cause=cause, detail=detail, claimed_by=None, due_at=now, updated_at=now
-        )
+    settled = await connection.execute(
+        _held(RegistrationState.SENDING, fence)
+        .values(state=state, cause=cause, detail=detail, claimed_by=None, due_at=now, updated_at=now)
+        .returning(c.id, c.call_id)
     )
     entry = {"at": now, "what": "answer lost", "detail": detail}
-    await connection.execute(
-        insert(timeline), [entry | {"registration_id": row.id, "call_id": row.call_id} for row in rows]
-    )
-    return len(rows)
+    entries = [entry | {"registration_id": row.id, "call_id": row.call_id} for row in settled]
+    if entries:
+        await connection.execute(insert(timeline), entries)
+    return len(entries)

@@ -22,12 +22,20 @@ def upgrade() -> None:
         sa.Column("started_at", UtcDateTime, nullable=False),
         sa.Column("finished_at", UtcDateTime, nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=True),
-        sa.Column("code", sa.String(length=16), nullable=True),
+        sa.Column("code", sa.Text(), nullable=True),
         sa.Column("message", sa.Text(), nullable=True),
-        sa.Column("request_id", sa.String(length=80), nullable=True),
+        sa.Column("request_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
     )
     op.create_index("ix_calls_started_at", "calls", ["started_at"], unique=False)
+    op.create_index(
+        "ix_calls_unfinished",
+        "calls",
+        ["started_at"],
+        unique=False,
+        sqlite_where=sa.text("finished_at IS NULL"),
+        postgresql_where=sa.text("finished_at IS NULL"),
+    )
     op.create_table(
         "events",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -69,7 +77,7 @@ def upgrade() -> None:
         sa.Column("scope", sa.String(length=60), nullable=False),
         sa.Column("until", UtcDateTime, nullable=False),
         sa.Column("since", UtcDateTime, nullable=False),
-        sa.Column("code", sa.String(length=16), nullable=False),
+        sa.Column("code", sa.Text(), nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("times", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_pauses")),
