@@ -1,0 +1,195 @@
+"""Start the real relay and the real simulation as processes of their own, and talk to them over sockets."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+API_KEY = "e2e-api-key-Zk3vB8xQ1pLw"
+ADMIN_TOKEN = "e2e-admin-token-Tr7yW2mN9c"
+EVENTBRITE_TOKEN = "e2e-eventbrite-path-Jd6sK0aG"
+PENDO_SECRET = "e2e-pendo-secret-Xn5uH4eV8r"
+WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwq1Zb"
+Result = TypeVar("Result")
+
+
+def until(fact: Callable[[], Result | None], *, within: float = 20.0, what: str = "a fact") -> Result:
+    """Return what `fact` returns once it is truthy; fail when it does not become so in time."""
+    deadline = time.monotonic() + within
+    while True:
+        if found := fact():
+            return found
+        assert time.monotonic() < deadline, f"waited {within:g} s in vain for {what}"
+        time.sleep(0.02)
+
+
+@dataclass
+class Process:
+    """A child process whose standard output is kept, line by line."""
+
+    command: list[str]
+    environ: Mapping[str, str]
+    folder: Path
+    lines: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self.child = subprocess.Popen(
+            self.command,
+            env=dict(self.environ),
+            cwd=self.folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.child.stdout is not None
+        for line in self.child.stdout:
+            self.lines.append(line)
+
+    @property
+    def output(self) -> str:
+        return "".join(self.lines)
+
+    def kill(self) -> None:
+        """As a power cut: nothing is said good-bye to."""
+        self.child.kill()
+        self._end()
+
+    def stop(self, within: float = 15.0) -> int:
+        """Ask it to end, and return its exit code."""
+        if self.child.poll() is None:
+            self.child.send_signal(signal.SIGTERM)
+            try:
+                self.child.wait(within)
+            except subprocess.TimeoutExpired:
+                self.child.kill()
+        return self._end()
+
+    def _end(self) -> int:
+        code = self.child.wait()
+        self._reader.join(5)
+        if self.child.stdout:
+            self.child.stdout.close()
+        return code
+
+
+@dataclass
+class Sandbox:
+    """The simulated Marketo, Eventbrite and Pendo."""
+
+    process: Process
+    url: str
+
+    def get(self, path: str) -> Any:
+        return httpx.get(f"{self.url}/sandbox/{path}", timeout=10).json()
+
+    def post(self, path: str, body: object = None) -> httpx.Response:
+        return httpx.post(f"{self.url}/sandbox/{path}", json=body, timeout=10).raise_for_status()
+
+    def fault(self, **fault: object) -> None:
+        self.post("faults", fault)
+
+    def heal(self) -> None:
+        httpx.delete(f"{self.url}/sandbox/faults", timeout=10).raise_for_status()
+
+    def emails_to(self, address: str) -> list[dict[str, Any]]:
+        return [email for email in self.get("emails") if email["to"] == address]
+
+
+@dataclass
+class Relay:
+    """A running `relay serve`."""
+
+    process: Process
+    url: str
+
+    def send(self, body: object, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
+        """Post a custom registration with the API key."""
+        own = {"Authorization": f"Bearer {API_KEY}", **(headers or {})}
+        return httpx.post(f"{self.url}/webhooks/custom", json=body, headers=own, timeout=15)
+
+    def api(self, path: str) -> Any:
+        headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
+        return httpx.get(f"{self.url}/api/{path}", headers=headers, timeout=10).raise_for_status().json()
+
+    def registrations(self, **which: str) -> list[dict[str, Any]]:
+        query = "&".join(f"{name}={value}" for name, value in which.items())
+        items: list[dict[str, Any]] = self.api(f"registrations?limit=100&{query}")["items"]
+        return items
+
+    def in_state(self, address: str, state: str) -> dict[str, Any]:
+        """Wait until this person's only registration has the state, and return it."""
+
+        def found() -> dict[str, Any] | None:
+            return next((r for r in self.registrations(email=address) if r["state"] == state), None)
+
+        return until(found, what=f"{address} to be {state}")
+
+
+def registration(address: str, **more: object) -> dict[str, object]:
+    """Return a custom app's body."""
+    webinar = {"id": "w-1", "title": "Scaling Engagement", "joinLink": "https://meet.example.com/j/1"}
+    return {"email": address, "webinar": webinar, **more}
+
+
+def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, str]:
+    """Return the settings of a relay that talks to a simulation."""
+    kept = {name: os.environ[name] for name in ("PATH", "LANG", "HOME") if name in os.environ}
+    kept |= {name: value for name, value in os.environ.items() if name.startswith("COVERAGE")}
+    return kept | {
+        "PYTHONPATH": str(ROOT),
+        "MARKETO_BASE_URL": sandbox_url,
+        "MARKETO_CAMPAIGN_ID": "1234",
+        "CUSTOM_API_KEYS": API_KEY,
+        "CUSTOM_WEBHOOK_SECRETS": WEBHOOK_SECRET,
+        "PENDO_WEBHOOK_SECRET": PENDO_SECRET,
+        "PENDO_API_URL": f"{sandbox_url}/pendo",
+        "EVENTBRITE_WEBHOOK_TOKEN": EVENTBRITE_TOKEN,
+        "EVENTBRITE_API_URL": f"{sandbox_url}/eventbrite/v3",
+        "EVENTBRITE_SETTLE_SECONDS": "0.5",
+        "ADMIN_TOKEN": ADMIN_TOKEN,
+        "DATABASE_URL": database_url,
+        "HOST": "127.0.0.1",
+        "PORT": "0",
+        "DRAIN_SECONDS": "0",
+        **more,
+    }
+
+
+def start_relay(environ: Mapping[str, str], folder: Path) -> Relay:
+    """Start `relay serve` and wait until it is ready."""
+    process = Process([sys.executable, "-m", "app", "serve"], environ, folder)
+    port = until(lambda: _serving_on(process), what="the relay to serve")
+    relay = Relay(process, f"http://127.0.0.1:{port}")
+    until(lambda: httpx.get(f"{relay.url}/readyz", timeout=5).status_code == 200, what="the relay to be ready")
+    return relay
+
+
+def _serving_on(process: Process) -> int | None:
+    assert process.child.poll() is None, process.output
+    for line in process.lines:
+        if '"serving"' in line:
+            return int(json.loads(line)["port"])
+    return None
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port

@@ -1,0 +1,92 @@
+"""The command as a stranger meets it: wrong settings are told at once, all of them, with exit code 2."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.e2e.conftest import StartRelay
+from tests.e2e.harness import ROOT, environment, free_port
+
+
+def run(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
+    return subprocess.run(
+        [sys.executable, "-m", "app", *arguments],
+        cwd=folder,
+        env=kept | {"PYTHONPATH": str(ROOT)} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_missing_settings_are_all_named_with_where_to_find_them(tmp_path: Path) -> None:
+    """One round, not five; and never a fall-back to the simulation."""
+    ended = run("serve", folder=tmp_path)
+    assert ended.returncode == 2
+    for name in ("MARKETO_BASE_URL", "MARKETO_CLIENT_ID", "MARKETO_CLIENT_SECRET", "MARKETO_CAMPAIGN_ID"):
+        assert name in ended.stderr
+    assert "LaunchPoint" in ended.stderr
+    assert "EVENTBRITE_WEBHOOK_TOKEN" in ended.stderr
+    assert "Traceback" not in ended.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_wrong_addresses_and_weak_secrets_stop_the_start(tmp_path: Path) -> None:
+    """Each with its reason, none with its value."""
+    environ = environment("http://evil.example.com", "sqlite:///relay.db") | {"CUSTOM_API_KEYS": "hunter2"}
+    environ |= {"MARKETO_CAMPAIGN_ID": "the reminder one", "PATH": os.environ["PATH"]}
+    ended = run("serve", folder=tmp_path, **environ)
+    assert ended.returncode == 2
+    for name in ("MARKETO_BASE_URL", "MARKETO_CAMPAIGN_ID", "CUSTOM_API_KEYS"):
+        assert name in ended.stderr
+    assert "hunter2" not in ended.stderr + ended.stdout
+
+
+def test_an_unusable_store_is_told(tmp_path: Path) -> None:
+    """A file stands where the folder should be."""
+    (tmp_path / "data").write_text("in the way")
+    ended = run("migrate", folder=tmp_path, DATABASE_URL="sqlite:///data/relay.db")
+    assert ended.returncode == 1
+    assert "data/relay.db" in ended.stderr
+    assert "Traceback" not in ended.stderr
+
+
+def test_migrate_says_what_it_did(tmp_path: Path) -> None:
+    """The second time there is nothing to do."""
+    first = run("migrate", folder=tmp_path)
+    second = run("migrate", folder=tmp_path)
+    assert (first.returncode, second.returncode) == (0, 0)
+    assert "now" in first.stdout
+    assert "Nothing to do" in second.stdout
+    assert (tmp_path / "data" / "relay.db").exists()
+
+
+def test_without_migrations_an_empty_store_refuses_the_start(tmp_path: Path) -> None:
+    """With MIGRATE_ON_START off, it names the command to run."""
+    environ = environment("http://127.0.0.1:1", "sqlite:///relay.db") | {"MIGRATE_ON_START": "false"}
+    more = {"MARKETO_CLIENT_ID": "id", "MARKETO_CLIENT_SECRET": "a-secret-of-some-length"}
+    more |= {"EVENTBRITE_API_TOKEN": "EBQ3N7VXK2RZ5TWJ6YHD"}
+    ended = run("serve", folder=tmp_path, **(environ | more))
+    assert ended.returncode == 1
+    assert "relay migrate" in ended.stderr
+
+
+def test_the_health_check_needs_no_other_program(start: StartRelay, tmp_path: Path) -> None:
+    """It is what the container asks; exit code 0 or 1."""
+    relay = start()
+    port = relay.url.rpartition(":")[2]
+    assert run("healthcheck", folder=tmp_path, PORT=port).returncode == 0
+    assert run("healthcheck", "--ready", folder=tmp_path, PORT=port).returncode == 0
+    gone = run("healthcheck", folder=tmp_path, PORT=str(free_port()))
+    assert gone.returncode == 1
+    assert "does not answer" in gone.stderr
+
+
+def test_help_and_version_help(tmp_path: Path) -> None:
+    """`relay` alone shows what there is."""
+    assert "serve" in run("--help", folder=tmp_path).stdout
+    assert run("--version", folder=tmp_path).stdout.startswith("relay 0.")
+    assert "serve" in run(folder=tmp_path).stdout + run(folder=tmp_path).stderr

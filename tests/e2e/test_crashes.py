@@ -1,0 +1,110 @@
+"""Stops of every kind: what was accepted is sent, and nobody hears of it."""
+
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.e2e.conftest import StartRelay
+from tests.e2e.harness import Sandbox, registration, until
+
+
+def test_a_kill_between_accept_and_trigger_loses_nothing(start: StartRelay, sandbox: Sandbox) -> None:
+    """202 means stored: also for a process that never gets to send."""
+    sandbox.fault(match="sync", kind="http:503")
+    relay = start()
+    people = [f"p{n}@example.com" for n in range(20)]
+    assert {relay.send(registration(person)).status_code for person in people} == {202}
+    relay.process.kill()
+    sandbox.heal()
+    start()
+    until(lambda: len(sandbox.get("emails")) >= 20, within=40, what="20 e-mails")
+    assert sorted(email["to"] for email in sandbox.get("emails")) == sorted(people)
+    assert sandbox.get("violations") == []
+
+
+def test_a_kill_during_the_campaign_request_is_settled_by_policy(start: StartRelay, sandbox: Sandbox) -> None:
+    """The campaign may have run. With `hold` a person decides, and the timeline says so."""
+    sandbox.fault(match="trigger", kind="slow:20", times=1)
+    relay = start(MARKETO_ON_AMBIGUOUS="hold")
+    relay.send(registration("ada@example.com"))
+    relay.in_state("ada@example.com", "sending")
+    relay.process.kill()
+    relay = start(MARKETO_ON_AMBIGUOUS="hold")
+    found = relay.in_state("ada@example.com", "dead")
+    assert found["cause"] == "answer_lost"
+    whole = relay.api(f"registrations/{found['id']}")
+    assert whole["timeline"][-1]["what"] == "answer lost"
+    assert [call["outcome"] for call in whole["calls"] if call["kind"] == "trigger"] == ["lost"]
+
+
+def test_a_kill_during_the_campaign_request_with_retry_mails_again(start: StartRelay, sandbox: Sandbox) -> None:
+    """With `retry`, one e-mail too many is better than none."""
+    sandbox.fault(match="trigger", kind="http:500", times=1)
+    sandbox.fault(match="trigger", kind="slow:20", times=1)
+    relay = start()
+    relay.send(registration("ada@example.com"))
+    relay.in_state("ada@example.com", "sending")
+    relay.process.kill()
+    sandbox.heal()
+    relay = start()
+    relay.in_state("ada@example.com", "sent")
+    assert sandbox.emails_to("ada@example.com")
+
+
+def test_sigterm_finishes_what_runs_within_ten_seconds(start: StartRelay, sandbox: Sandbox) -> None:
+    """Unready at once, still accepting, the running call ended and settled, the lease given back."""
+    sandbox.fault(match="trigger", kind="slow:2", times=1)
+    relay = start(DRAIN_SECONDS="2")
+    relay.send(registration("ada@example.com"))
+    relay.in_state("ada@example.com", "sending")
+    began = time.monotonic()
+    relay.process.child.send_signal(signal.SIGTERM)
+    until(lambda: httpx.get(f"{relay.url}/readyz", timeout=5).status_code == 503, what="unready")
+    assert httpx.get(f"{relay.url}/livez", timeout=5).status_code == 200
+    assert relay.send(registration("late@example.com")).status_code == 202
+    assert relay.process.stop(within=10) == 0
+    assert time.monotonic() - began < 10
+    relay = start()
+    assert relay.in_state("ada@example.com", "sent")
+    assert relay.in_state("late@example.com", "sent")
+    assert len(sandbox.emails_to("ada@example.com")) == 1
+
+
+def test_no_request_fails_when_a_second_process_takes_over(start: StartRelay, sandbox: Sandbox) -> None:
+    """Two processes share one file: both accept, one leads; the other goes on when the first is stopped."""
+    first, second = start(), start()
+    people = [f"p{n}@example.com" for n in range(60)]
+    with ThreadPoolExecutor(8) as pool:
+        answers = list(pool.map(lambda n: (first, second)[n % 2].send(registration(people[n])).status_code, range(60)))
+    assert set(answers) == {202}
+    first.process.stop()
+    until(lambda: len(sandbox.get("emails")) >= 60, within=40, what="60 e-mails")
+    assert sorted(email["to"] for email in sandbox.get("emails")) == sorted(people)
+    assert sandbox.get("violations") == []
+
+
+def test_a_frozen_leader_makes_no_call_when_it_wakes(start: StartRelay, sandbox: Sandbox) -> None:
+    """Its lease has run out meanwhile and another leads."""
+    first = start()
+    until(lambda: "leading" in first.process.output, what="the first to lead")
+    second = start()
+    first.process.child.send_signal(signal.SIGSTOP)
+    try:
+        second.send(registration("ada@example.com"))
+        second.in_state("ada@example.com", "sent")
+    finally:
+        first.process.child.send_signal(signal.SIGCONT)
+    until(lambda: "not leading any more" in first.process.output, what="the first to notice")
+    assert len(sandbox.emails_to("ada@example.com")) == 1
+
+
+def test_a_taken_port_is_told(start: StartRelay) -> None:
+    """Exit code 1 and a sentence, no traceback."""
+    relay = start()
+    port = relay.url.rpartition(":")[2]
+    with pytest.raises(AssertionError, match="address already in use") as ended:
+        start(PORT=port)
+    assert "Traceback" not in str(ended.value)
