@@ -10,7 +10,7 @@ RUN python3 -m pip --python /opt/relay/bin/python install --no-compile --only-bi
 RUN /opt/relay/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/relay/lib
 COPY app /srv/relay/app
 RUN /opt/relay/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /srv/relay \
-    && printf '#!/bin/sh\nexec /opt/relay/bin/python -m app "$@"\n' > /opt/relay/bin/relay \
+    && printf '#!/bin/sh\numask 077\nexec /opt/relay/bin/python -m app "$@"\n' > /opt/relay/bin/relay \
     && chmod 755 /opt/relay/bin/relay
 
 FROM python:3.13.9-slim-bookworm

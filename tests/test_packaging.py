@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from app.sandbox import seed
 from app.settings import Settings, load_settings, settings_table
 
 ROOT = Path(__file__).parents[1]
@@ -146,10 +147,10 @@ class TestCompose:
         [block] = re.findall(rf"^  {name}:\n((?:    .*\n)+)", self.compose, re.MULTILINE)
         return str(block)
 
-    @pytest.mark.parametrize("name", ["relay", "relay-postgres"])
+    @pytest.mark.parametrize("name", ["relay", "relay-postgres", "relay-demo"])
     def test_every_relay_is_hardened_and_watched(self, name: str) -> None:
         assert "<<: *hardened" in self.service(name)
-        assert "healthcheck: *healthy" in self.service(name)
+        assert re.search(r"healthcheck: \*healthy|healthcheck:\n +<<: \*healthy", self.service(name))
 
     def test_hardened_means_no_writing_no_rights_and_time_to_drain(self) -> None:
         for line in ("read_only: true", "tmpfs: [/tmp]", "cap_drop: [ALL]", '"no-new-privileges:true"'):
@@ -166,6 +167,30 @@ class TestCompose:
 
     def test_no_password_stands_in_it(self) -> None:
         assert re.findall(r"PASSWORD:|://[^:/\s]+:[^%@\s]+@", self.compose) == []
+
+    def demo_settings(self) -> dict[str, str]:
+        found = re.findall(r'^ {6}([A-Z_]+): "?(.+?)"?$', self.service("relay-demo"), re.MULTILINE)
+        return {str(name): str(value) for name, value in found}
+
+    def test_the_demos_settings_start_a_relay(self, tmp_path: Path) -> None:
+        settings = load_settings(environ=self.demo_settings(), folder=tmp_path)
+
+        assert settings.marketo_base_url.startswith("http://127.0.0.1:")
+
+    def test_the_demos_secrets_are_the_simulations(self) -> None:
+        """With others, every call of the demo would be refused."""
+        given = self.demo_settings()
+
+        assert given["MARKETO_CLIENT_ID"] == seed.CLIENT_ID
+        assert given["MARKETO_CLIENT_SECRET"] == seed.CLIENT_SECRET
+        assert given["MARKETO_CAMPAIGN_ID"] == str(seed.CAMPAIGN_ID)
+        assert given["EVENTBRITE_WEBHOOK_TOKEN"] == seed.EVENTBRITE_WEBHOOK_TOKEN
+        assert given["EVENTBRITE_API_TOKEN"] == seed.EVENTBRITE_API_TOKEN
+        assert given["PENDO_WEBHOOK_SECRET"] == seed.PENDO_WEBHOOK_SECRET
+        assert given["PENDO_INTEGRATION_KEY"] == seed.PENDO_INTEGRATION_KEY
+        assert given["CUSTOM_WEBHOOK_SECRETS"] == seed.CUSTOM_WEBHOOK_SECRET
+        assert given["CUSTOM_API_KEYS"] == seed.CUSTOM_API_KEY
+        assert given["ADMIN_TOKEN"] == seed.ADMIN_TOKEN
 
     def test_its_variables_are_settings(self) -> None:
         """A misspelt variable would be set for nobody."""
