@@ -1,0 +1,50 @@
+"""`python -m app.sandbox`: start the simulation alone."""
+
+import argparse
+from collections.abc import Sequence
+from datetime import timedelta
+from pathlib import Path
+
+from app.sandbox.config import SandboxConfig
+from app.sandbox.server import DEFAULT_HOST, DEFAULT_PORT, run_sandbox
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Read the command line and serve until interrupted."""
+    parser = _parser()
+    chosen = parser.parse_args(arguments)
+    try:
+        config = SandboxConfig(
+            latency=timedelta(milliseconds=chosen.latency_ms),
+            calls_per_window=chosen.calls_per_window,
+            window=timedelta(seconds=chosen.window_seconds),
+            max_in_flight=chosen.max_in_flight,
+            calls_per_day=chosen.calls_per_day,
+            duplicate_within=timedelta(seconds=chosen.duplicate_seconds),
+            sparse=chosen.sparse,
+        )
+        run_sandbox(chosen.host, chosen.port, config, ready_file=chosen.ready_file, quiet=chosen.quiet)
+    except (ValueError, OSError) as wrong:
+        parser.error(str(wrong))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m app.sandbox", description=__doc__)
+    parser.add_argument("--host", default=DEFAULT_HOST)
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes any free one")
+    parser.add_argument("--latency-ms", type=float, default=50)
+    parser.add_argument("--calls-per-window", type=int, default=100, help="at most Marketo's 100")
+    parser.add_argument("--window-seconds", type=float, default=20)
+    parser.add_argument("--max-in-flight", type=int, default=10, help="at most Marketo's 10")
+    parser.add_argument("--calls-per-day", type=int, default=50_000)
+    parser.add_argument(
+        "--duplicate-seconds", type=float, default=3, help="two upserts closer than this make two people"
+    )
+    parser.add_argument("--sparse", action="store_true", help="leave empty arrays out of Marketo's answers")
+    parser.add_argument("--ready-file", type=Path, help='gets {"url": …} once connections are accepted')
+    parser.add_argument("--quiet", action="store_true", help="print no banner")
+    return parser
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,304 @@
+"""The simulation's levers: order faults, revoke credentials, put people, orders and visitors into the accounts."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import datetime, timedelta
+from itertools import count
+from typing import Any
+
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from app.sandbox import seed
+from app.sandbox.eventbrite_objects import Attendee, Event, Order
+from app.sandbox.faults import ANY, Fault
+from app.sandbox.people import WRITABLE
+from app.sandbox.programs import Qualification
+from app.sandbox.world import Simulation, pendo_visitor
+
+MATCHES = (
+    ANY,
+    "marketo",
+    "identity",
+    "eventbrite",
+    "pendo",
+    "filter",
+    "sync",
+    "trigger",
+    "campaigns",
+    "campaign",
+    "smart_campaign",
+    "tokens",
+    "create_token",
+    "emails",
+    "email_content",
+    "activity_types",
+    "paging_token",
+    "activities",
+    "membership",
+    "usage",
+    "eventbrite_order",
+    "eventbrite_event",
+    "eventbrite_attendee",
+    "eventbrite_attendees",
+    "eventbrite_content",
+    "eventbrite_orders",
+    "eventbrite_webhooks",
+    "eventbrite_subscribe",
+    "pendo_visitor",
+)
+
+
+class _Body(BaseModel):
+    """A control's body: unknown keys are refused, so that a misspelt lever is noticed."""
+
+    model_config = ConfigDict(extra="forbid")
+
+
+class FaultOrder(_Body):
+    """What `app.sandbox.faults.Fault` says; `seconds` is how long it lasts."""
+
+    match: str = ANY
+    kind: str
+    times: int | None = Field(1, ge=1)
+    rate: float = Field(1.0, ge=0, le=1)
+    seed: int = 0
+    seconds: float | None = Field(None, gt=0)
+    contains: str | None = None
+    executes: bool | None = None
+
+    @field_validator("match")
+    @classmethod
+    def _known(cls, value: str) -> str:
+        if value not in MATCHES:
+            raise ValueError(f"one of {', '.join(MATCHES)}")
+        return value
+
+    def fault(self, now: datetime) -> Fault:
+        until = None if self.seconds is None else now + timedelta(seconds=self.seconds)
+        # A rate or a span of time says by itself how often; otherwise a fault happens once.
+        endless = "times" not in self.model_fields_set and (self.rate < 1 or until is not None)
+        return Fault(
+            match=self.match,
+            kind=self.kind,
+            times=None if endless else self.times,
+            rate=self.rate,
+            seed=self.seed,
+            until=until,
+            contains=self.contains,
+            executes=self.executes,
+        )
+
+
+class Permissions(_Body):
+    """The permissions of every custom service from now on."""
+
+    permissions: frozenset[str]
+
+    @field_validator("permissions")
+    @classmethod
+    def _known(cls, value: frozenset[str]) -> frozenset[str]:
+        if unknown := value - seed.ALL_PERMISSIONS - {seed.WRITE_CAMPAIGN, seed.WRITE_ACTIVITY}:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        return value
+
+
+class CampaignChange(_Body):
+    """Switches of one campaign."""
+
+    active: bool | None = None
+    requestable: bool | None = None
+    trigger: bool | None = None
+    qualification: Qualification | None = None
+
+
+class EventOrder(_Body):
+    """An Eventbrite event to be. Without `startsAt` it begins in a week."""
+
+    id: str = Field(pattern=r"^\d+$")
+    title: str
+    startsAt: datetime | None = None  # noqa: N815  # JSON's spelling
+    joinLink: str | None = None  # noqa: N815  # JSON's spelling
+    logo: bool = True
+    status: str = "live"
+    modules: list[dict[str, Any]] = Field(default_factory=list)
+
+
+class AttendeeOrder(_Body):
+    """One ticket; what is left out is the buyer's."""
+
+    id: str | None = Field(None, pattern=r"^\d+$")
+    firstName: str | None = None  # noqa: N815  # JSON's spelling
+    lastName: str | None = None  # noqa: N815  # JSON's spelling
+    email: str | None = None
+    cancelled: bool = False
+    refunded: bool = False
+
+
+class OrderOrder(_Body):
+    """An Eventbrite order to be, or to replace the one with this id. Without attendees it has one ticket."""
+
+    id: str = Field(pattern=r"^\d+$")
+    eventId: str = seed.EVENTBRITE_EVENT_ID  # noqa: N815  # JSON's spelling
+    firstName: str = "Ada"  # noqa: N815  # JSON's spelling
+    lastName: str = "Lovelace"  # noqa: N815  # JSON's spelling
+    email: str
+    status: str = "placed"
+    attendees: list[AttendeeOrder] = Field(default_factory=lambda: [AttendeeOrder()])
+
+
+class VisitorOrder(_Body):
+    """A Pendo visitor to be."""
+
+    id: str
+    email: str
+    firstName: str = ""  # noqa: N815  # JSON's spelling
+    lastName: str = ""  # noqa: N815  # JSON's spelling
+
+
+def control_router(simulation: Simulation) -> APIRouter:
+    """Return the routes under `/sandbox` that change something."""
+    router = APIRouter(prefix="/sandbox", tags=["control"])
+    _add_faults(router, simulation)
+    _add_marketo(router, simulation)
+    _add_sources(router, simulation)
+
+    @router.post("/reset")
+    async def reset() -> dict[str, str]:
+        """Forget everything: people, calls, e-mails, tokens, limits, faults."""
+        simulation.reset()
+        return {"status": "reset"}
+
+    return router
+
+
+def _add_faults(router: APIRouter, simulation: Simulation) -> None:
+    @router.post("/faults", status_code=201)
+    async def order_fault(order: FaultOrder) -> dict[str, Any]:
+        """Order a fault; it stays until it has happened `times` times, its time is up, or all are deleted."""
+        world = simulation.world
+        try:
+            fault = order.fault(world.now())
+        except ValueError as wrong:
+            raise HTTPException(422, str(wrong)) from wrong
+        world.faults.faults.append(fault)
+        return fault.as_json()
+
+    @router.get("/faults")
+    async def faults() -> list[dict[str, Any]]:
+        return [fault.as_json() for fault in simulation.world.faults.faults]
+
+    @router.delete("/faults")
+    async def clear_faults() -> dict[str, int]:
+        book = simulation.world.faults
+        cleared = len(book.faults)
+        book.faults.clear()
+        return {"cleared": cleared}
+
+
+def _add_marketo(router: APIRouter, simulation: Simulation) -> None:
+    _add_credentials(router, simulation)
+
+    @router.patch("/marketo/campaigns/{campaign_id}")
+    async def change_campaign(campaign_id: int, change: CampaignChange) -> dict[str, Any]:
+        try:
+            changed = simulation.world.assets.change(campaign_id, change.model_dump(exclude_none=True))
+        except KeyError:
+            raise HTTPException(404, "no such campaign") from None
+        return {"id": changed.id, "active": changed.active, "triggerable": changed.is_triggerable}
+
+    @router.delete("/marketo/campaigns/{campaign_id}")
+    async def delete_campaign(campaign_id: int) -> dict[str, bool]:
+        return {"deleted": simulation.world.assets.campaigns.pop(campaign_id, None) is not None}
+
+    @router.post("/marketo/people", status_code=201)
+    async def add_person(fields: dict[str, Any]) -> dict[str, Any]:
+        """Put a person there, also a second one with the same address."""
+        if unknown := fields.keys() - WRITABLE:
+            raise HTTPException(422, f"unknown fields: {', '.join(sorted(unknown))}")
+        world = simulation.world
+        return world.people.create(fields, world.now()).record()
+
+    @router.delete("/marketo/people/{lead_id}")
+    async def remove_person(lead_id: int) -> dict[str, bool]:
+        return {"deleted": simulation.world.people.remove(lead_id)}
+
+
+def _add_credentials(router: APIRouter, simulation: Simulation) -> None:
+    @router.post("/marketo/credentials/revoke")
+    async def revoke_credentials() -> dict[str, str]:
+        """End every token (601) and refuse the credentials (401) until they are restored."""
+        simulation.world.tokens.revoke_credentials()
+        return {"status": "revoked"}
+
+    @router.post("/marketo/credentials/restore")
+    async def restore_credentials() -> dict[str, str]:
+        simulation.world.tokens.restore_credentials()
+        return {"status": "restored"}
+
+    @router.post("/marketo/tokens/revoke")
+    async def revoke_tokens() -> dict[str, str]:
+        """Make every access token invalid (601); the credentials stay good."""
+        simulation.world.tokens.revoke_tokens()
+        return {"status": "revoked"}
+
+    @router.post("/marketo/tokens/expire")
+    async def expire_tokens() -> dict[str, str]:
+        """Make every access token expire now (602)."""
+        world = simulation.world
+        world.tokens.expire_tokens(world.now())
+        return {"status": "expired"}
+
+    @router.put("/marketo/permissions")
+    async def permit(order: Permissions) -> dict[str, list[str]]:
+        simulation.world.tokens.permit(order.permissions)
+        return {"permissions": sorted(order.permissions)}
+
+
+def _add_sources(router: APIRouter, simulation: Simulation) -> None:
+    @router.post("/eventbrite/events", status_code=201)
+    async def add_event(order: EventOrder) -> dict[str, str]:
+        world = simulation.world
+        starts = order.startsAt or world.now() + timedelta(days=7)
+        world.eventbrite.events[order.id] = Event(
+            order.id, order.title, starts, world.now(), order.joinLink, order.logo, order.status, tuple(order.modules)
+        )
+        return {"id": order.id}
+
+    @router.post("/eventbrite/orders", status_code=201)
+    async def add_order(order: OrderOrder) -> dict[str, Any]:
+        world = simulation.world
+        made = _order(order, world.now())
+        world.eventbrite.orders[made.id] = made
+        return {"id": made.id, "attendees": [attendee.id for attendee in made.attendees]}
+
+    @router.post("/eventbrite/orders/{order_id}/refund")
+    async def refund(order_id: str) -> dict[str, str]:
+        orders = simulation.world.eventbrite.orders
+        if order_id not in orders:
+            raise HTTPException(404, "no such order")
+        orders[order_id] = orders[order_id].refunded()
+        return {"id": order_id, "status": "refunded"}
+
+    @router.post("/pendo/visitors", status_code=201)
+    async def add_visitor(order: VisitorOrder) -> dict[str, str]:
+        visitor = pendo_visitor(order.firstName, order.lastName, order.email)
+        simulation.world.visitors[order.id] = visitor
+        return {"id": order.id}
+
+
+def _order(order: OrderOrder, now: datetime) -> Order:
+    made = Order(order.id, order.eventId, order.firstName, order.lastName, order.email, now, order.status)
+    return replace(made, attendees=tuple(_attendees(order, order.attendees)))
+
+
+def _attendees(order: OrderOrder, tickets: Iterable[AttendeeOrder]) -> Iterable[Attendee]:
+    for number, ticket in zip(count(1), tickets, strict=False):
+        yield Attendee(
+            ticket.id or f"{order.id}{number:02d}",
+            ticket.firstName or order.firstName,
+            ticket.lastName or order.lastName,
+            ticket.email or order.email,
+            ticket.cancelled,
+            ticket.refunded,
+        )

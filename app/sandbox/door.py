@@ -1,0 +1,116 @@
+"""The way of every request to a simulated service: read, go wrong if a fault says so, answer, write down."""
+
+from contextlib import ExitStack
+from typing import NamedTuple, Protocol
+
+from starlette.types import Receive, Scope, Send
+
+from app.sandbox.faults import Fault
+from app.sandbox.ledger import Call
+from app.sandbox.marketo_answers import request_id
+from app.sandbox.wire import Answer, Request, cut, gone, html_answer, read_request, send_answer, send_half
+from app.sandbox.world import Simulation, Work, World
+
+_BAD_GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0} Error</h1></center><hr></body></html>"
+
+
+class Service(Protocol):
+    """One simulated API: names its endpoints, answers requests, and words its own errors."""
+
+    @property
+    def name(self) -> str: ...
+
+    def endpoint(self, request: Request) -> str: ...
+
+    async def answer(self, work: Work) -> Answer: ...
+
+    def error(self, work: Work, code: str) -> Answer:
+        """Return what `code:…` or `http:…` means at this service."""
+        ...
+
+
+class Line(NamedTuple):
+    """The connection of one request, as ASGI gives it."""
+
+    scope: Scope
+    receive: Receive
+    send: Send
+
+
+class Door:
+    """An ASGI application that leads to one service."""
+
+    def __init__(self, simulation: Simulation, service: Service) -> None:
+        self._simulation = simulation
+        self._service = service
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        world = self._simulation.world
+        started = world.now()
+        request = await read_request(scope, receive)
+        endpoint = self._service.endpoint(request)
+        fault = world.faults.take(self._service.name, endpoint, request, world.now())
+        with ExitStack() as held:
+            work = Work(world, request, _open_call(world, self._service.name, endpoint, request), held)
+            work.call.started = started
+            held.callback(_close_call, work)
+            await self._carry_out(work, fault, Line(scope, receive, send))
+
+    async def _carry_out(self, work: Work, fault: Fault | None, line: Line) -> None:
+        if fault is None or fault.runs_request:
+            answer = await self._service.answer(work)
+        else:
+            await work.world.config.sleep(work.world.config.latency.total_seconds())
+            answer = self._faulty(work, fault)
+        work.call.status = answer.status
+        accepts = work.request.headers.get("accept-encoding", "")
+        if fault is None:
+            await send_answer(line.send, answer, accepts=accepts)
+            return
+        work.call.fault = fault.kind
+        await self._go_wrong(work, fault, answer, line)
+
+    async def _go_wrong(self, work: Work, fault: Fault, answer: Answer, line: Line) -> None:
+        match fault.name:
+            case "lost" | "cut":
+                await cut(line.scope, line.receive)
+            case "timeout" | "hang":
+                await gone(line.receive)
+            case "half":
+                await send_half(line.send, answer)
+            case "slow":
+                await work.world.config.sleep(float(fault.argument))
+                await send_answer(line.send, answer)
+            case _:
+                await send_answer(line.send, self._faulty(work, fault))
+
+    def _faulty(self, work: Work, fault: Fault) -> Answer:
+        status, _, form = fault.argument.partition(" ")
+        match fault.name:
+            case "code":
+                return self._service.error(work, fault.argument)
+            case "http" if form == "html":
+                return html_answer(int(status), _BAD_GATEWAY.format(status))
+            case "http":
+                return self._service.error(work, f"http {status}")
+            case "redirect":
+                return Answer(302, b"", {"location": work.request.base_url + "/sandbox/elsewhere"})
+            case _:
+                return Answer(
+                    200, b'\x00\xff{"requestId": <!-- not what you expected', {"content-type": "application/json"}
+                )
+
+
+def _open_call(world: World, kind: str, endpoint: str, request: Request) -> Call:
+    n, now = world.calls.next_number(), world.now()
+    call = Call(n=n, at=now, started=now, kind=kind, endpoint=endpoint, method=request.method)
+    call.request_id = request_id(n, now)
+    return call
+
+
+def _close_call(work: Work) -> None:
+    """Write the call down. It stands in the ledger when its answer has left, or its caller has."""
+    world, call = work.world, work.call
+    call.ms = round((world.now() - call.started).total_seconds() * 1000, 1)
+    world.calls.add(call)
+    world.outcomes[call.kind, call.endpoint, call.code or "ok"] += 1
