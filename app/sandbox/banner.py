@@ -55,7 +55,7 @@ def _addresses(url: str, config: SandboxConfig) -> Table:
         ("Eventbrite", f"{url}/eventbrite/v3"),
         ("Pendo", f"{url}/pendo"),
         ("seen so far", f"{url}/sandbox/calls  /emails  /people  /violations  /stats"),
-        ("controls", f"{url}/sandbox/docs"),
+        ("controls", f"{url}/sandbox/faults  /reset  (all: /sandbox/openapi.json)"),
         ("limits", _limits(config)),
     ):
         table.add_row(Text(name, style="dim"), Text(value))

@@ -21,7 +21,13 @@ def create_sandbox(config: SandboxConfig | None = None) -> FastAPI:
     own controls are under `/sandbox`, a page is at `/`.
     """
     simulation = Simulation(config or SandboxConfig())
-    app = FastAPI(title="Simulated Marketo, Eventbrite and Pendo", docs_url="/sandbox/docs", redoc_url=None)
+    app = FastAPI(
+        title="Simulated Marketo, Eventbrite and Pendo",
+        openapi_url="/sandbox/openapi.json",
+        docs_url=None,  # FastAPI's pages load scripts from afar
+        redoc_url=None,
+        telemetry={"tracing": False, "metrics": False, "logs": False},
+    )
     app.state.simulation = simulation
     for router in (control_router(simulation), inspection_router(simulation), page_router(simulation)):
         app.include_router(router)
