@@ -27,7 +27,9 @@ UVICORN_OPTIONS: dict[str, Any] = {"log_config": None, "access_log": False}
 
 _TOO_TALKATIVE = ("httpx", "httpcore", "aiosqlite", "sqlalchemy", "alembic", "asyncio")  # URLs and parameters at INFO
 _AT = r"(?:@|%40|\\+u0040)"
-_ADDRESS = re.compile(rf"[^\s\"'<>()\[\]{{}},;:\\/=?&@|]{{1,128}}{_AT}[^\s\"'<>()\[\]{{}},;:\\/=?&@|]{{1,255}}", re.I)
+_PART = r"[^\s\"'<>()\[\]{},;:\\/=?&@|]"
+_NOT_IN_ESCAPE = r"(?<!\\)(?<!\\u)(?<!\\u.)(?<!\\u..)(?<!\\u...)"  # a line must stay JSON: the n of \n is no letter
+_ADDRESS = re.compile(rf"{_NOT_IN_ESCAPE}{_PART}{{1,128}}{_AT}{_PART}{{1,255}}", re.IGNORECASE)
 # What libraries put into their messages about data: SQLAlchemy its parameters, pydantic the input it refused.
 _QUOTED_DATA = re.compile(r"\[parameters: .*?\](?=\n|\\n|\"|$)|input_value=.*?(?=, input_type=)", re.DOTALL)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode

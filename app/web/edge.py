@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 from app.log import prepared_line
 from app.web.body import discard
 from app.web.parts import WebParts
-from app.web.problems import DEFECT, Headers
+from app.web.problems import CLOSE, DEFECT, Headers
 from app.web.webhooks import PREFIX, UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
@@ -99,7 +99,7 @@ class Edge:
             round(seconds * 1000, 2),
             answer.event_id,
         )
-        if answer.close:
+        if answer.unread:
             await linger(receive, send)
 
     def _known(self, name: str) -> str:
@@ -131,17 +131,17 @@ class Edge:
 
 
 async def send_answer(answer: Answer, send: Send, request_id: str) -> None:
-    """Send a prepared answer. With `close` the body is complete but the exchange is not: `linger` ends it."""
+    """Send a prepared answer. When it is `unread`, it is complete but the exchange is not: `linger` ends it."""
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
         *answer.headers,
     ]
-    if answer.close:
-        headers.append((b"connection", b"close"))
+    if answer.unread:
+        headers.append(CLOSE)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.close})
+    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.unread})
 
 
 async def linger(receive: Receive, send: Send) -> None:

@@ -36,6 +36,13 @@ _PROBLEMS = {
     415: "The body is not of a JSON type.",
     503: "It could not be stored; try again after Retry-After seconds.",
 }
+_IDEMPOTENCY_KEY = {
+    "name": "Idempotency-Key",
+    "in": "header",
+    "required": False,
+    "schema": {"type": "string", "maxLength": 255},
+    "description": "With an API key: the same for a repeat. Signed webhooks are known by their webhook-id.",
+}
 _SIGNED: list[dict[str, list[str]]] = [{"StandardWebhooks": []}, {"ApiKey": []}]
 
 
@@ -74,6 +81,7 @@ def _schemes() -> dict[str, Any]:
 def _webhooks() -> dict[str, Any]:
     custom = _operation("custom", "A registration from an app of your own", security=_SIGNED)
     custom["requestBody"] = _body({"$ref": "#/components/schemas/CustomBody"}, EXAMPLE)
+    custom["parameters"] = [_IDEMPOTENCY_KEY]
     custom["responses"]["422"] = _problem("Some fields are wrong; errors names each.")
     secret = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
     eventbrite = _operation("eventbrite", "A webhook of Eventbrite", security=[]) | {

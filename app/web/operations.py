@@ -1,5 +1,7 @@
 """What machines ask: /livez, /readyz, /healthz, /metrics."""
 
+from typing import Any
+
 from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
@@ -7,23 +9,24 @@ from app.metrics import CONTENT_TYPE
 from app.web.parts import WebParts
 from app.web.readiness import Health, Readiness
 
+_UNREADY: dict[int | str, dict[str, Any]] = {
+    503: {"model": Health, "description": "The store does not commit, or the relay is stopping."}
+}
+
 
 def operations_router(parts: WebParts) -> APIRouter:
     router = APIRouter(tags=["operations"])
     readiness = Readiness(parts)
 
-    @router.api_route("/livez", methods=["GET", "HEAD"], summary="Is the process alive?", response_model=Health)
+    @router.head("/livez", include_in_schema=False)
+    @router.get("/livez", summary="Is the process alive?", response_model=Health)
     async def livez() -> Response:
         return health_answer(Health(status="ok", version=parts.version))
 
-    @router.api_route(
-        "/readyz",
-        methods=["GET", "HEAD"],
-        summary="Can it accept webhooks?",
-        response_model=Health,
-        responses={503: {"model": Health, "description": "The store does not commit, or the relay is stopping."}},
-    )
-    @router.api_route("/healthz", methods=["GET", "HEAD"], response_model=Health, summary="The same as /readyz")
+    @router.head("/healthz", include_in_schema=False)
+    @router.head("/readyz", include_in_schema=False)
+    @router.get("/healthz", summary="The same as /readyz", response_model=Health, responses=_UNREADY)
+    @router.get("/readyz", summary="Can it accept webhooks?", response_model=Health, responses=_UNREADY)
     async def readyz() -> Response:
         return health_answer(await readiness.report())
 

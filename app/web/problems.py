@@ -11,22 +11,29 @@ from http import HTTPStatus
 from app.errors import FieldProblem, Invalid, Malformed, NotAuthentic, RequestRefused, StoreUnavailable
 
 CONTENT_TYPE = b"application/problem+json"
+CLOSE = (b"connection", b"close")
 RETRY_AFTER = (b"retry-after", b"5")  # seconds: longer than a lock or a restart of the database, short for a sender
 CHALLENGE = (b"www-authenticate", b"Bearer")
+
+MOST_FIELDS = 20  # a body of nothing but unknown keys must not be sent back whole
+LONGEST_FIELD = 200  # characters
 
 Headers = tuple[tuple[bytes, bytes], ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer. `fact` is its short name in metrics and logs; `close` ends the connection after it."""
+    """An error answer. `fact` is its short name in metrics and logs.
+
+    `unread`: the sender may still be sending its body.
+    """
 
     status: int
     fact: str
     detail: str
     errors: Sequence[FieldProblem] = ()
     headers: Headers = ()
-    close: bool = False
+    unread: bool = False
 
     @property
     def title(self) -> str:
@@ -40,7 +47,8 @@ class Problem:
             "detail": self.detail,
         }
         if self.errors:
-            said["errors"] = [{"field": e.field, "problem": e.problem} for e in self.errors]
+            named = self.errors[:MOST_FIELDS]
+            said["errors"] = [{"field": e.field[:LONGEST_FIELD], "problem": e.problem} for e in named]
         return json.dumps(said | {"requestId": request_id}).encode()
 
 
@@ -57,13 +65,13 @@ NOTHING_HERE = Problem(404, "not_found", "There is nothing at this address; /doc
 NOT_A_POST = Problem(405, "wrong_method", "Send webhooks with POST.", headers=((b"allow", b"POST"),))
 NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: application/json.")
 ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")
-TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it again.", close=True)
+TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it again.", headers=(CLOSE,))
 UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
 DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details under this requestId.")
 
 
 def too_large(limit: int) -> Problem:
-    return Problem(413, "too_large", f"The body is larger than {limit} bytes.", close=True)
+    return Problem(413, "too_large", f"The body is larger than {limit} bytes.", unread=True)
 
 
 def problem_of(error: RequestRefused | StoreUnavailable) -> Problem:

@@ -32,7 +32,7 @@ TYPE_NEEDED = frozenset({"custom"})
 class Answer(NamedTuple):
     """What a webhook is answered, ready to be sent. `result` and `source` are bounded: they are metric labels.
 
-    `status` is 0 when the sender is gone and nothing can be sent.
+    `status` is 0 when the sender is gone and nothing can be sent. `unread`: the sender may still be sending its body.
     """
 
     status: int
@@ -42,7 +42,7 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
     headers: Headers = ()
     event_id: str | None = None
-    close: bool = False
+    unread: bool = False
 
 
 def refusal(problem: Problem, *, source: str, request_id: str) -> Answer:
@@ -53,7 +53,7 @@ def refusal(problem: Problem, *, source: str, request_id: str) -> Answer:
         source,
         content_type=CONTENT_TYPE,
         headers=problem.headers,
-        close=problem.close,
+        unread=problem.unread,
     )
 
 

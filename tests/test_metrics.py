@@ -1,0 +1,70 @@
+"""The figures that Prometheus reads."""
+
+from datetime import UTC, datetime, timedelta
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from app.metrics import Metrics
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+def sample(metrics: Metrics, name: str, *, now: datetime = NOW, **labels: str) -> float | None:
+    """Return one value as Prometheus would read it."""
+    for family in text_string_to_metric_families(metrics.render(now).decode()):
+        for found in family.samples:
+            if (found.name, found.labels) == (name, labels):
+                return float(found.value)
+    return None
+
+
+def test_facts_are_counted_by_their_labels() -> None:
+    metrics = Metrics()
+    metrics.webhook_answered("custom", "accepted", 0.004)
+    metrics.call_finished("trigger", "606")
+    metrics.call_finished("trigger", "606")
+    metrics.registration_settled("pendo", "sent")
+    assert sample(metrics, "relay_webhooks_total", source="custom", result="accepted") == 1
+    assert sample(metrics, "relay_accept_seconds_bucket", le="0.005") == 1
+    assert sample(metrics, "relay_accept_seconds_bucket", le="0.0025") == 0
+    assert sample(metrics, "relay_marketo_calls_total", endpoint="trigger", code="606") == 2
+    assert sample(metrics, "relay_registrations_total", source="pendo", state="sent") == 1
+
+
+def test_two_relays_in_one_process_do_not_share_figures() -> None:
+    """Tests and the demo run several."""
+    one, other = Metrics(), Metrics()
+    one.call_finished("trigger", "ok")
+    assert sample(other, "relay_marketo_calls_total", endpoint="trigger", code="ok") is None
+
+
+def test_the_age_of_the_oldest_grows_by_itself() -> None:
+    """A gauge that a stuck dispatcher must update would stand still exactly when it matters."""
+    metrics = Metrics()
+    assert sample(metrics, "relay_oldest_waiting_seconds") == 0
+    metrics.backlog_counted({"events": 2, "registrations": 5}, NOW)
+    assert sample(metrics, "relay_oldest_waiting_seconds", now=NOW + timedelta(hours=1)) == 3600
+    assert sample(metrics, "relay_oldest_waiting_seconds", now=NOW - timedelta(seconds=1)) == 0
+    assert sample(metrics, "relay_waiting", kind="registrations") == 5
+    metrics.backlog_counted({"events": 0, "registrations": 0}, None)
+    assert sample(metrics, "relay_oldest_waiting_seconds", now=NOW + timedelta(hours=1)) == 0
+
+
+def test_a_pause_that_is_over_disappears() -> None:
+    metrics = Metrics()
+    metrics.dispatcher_seen({"leader": True, "window_used": 3, "in_flight": 1, "paused": {"all": "607", "c:1": "1013"}})
+    assert sample(metrics, "relay_paused", scope="c:1") == 1
+    metrics.dispatcher_seen({"leader": False, "paused": ["all"]})
+    assert sample(metrics, "relay_paused", scope="c:1") is None
+    assert sample(metrics, "relay_paused", scope="all") == 1
+    assert sample(metrics, "relay_leader") == 0
+    metrics.dispatcher_seen({})
+    assert sample(metrics, "relay_paused", scope="all") is None
+
+
+def test_the_store_is_shown_as_the_last_check_found_it() -> None:
+    metrics = Metrics()
+    metrics.store_probed(writable=True)
+    assert sample(metrics, "relay_ready") == 1
+    metrics.store_probed(writable=False)
+    assert sample(metrics, "relay_ready") == 0
