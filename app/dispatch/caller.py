@@ -1,14 +1,17 @@
 """Carry out one call to Marketo: ask, settle each of its registrations, split what was refused for one of them."""
 
+import asyncio
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal, Protocol
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal, Protocol, TypeVar
 
 import structlog
 
 from app.dispatch import verdicts
 from app.dispatch.bell import Bell
+from app.dispatch.day import Day
 from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Policy
@@ -22,6 +25,9 @@ from app.marketo.requests import PersonRecord
 from app.metrics import Metrics
 from app.store.sending import Call, CallResult, Claimed, Fate, Sending
 
+_LONGEST_REQUEST_ID = 80  # that the store takes
+_STORE_AWAY = 1.0  # seconds between two tries to write what is known
+_Written = TypeVar("_Written")
 _log = structlog.get_logger(__name__)
 
 
@@ -39,7 +45,10 @@ class Marketo(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Caller:
-    """Makes the calls of one term of leadership, within its window."""
+    """Makes the calls of one term of leadership, within its window and the day's budget.
+
+    `bell` tells of the term's end, `ticks` is a monotonic clock in seconds.
+    """
 
     marketo: Marketo
     sending: Sending
@@ -50,6 +59,9 @@ class Caller:
     metrics: Metrics
     clock: Clock
     bell: Bell
+    day: Day
+    ticks: Callable[[], float] = time.monotonic
+    _room: Bell = field(default_factory=Bell)
 
     async def carry_out(self, call: Call) -> None:
         """Make a call that was written down and has its place in the window; settle it whatever comes."""
@@ -57,12 +69,12 @@ class Caller:
         try:
             result, fates = await self._ask(call)
         except CallFailed as failed:
-            await self._refused(call, failed)
+            await self._refused(call, failed, begun)
         except LeadershipLost as lost:
             _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
         except Exception:  # noqa: BLE001  # a defect of ours must not leave registrations in nobody's hands
             _log.exception("a call failed in the relay itself", call_id=call.id, kind=call.kind)
-            await self._refused(call, _defect(call))
+            await self._refused(call, _defect(call), begun)
         else:
             await self.pauses.worked(call, begun=begun)
             await self._settle(call, result, fates)
@@ -72,7 +84,8 @@ class Caller:
             self.lease.check()
             return await self._answer(call)
         finally:
-            self.window.end(time.monotonic())
+            self.window.end(self.ticks())
+            self._room.ring()
 
     async def _answer(self, call: Call) -> tuple[CallResult, list[Fate]]:
         match call.kind:
@@ -97,45 +110,66 @@ class Caller:
             page = answer.next_page_token
             if page is None:
                 return _done(answer), verdicts.after_find(call, people, policy=self.policy)
-            self.window.end(time.monotonic())  # one request ended, the next page is another
-            await self.place()
+            self.window.end(self.ticks())  # one request ended, the next page is another
+            if not await self._place(call):
+                self.window.begin(self.ticks())  # for nothing: `_ask` ends it
+                return _done(answer), verdicts.put_back(call, call.registrations)
             self.lease.check()
 
-    async def place(self) -> None:
-        """Wait for a place in the window and take it."""
-        while (seconds := self.window.wait(time.monotonic(), is_full=True)) != 0:
-            await self.bell.wait(min(seconds or 1.0, 1.0))
-        self.window.begin(time.monotonic())
+    async def _place(self, call: Call) -> bool:
+        """Wait for a place in the window and take it; False when it is no time for further requests of this call."""
+        while not self._must_stop(call):
+            seconds = self.window.wait(self.ticks(), is_full=True)
+            if seconds == 0:
+                self.window.begin(self.ticks())
+                self.day.begin_call(self.clock())
+                return True
+            await self._room.wait(min(seconds or 1.0, 1.0))
+        return False
 
-    async def _refused(self, call: Call, failed: CallFailed) -> None:
-        await self.pauses.failed(failed, call)
+    def _must_stop(self, call: Call) -> bool:
+        is_paused = self.pauses.wait() > 0 or call.campaign_id in self.pauses.paused_campaigns()
+        return self.bell.is_stopping or is_paused or self.day.wait(self.clock()) > 0
+
+    async def _refused(self, call: Call, failed: CallFailed, begun: datetime) -> None:
+        await self.pauses.failed(failed, call, begun=begun)
         outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
-        result = CallResult(outcome, failed.code, failed.message, failed.request_id)
+        result = CallResult(outcome, failed.code, failed.message, _cut(failed.request_id))
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
         elif verdicts.must_split(call, failed):
             await self._settle(call, result, [])
             for part in verdicts.halves(call.registrations):
-                await self._carry_out_part(call, part)
+                await self._carry_out_part(call, result, part)
         else:
             fates = verdicts.after_refusal(call, failed, policy=self.policy, now=self.clock())
             await self._settle(call, result, fates)
 
-    async def _carry_out_part(self, call: Call, part: Sequence[Claimed]) -> None:
-        smaller = await self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
-        await self.place()
-        await self.carry_out(smaller)
+    async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed]) -> None:
+        if await self._place(call):
+            smaller = await self._stored(
+                call, lambda: self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
+            )
+            await self.carry_out(smaller)
+        else:
+            await self._write(call, result, verdicts.put_back(call, part))
 
     async def _settle(self, call: Call, result: CallResult, fates: Sequence[Fate]) -> None:
+        self._tell(call, result, await self._write(call, result, fates))
+
+    async def _write(self, call: Call, result: CallResult, fates: Sequence[Fate]) -> list[Fate]:
+        return await self._stored(
+            call, lambda: self.sending.settle(call, result, fates, fence=self.lease.fence, now=self.clock())
+        )
+
+    async def _stored(self, call: Call, write: Callable[[], Awaitable[_Written]]) -> _Written:
         """Write down what is known; a store that is away for a while must not make us forget it."""
         while True:
             try:
-                settled = await self.sending.settle(call, result, fates, fence=self.lease.fence, now=self.clock())
-                break
+                return await write()
             except StoreUnavailable as problem:
                 _log.warning("store unavailable", call_id=call.id, reason=str(problem))
-                await self.bell.wait(1.0)
-        self._tell(call, result, settled)
+                await asyncio.sleep(_STORE_AWAY)  # a stop must not shorten it; the end of the term cancels it
 
     def _tell(self, call: Call, result: CallResult, settled: Sequence[Fate]) -> None:
         code = result.code or "ok"
@@ -158,7 +192,11 @@ class Caller:
 
 
 def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:
-    return CallResult("done", request_id=answer.request_id)
+    return CallResult("done", request_id=_cut(answer.request_id))
+
+
+def _cut(request_id: str | None) -> str | None:
+    return request_id[:_LONGEST_REQUEST_ID] if request_id else None
 
 
 def _defect(call: Call) -> CallFailed:

@@ -9,7 +9,7 @@ import structlog
 
 from app.dispatch.backoff import after_failure
 from app.dispatch.bell import Bell
-from app.dispatch.judgement import Judge, person_key, storable
+from app.dispatch.judgement import Judge, person_key, storable, storable_or_none
 from app.dispatch.lease import Lease
 from app.domain import (
     FINAL_STATES,
@@ -25,11 +25,11 @@ from app.domain import (
     Registered,
     Unusable,
 )
-from app.errors import ResolveFailed
+from app.errors import ResolveFailed, StoreUnavailable
 from app.metrics import Metrics
 from app.sources.base import Source
 from app.store.events import EventFate, EventQueue
-from app.store.registrations import Meaning, Registrations
+from app.store.registrations import Change, Meaning, Registrations
 
 _MOST_AT_ONCE = 300  # events
 _MOST_PEOPLE = 10_000  # one event
@@ -73,15 +73,14 @@ class Intake:
         self.lease.check()
         room = _MOST_AT_ONCE - len(self._running)
         claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room) if room else []
-        self._running |= {asyncio.create_task(self._understand(event)) for event in claimed}
-        for task in self._running:
-            task.add_done_callback(lambda _: self.bell.ring())
+        for event in claimed:
+            self._begin(event)
         if self._running:
             await asyncio.wait(self._running, timeout=_TOGETHER)
         ready = {task for task in self._running if task.done()}
-        self._running -= ready
         if ready:
             await self._record([task.result() for task in ready])
+        self._running -= ready  # only now: what the store did not take is recorded at the next step
         return 0.0 if claimed or ready else await self._idle()
 
     async def close(self) -> None:
@@ -90,13 +89,27 @@ class Intake:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
 
+    def _begin(self, event: Event) -> None:
+        task = asyncio.create_task(self._understand(event))
+        task.add_done_callback(lambda _: self.bell.ring())
+        self._running.add(task)
+
     async def _idle(self) -> float:
         due = await self.events.next_due()
         return _IDLE if due is None else min(_IDLE, max(0.01, (due - self.clock()).total_seconds()))
 
     async def _understand(self, event: Event) -> Outcome:
         """Resolve and map one event. Nothing that a source does harms another event."""
-        log = _log.bind(event_id=event.id, source=event.source)
+        try:
+            return await self._resolve_and_map(event)
+        except asyncio.CancelledError:
+            if _is_cancelled():
+                raise
+            return _defect(event)  # a source's own time-out that leaked would else end the dispatcher
+        except Exception:  # noqa: BLE001  # one event's mapping: the trace is kept, its neighbours go on
+            return _defect(event)
+
+    async def _resolve_and_map(self, event: Event) -> Outcome:
         source = self.sources.get(event.source)
         if source is None:
             detail = f"The source {event.source} is not configured any more."
@@ -107,6 +120,7 @@ class Intake:
             return Understood(event, fetched, list(source.map(event, fetched)))
         except ResolveFailed as failed:
             fate = after_resolve_failed(event, failed, now=self.clock())
+            log = _log.bind(event_id=event.id, source=event.source)
             log.warning(
                 "not resolved", cause=failed.cause, detail=failed.detail, again=fate.state is EventState.WAITING
             )
@@ -114,25 +128,47 @@ class Intake:
         except TimeoutError:
             slow = ResolveFailed(Cause.SOURCE_UNAVAILABLE, "The source took too long.")
             return after_resolve_failed(event, slow, now=self.clock())
-        except Exception:  # one event's mapping: the trace is kept, its neighbours go on
-            log.exception("an adapter failed")
-            return _dead(event, Cause.ADAPTER_FAILED, "The relay could not read this event; its log says why.")
 
     async def _record(self, outcomes: Sequence[Outcome]) -> None:
         now = self.clock()
         meanings = [self._meaning(outcome, now) for outcome in outcomes]
-        changes = await self.registrations.record(meanings, fence=self.lease.fence, now=now, leads_since=now - _FRESH)
+        try:
+            self._tell(await self._write(meanings, now))
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001  # what one event means cannot be stored: its neighbours must not suffer
+            for meaning in meanings:
+                await self._record_alone(meaning, now)
+        self.sender_bell.ring()
+
+    async def _record_alone(self, meaning: Meaning, now: datetime) -> None:
+        try:
+            self._tell(await self._write([meaning], now))
+        except StoreUnavailable:
+            raise
+        except Exception:  # noqa: BLE001  # the trace is kept
+            self._tell(await self._write([Meaning(_defect(meaning.fate.event))], now))
+
+    async def _write(self, meanings: Sequence[Meaning], now: datetime) -> list[Change]:
+        return await self.registrations.record(meanings, fence=self.lease.fence, now=now, leads_since=now - _FRESH)
+
+    def _tell(self, changes: Sequence[Change]) -> None:
         for change in changes:
             if change.state in FINAL_STATES and change.what in _REACHED_AN_END:
                 self.metrics.registration_settled(change.source, change.state)
             _log.info(
                 "registration recorded", registration_id=change.registration_id, what=change.what, state=change.state
             )
-        self.sender_bell.ring()
 
     def _meaning(self, outcome: Outcome, now: datetime) -> Meaning:
         if isinstance(outcome, EventFate):
             return Meaning(outcome)
+        try:
+            return self._judged(outcome, now)
+        except Exception:  # noqa: BLE001  # one event's mapping: the trace is kept, its neighbours go on
+            return Meaning(_defect(outcome.event))
+
+    def _judged(self, outcome: Understood, now: datetime) -> Meaning:
         event, findings = outcome.event, outcome.findings
         if len(findings) > _MOST_PEOPLE:
             return Meaning(_dead(event, Cause.BAD_PAYLOAD, f"One webhook with {len(findings)} registrations."))
@@ -146,7 +182,7 @@ class Intake:
 
 
 def _as_stored(gone: Cancelled) -> Cancelled:
-    return Cancelled(person_key(gone.person_key), storable(gone.webinar_id), gone.subject, gone.cause)
+    return Cancelled(person_key(gone.person_key), storable(gone.webinar_id), storable_or_none(gone.subject), gone.cause)
 
 
 def event_fate(event: Event, findings: Sequence[Finding], fetched: Json) -> EventFate:
@@ -170,6 +206,17 @@ def after_resolve_failed(event: Event, failed: ResolveFailed, *, now: datetime) 
         return _dead(event, cause, failed.detail)
     due_at = now + after_failure(event.attempts, retry_after=failed.retry_after)
     return EventFate(event, EventState.WAITING, cause, storable(failed.detail), due_at=min(due_at, give_up_at))
+
+
+def _is_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _defect(event: Event) -> EventFate:
+    """Bury an event that makes the relay stumble; call it while the exception is handled."""
+    _log.exception("an event could not be read", event_id=event.id, source=event.source)
+    return _dead(event, Cause.ADAPTER_FAILED, "The relay could not read this event; its log says why.")
 
 
 def _dead(event: Event, cause: Cause, detail: str) -> EventFate:

@@ -26,6 +26,7 @@ from app.store.registrations import Draft
 _GRACE = timedelta(hours=1)  # whoever registers during a webinar still gets this long a try
 _LONGEST_KEY = 320
 _MOST_TOKENS = 100  # a call, Marketo's limit
+_LARGEST_NUMBER = 2**63 - 1  # that both databases take
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,16 +71,16 @@ class Judge:
             source=source,
             webinar_id=storable(webinar.id),
             person_key=person_key(found.person.key),
-            subject=_storable_or_none(found.subject),
+            subject=storable_or_none(found.subject),
             state=flaw.state if flaw else _first_state(found.person.lead_id),
             lookup=self.look_up_only,
             cause=flaw.cause if flaw else None,
             detail=flaw.detail if flaw else None,
-            email=_storable_or_none(found.person.email),
-            lead_id=found.person.lead_id,
-            first_name=_storable_or_none(found.person.first_name),
-            last_name=_storable_or_none(found.person.last_name),
-            campaign_id=campaign,
+            email=storable_or_none(found.person.email),
+            lead_id=_lead_or_none(found.person.lead_id),
+            first_name=storable_or_none(found.person.first_name),
+            last_name=storable_or_none(found.person.last_name),
+            campaign_id=CampaignId(max(0, min(campaign, _LARGEST_NUMBER))),
             tokens=tokens,
             batch_key=batch_key(campaign, tokens),
             starts_at=webinar.starts_at,
@@ -118,19 +119,23 @@ class Judge:
 
 
 def storable(text: str) -> str:
-    """Return the text as both databases take it: PostgreSQL has no NUL in texts."""
-    return text.replace("\x00", "\ufffd")
+    """Return the text as both databases take it: PostgreSQL has no NUL in texts, neither has half surrogate pairs."""
+    return text.encode(errors="replace").decode().replace("\x00", "\ufffd")
 
 
-def _storable_or_none(text: str | None) -> str | None:
+def storable_or_none(text: str | None) -> str | None:
     return storable(text) if text else None
+
+
+def _lead_or_none(lead_id: LeadId | None) -> LeadId | None:
+    return lead_id if lead_id is not None and 0 < lead_id <= LARGEST_LEAD_ID else None
 
 
 def person_key(key: str) -> str:
     """Return a person's key as stored: what is too long to be an address (and so to be sent) is hashed."""
     if len(key) <= _LONGEST_KEY:
         return storable(key)
-    return f"sha256:{hashlib.sha256(key.encode()).hexdigest()}"
+    return f"sha256:{hashlib.sha256(storable(key).encode()).hexdigest()}"
 
 
 def _first_state(lead_id: LeadId | None) -> RegistrationState:
@@ -139,7 +144,7 @@ def _first_state(lead_id: LeadId | None) -> RegistrationState:
 
 def _flaw_of_person(person: Person) -> _Flaw | None:
     if person.lead_id is not None:
-        if not 0 < person.lead_id <= LARGEST_LEAD_ID:
+        if _lead_or_none(person.lead_id) is None:
             return _Flaw(Cause.BAD_PAYLOAD, "The lead id is out of range.")
     elif not person.email:
         return _Flaw(Cause.EMAIL_MISSING, "There is no e-mail address.")

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -48,6 +48,7 @@ class Work:
     policy: Policy
     metrics: Metrics
     clock: Clock
+    ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     calls_per_window: int
     calls_per_day: int
     most_in_flight: int
@@ -62,6 +63,7 @@ class _Term:
     sender: Sender
     pauses: Pauses
     window: Window
+    day: Day
     bells: tuple[Bell, ...]
 
 
@@ -94,9 +96,9 @@ class Dispatcher:
         return {
             "leader": True,
             "in_flight": term.window.in_flight,
-            "window_used": term.window.used(time.monotonic()),
-            "day_used": term.sender.day.used,
-            "paused": {**term.pauses.described(), **_spent(term.sender.day, self._work.clock())},
+            "window_used": term.window.used(self._work.ticks()),
+            "day_used": term.day.used,
+            "paused": {**term.pauses.described(), **_spent(term.day, self._work.clock())},
         }
 
     async def run(self) -> None:
@@ -104,7 +106,7 @@ class Dispatcher:
         await repeat(self._apply, bell=self._bell, name="leader")
 
     async def _apply(self) -> float:
-        lease = await Lease.take(self._leases, holder=self._holder)
+        lease = await Lease.take(self._leases, holder=self._holder, ticks=self._work.ticks)
         if lease is None:
             return _APPLY_AGAIN
         _log.info("leading", fence=lease.fence)
@@ -174,6 +176,7 @@ class Dispatcher:
         sender_bell = Bell()
         pauses = Pauses(CallLog(work.database, clock=work.clock), clock=work.clock)
         window = Window(limit=work.calls_per_window, most_in_flight=work.most_in_flight)
+        day = Day(work.calls_per_day, next_quota_day(work.clock()))
         sending = Sending(work.database)
         caller = Caller(
             marketo=work.marketo,
@@ -185,6 +188,8 @@ class Dispatcher:
             metrics=work.metrics,
             clock=work.clock,
             bell=sender_bell,
+            day=day,
+            ticks=work.ticks,
         )
         intake = Intake(
             events=EventQueue(work.database),
@@ -197,9 +202,8 @@ class Dispatcher:
             bell=Bell(),
             sender_bell=sender_bell,
         )
-        day = Day(work.calls_per_day, next_quota_day(work.clock()))
-        sender = Sender(sending=sending, caller=caller, day=day, clock=work.clock, bell=sender_bell)
-        return _Term(lease, intake, sender, pauses, window, (intake.bell, sender_bell))
+        sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
+        return _Term(lease, intake, sender, pauses, window, day, (intake.bell, sender_bell))
 
 
 def _spent(day: Day, now: datetime) -> Mapping[str, str]:

@@ -1,12 +1,13 @@
 """Pauses that Marketo's answers ask for: of everything, or of one campaign. They outlive a change of leader."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 import structlog
 
 from app.dispatch.backoff import delay_after, next_quota_day
 from app.domain import CampaignId, Clock
+from app.errors import StoreUnavailable
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
 from app.store.calls import CallLog, Pause
@@ -27,12 +28,15 @@ def scope_of(campaign: CampaignId | None) -> str:
     return f"campaign:{campaign}"
 
 
-def pause_after(failed: CallFailed, call: Call, before: Pause | None, *, now: datetime) -> Pause | None:
+def pause_after(
+    failed: CallFailed, call: Call, before: Pause | None, *, begun: datetime, now: datetime
+) -> Pause | None:
     """Return the pause that a failure asks for, None where it concerns only its own records.
 
-    `before` is the last pause of the same scope, if no call has worked since: pauses in a row grow.
+    `before` is the last pause of the same scope, if no call has worked since: pauses in a row grow. A call that had
+    begun before the end of that pause is no further one: several calls in flight fail of one outage.
     """
-    times = before.times + 1 if before else 1
+    times = before.times + (begun >= before.until) if before else 1
     length = _length(failed, times, now)
     if length is None:
         return None
@@ -87,16 +91,16 @@ class Pauses:
         pauses = ((scope, self._known[scope]) for scope in self._in_force())
         return {scope: f"{p.code}: {p.reason} Until {p.until:%Y-%m-%d %H:%M:%S} UTC." for scope, p in pauses}
 
-    async def failed(self, failed: CallFailed, call: Call) -> None:
+    async def failed(self, failed: CallFailed, call: Call, *, begun: datetime) -> None:
         """Pause what the failure concerns, and say so."""
         before = self._known.get(_scope(failed, call))
-        pause = pause_after(failed, call, before, now=self._clock())
+        pause = pause_after(failed, call, before, begun=begun, now=self._clock())
         if pause is None or (before and before.until >= pause.until):
             return
         self._known[pause.scope] = pause
         tell = _log.error if failed.alert else _log.warning
         tell("paused", scope=pause.scope, code=pause.code, until=pause.until.isoformat(), reason=pause.reason)
-        await self._store.pause(pause)
+        await _written(self._store.pause(pause))
 
     async def worked(self, call: Call, *, begun: datetime) -> None:
         """Forget the pauses that a call shows to be over; one that began before their end shows nothing."""
@@ -105,8 +109,16 @@ class Pauses:
             if pause and begun >= pause.until:
                 del self._known[scope]
                 _log.info("resumed", scope=scope, paused_since=pause.since.isoformat())
-                await self._store.resume(scope)
+                await _written(self._store.resume(scope))
 
     def _in_force(self) -> Iterable[str]:
         now = self._clock()
         return [scope for scope, pause in self._known.items() if pause.until > now]
+
+
+async def _written(pause: Awaitable[None]) -> None:
+    """Write for the next leader; this one has its pauses in memory, and a call to settle."""
+    try:
+        await pause
+    except StoreUnavailable as problem:
+        _log.warning("pause not written", reason=str(problem))

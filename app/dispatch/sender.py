@@ -1,15 +1,13 @@
 """Choose the next call, wait until the window has room for it, claim what it takes along, make it."""
 
 import asyncio
-import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import structlog
 
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
-from app.dispatch.day import Day
 from app.dispatch.plan import MOST_LEADS, MOST_PEOPLE, Job, PeopleJob, choose
 from app.dispatch.window import SPAN
 from app.domain import Clock, RegistrationState
@@ -29,30 +27,30 @@ class Sender:
 
     sending: Sending
     caller: Caller
-    day: Day
     clock: Clock
     bell: Bell
     _running: dict["asyncio.Task[None]", Call] = field(default_factory=dict)
     _upserted: dict[str, float] = field(default_factory=dict)
+    _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
 
     async def prepare(self, log: CallLog) -> None:
         """Take over the window and the pauses of an earlier leader."""
-        now, monotonic = self.clock(), time.monotonic()
+        now, ticks = self.clock(), self.caller.ticks()
         ended = await log.ended_since(now - timedelta(seconds=SPAN))
-        self.caller.window.remember(monotonic - max(0.0, (now - at).total_seconds()) for at in ended)
-        self.day.used = await log.count_since(self.day.began_at)
+        self.caller.window.remember(ticks - max(0.0, (now - at).total_seconds()) for at in ended)
+        self.caller.day.used = await log.count_since(self.caller.day.began_at)
         await self.caller.pauses.load()
 
     async def step(self) -> float:
         """Begin at most one call; return how many seconds to wait before the next look."""
         self.caller.lease.check()
-        if paused := self.caller.pauses.wait() or self.day.wait(self.clock()):
+        if paused := self.caller.pauses.wait() or self.caller.day.wait(self.clock()):
             return min(paused, _IDLE)
-        waiting = await self.sending.waiting(self.clock())
+        waiting = self._without_busy(await self.sending.waiting(self.clock()))
         job = choose(waiting, paused=self.caller.pauses.paused_campaigns())
         if job is None:
             return self._idle(waiting)
-        wait = self.caller.window.wait(time.monotonic(), is_full=job.is_full)
+        wait = self.caller.window.wait(self.caller.ticks(), is_full=job.is_full)
         if wait != 0:
             return _IDLE if wait is None else min(wait, _IDLE)
         return await self._begin(job)
@@ -72,13 +70,22 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    def _without_busy(self, waiting: Waiting) -> Waiting:
+        """Leave out people who could not be claimed just now, so that nobody waits for them."""
+        now = self.caller.ticks()
+        self._all_busy = {lookup: until for lookup, until in self._all_busy.items() if until > now}
+        upserts = 0 if False in self._all_busy else waiting.upserts
+        return replace(waiting, upserts=upserts, lookups=0 if True in self._all_busy else waiting.lookups)
+
     def _idle(self, waiting: Waiting) -> float:
+        if self._all_busy:
+            return _BUSY
         if waiting.next_due is None:
             return _IDLE
         return min(_IDLE, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
 
     async def _begin(self, job: Job) -> float:
-        self.caller.window.begin(time.monotonic())  # taken before the claim, which takes along all that has arrived
+        self.caller.window.begin(self.caller.ticks())  # before the claim, which takes along all that has arrived
         try:
             call = await self._claim(job)
         except BaseException:
@@ -86,11 +93,18 @@ class Sender:
             raise
         if call is None:
             self.caller.window.give_back()
-            return _BUSY
+            return self._nobody(job)
         self._count(call)
         task = asyncio.create_task(self.caller.carry_out(call))
         self._running[task] = call
         task.add_done_callback(self._ended)
+        return 0.0
+
+    def _nobody(self, job: Job) -> float:
+        """Let others go first, after a claim that found its people busy or its batch gone."""
+        if not isinstance(job, PeopleJob):
+            return _BUSY
+        self._all_busy[job.lookup] = self.caller.ticks() + _BUSY
         return 0.0
 
     async def _claim(self, job: Job) -> Call | None:
@@ -102,20 +116,21 @@ class Sender:
         return await self.sending.claim_batch(job.backlog, now=now, fence=fence, limit=MOST_LEADS)
 
     def _count(self, call: Call) -> None:
-        self.day.begin_call(self.clock())
-        if self.day.used == self.day.limit:
-            until = self.day.ends_at.isoformat()
-            _log.error("the day's budget is used up", calls=self.day.limit, until=until, call_id=call.id)
+        day = self.caller.day
+        day.begin_call(self.clock())
+        if day.used == day.limit:
+            until = day.ends_at.isoformat()
+            _log.error("the day's budget is used up", calls=day.limit, until=until, call_id=call.id)
 
     def _busy(self) -> set[str]:
         """Return the people who are in a call, or were so lately that Marketo may not see them yet."""
-        lately = time.monotonic() - _UPSERTS_APART
+        lately = self.caller.ticks() - _UPSERTS_APART
         self._upserted = {key: at for key, at in self._upserted.items() if at > lately}
         return {key for call in self._running.values() for key in _people_in(call)} | self._upserted.keys()
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         call = self._running.pop(task)
-        self._upserted |= dict.fromkeys(_people_in(call), time.monotonic())
+        self._upserted |= dict.fromkeys(_people_in(call), self.caller.ticks())
         if not task.cancelled() and (problem := task.exception()):
             _log.error("a call's task failed", exc_info=problem)
         self.bell.ring()

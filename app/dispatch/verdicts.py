@@ -123,8 +123,10 @@ def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy
             return _bury(registration, Cause.TOO_LARGE if failed.code in _TOO_LARGE else cause, _sentence(failed))
         case Consequence.PERSON_GONE:
             return _look_up_again(registration, failed, policy)
-        case Consequence.SEVERAL_PEOPLE:
+        case Consequence.SEVERAL_PEOPLE if call.kind == "upsert":
             return Fate(registration, RegistrationState.NEW, "several people", _sentence(failed), lookup=True)
+        case Consequence.SEVERAL_PEOPLE:  # a look-up would bring it here again and again
+            return _bury(registration, Cause.SEVERAL_PEOPLE, _sentence(failed))
     return _wait(registration, call, failed, now)
 
 
@@ -145,11 +147,18 @@ def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) ->
     return Fate(registration, RegistrationState.NEW, "person gone", detail, lookup=lookup, relooked=True)
 
 
+def put_back(call: Call, registrations: Sequence[Claimed]) -> list[Fate]:
+    """Put back what was not asked after all: a pause, the day's budget or the end of the term came first."""
+    state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
+    detail = "The relay had to stop before this part of the call; it was not made."
+    return [Fate(r, state, "waiting", detail, lookup=call.kind == "lookup") for r in registrations]
+
+
 def _wait(registration: Claimed, call: Call, failed: CallFailed, now: datetime) -> Fate:
     """Put it back: the call was not its fault, or may work next time."""
     state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
     lookup = call.kind == "lookup"
-    if failed.counts_as_attempt:
+    if failed.counts_as_attempt or failed.consequence is Consequence.NO_DATA:  # which pauses nothing
         apart = _UPSERTS_APART if call.kind == "upsert" and failed.executed is Executed.MAYBE else None
         return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup, apart=apart)
     return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)

@@ -19,32 +19,34 @@ class Window:
     limit: int
     most_in_flight: int
     in_flight: int = 0
-    _ended: deque[float] = field(default_factory=deque)
+    _leaving: deque[float] = field(default_factory=deque)  # when each ended call leaves the window, oldest first
     _last_begun: float = float("-inf")
+    _begun_before: float = float("-inf")
 
     def begin(self, now: float) -> None:
         """Count a call that is about to be made; only when `wait` returned 0 at the same moment."""
         self.in_flight += 1
-        self._last_begun = now
+        self._begun_before, self._last_begun = self._last_begun, now
 
     def give_back(self) -> None:
         """Uncount a call that was begun and not made after all."""
         self.in_flight -= 1
+        self._last_begun = self._begun_before
 
     def end(self, now: float) -> None:
         """Count a call as ended, whatever came of it."""
         self.in_flight -= 1
-        self._ended.append(now)
+        self._leaving.append(now + SPAN)
 
     def remember(self, ended: Iterable[float]) -> None:
         """Take over calls of an earlier leader, oldest first."""
-        self._ended.extend(ended)
+        self._leaving.extend(at + SPAN for at in ended)
 
     def used(self, now: float) -> int:
         """Return how many calls the window holds."""
-        while self._ended and self._ended[0] <= now - SPAN:
-            self._ended.popleft()
-        return len(self._ended) + self.in_flight
+        while self._leaving and self._leaving[0] <= now:
+            self._leaving.popleft()
+        return len(self._leaving) + self.in_flight
 
     def wait(self, now: float, *, is_full: bool) -> float | None:
         """Return how many seconds to wait before the next call; None until a running call ends.
@@ -56,7 +58,7 @@ class Window:
         if self.in_flight >= self.most_in_flight:
             return None
         if used >= self.limit:
-            return self._ended[0] + SPAN - now if self._ended else None
+            return self._leaving[0] - now if self._leaving else None
         if is_full:
             return 0.0
         return max(0.0, self._last_begun + self._spacing(used) - now)
