@@ -246,6 +246,7 @@ def _pendo(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) 
         catalogue=catalogue,
         clock=utc_now,
         paths=_pendo_paths(settings),
+        polls=settings.pendo_polls,
     )
 
 
@@ -266,13 +267,3 @@ def _custom(settings: Settings) -> CustomSource:
 
 def _revealed(secrets: tuple[SecretStr, ...]) -> list[str]:
     return [secret.get_secret_value() for secret in secrets]
-
-
-def secrets_of(settings: Settings) -> list[str]:
-    """Return every secret that the log must not show."""
-    found: list[str] = []
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        values = value if isinstance(value, tuple) else (value,)
-        found += [one.get_secret_value() for one in values if isinstance(one, SecretStr)]
-    return found

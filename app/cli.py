@@ -27,7 +27,7 @@ ConfigOption = Annotated[
 
 def main() -> None:
     """Run the command line; exit code 2 means that settings or arguments are wrong."""
-    app()
+    app(prog_name="relay")
 
 
 @app.command()
@@ -37,12 +37,12 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Start the relay with the settings of the environment, .env and relay.toml."""
-    from app.bootstrap import CHECKS, secrets_of  # noqa: PLC0415  # --help should not wait for every part's import
+    from app.bootstrap import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
     from app.log import configure_logging  # noqa: PLC0415  # as above
     from app.serve import serve as serve_until_stopped  # noqa: PLC0415  # as above
 
     settings = _settings({"host": host, "port": port, "relay_config": config}, checks=CHECKS)
-    configure_logging(level=settings.log_level, format=settings.log_format, secrets=secrets_of(settings))
+    configure_logging(level=settings.log_level, format=settings.log_format, secrets=settings.secrets())
     _run(serve_until_stopped(settings))
 
 

@@ -140,7 +140,7 @@ ADVICE: Mapping[Cause, str] = {
         "Set the API token that this needs (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY)."
     ),
     Cause.VISITOR_WITHOUT_EMAIL: (
-        "Let pendo.initialize pass the visitor's e-mail, or set PENDO_VISITOR_EMAIL_PATHS to where it is."
+        "Let pendo.initialize pass the visitor's e-mail, or set PENDO_PATH_VISITOR_EMAIL to where it is."
     ),
     Cause.UNKNOWN_PERSON: ("Create the person in Marketo, or set MARKETO_LEAD_MODE=upsert so that the relay does."),
     Cause.PERSON_REFUSED: "Marketo would not save this person; its message says why.",

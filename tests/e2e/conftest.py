@@ -28,11 +28,10 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 def start(sandbox: Sandbox, tmp_path: Path) -> Iterator[StartRelay]:
     """Start relays on one SQLite file, with further settings as keywords; all are stopped at the end."""
     started: list[Relay] = []
-    secrets = sandbox.get("credentials")
 
     def start_one(**more: str) -> Relay:
         url = f"sqlite:///{tmp_path / 'relay.db'}"
-        environ = environment(sandbox.url, url, **secrets) | more
+        environ = environment(sandbox.url, url) | more
         started.append(start_relay(environ, tmp_path))
         return started[-1]
 

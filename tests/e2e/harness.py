@@ -15,6 +15,8 @@ from typing import Any, TypeVar
 
 import httpx
 
+from app.sandbox import seed
+
 ROOT = Path(__file__).parents[2]
 API_KEY = "e2e-api-key-Zk3vB8xQ1pLw"
 ADMIN_TOKEN = "e2e-admin-token-Tr7yW2mN9c"
@@ -102,7 +104,7 @@ class Sandbox:
         return httpx.post(f"{self.url}/sandbox/{path}", json=body, timeout=10).raise_for_status()
 
     def fault(self, **fault: object) -> None:
-        self.post("faults", fault)
+        self.post("faults", {"times": None, **fault})
 
     def heal(self) -> None:
         httpx.delete(f"{self.url}/sandbox/faults", timeout=10).raise_for_status()
@@ -154,7 +156,11 @@ def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, s
     return kept | {
         "PYTHONPATH": str(ROOT),
         "MARKETO_BASE_URL": sandbox_url,
-        "MARKETO_CAMPAIGN_ID": "1234",
+        "MARKETO_CLIENT_ID": seed.CLIENT_ID,
+        "MARKETO_CLIENT_SECRET": seed.CLIENT_SECRET,
+        "MARKETO_CAMPAIGN_ID": str(seed.CAMPAIGN_ID),
+        "EVENTBRITE_API_TOKEN": seed.EVENTBRITE_API_TOKEN,
+        "PENDO_INTEGRATION_KEY": seed.PENDO_INTEGRATION_KEY,
         "CUSTOM_API_KEYS": API_KEY,
         "CUSTOM_WEBHOOK_SECRETS": WEBHOOK_SECRET,
         "PENDO_WEBHOOK_SECRET": PENDO_SECRET,
@@ -174,9 +180,13 @@ def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, s
 def start_relay(environ: Mapping[str, str], folder: Path) -> Relay:
     """Start `relay serve` and wait until it is ready."""
     process = Process([sys.executable, "-m", "app", "serve"], environ, folder)
-    port = until(lambda: _serving_on(process), what="the relay to serve")
-    relay = Relay(process, f"http://127.0.0.1:{port}")
-    until(lambda: httpx.get(f"{relay.url}/readyz", timeout=5).status_code == 200, what="the relay to be ready")
+    try:
+        port = until(lambda: _serving_on(process), what="the relay to serve")
+        relay = Relay(process, f"http://127.0.0.1:{port}")
+        until(lambda: httpx.get(f"{relay.url}/readyz", timeout=5).status_code == 200, what="the relay to be ready")
+    except BaseException:
+        process.kill()
+        raise
     return relay
 
 
