@@ -103,6 +103,8 @@ def _split(text: str) -> SplitResult:
         raise ValueError(f"this is no address: {_WHAT_TO_PASTE}") from None
     if parts.scheme not in ("https", "http"):
         raise ValueError(f"it must start with https://: {_WHAT_TO_PASTE}")
+    if "[" in parts.netloc and not is_loopback(parts.hostname or ""):
+        raise ValueError(f"this is no host name: {_WHAT_TO_PASTE}")
     if "@" in parts.netloc:
         raise ValueError(f"it must not hold a user name or password: {_WHAT_TO_PASTE}")
     if "?" in text or "#" in text:

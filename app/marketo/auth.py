@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Generator
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 from pydantic import SecretStr
@@ -25,6 +25,10 @@ class _Token:
     renew_at: datetime
 
 
+_LONG_AGO = datetime.min.replace(tzinfo=UTC)
+_NO_TOKEN = _Token(value=SecretStr(""), obtained_at=_LONG_AGO, renew_at=_LONG_AGO)
+
+
 class MarketoAuth(httpx.Auth):
     """Put a valid token into each request; renew it once and send again at once where Marketo refuses it (601, 602).
 
@@ -43,7 +47,7 @@ class MarketoAuth(httpx.Auth):
         self._client_id = client_id
         self._client_secret = client_secret
         self._clock = clock
-        self._token: _Token | None = None
+        self._token = _NO_TOKEN
         self._renewing = asyncio.Lock()
         self._renewals = 0
 
@@ -55,7 +59,7 @@ class MarketoAuth(httpx.Auth):
     @property
     def token_age(self) -> timedelta | None:
         """How long ago the token in use was first given, for the metrics; None before the first."""
-        return self._clock() - self._token.obtained_at if self._token else None
+        return None if self._token is _NO_TOKEN else self._clock() - self._token.obtained_at
 
     async def async_auth_flow(self, request: httpx.Request) -> AsyncGenerator[httpx.Request, httpx.Response]:
         """Yield what is to be sent, as httpx asks for it.
@@ -66,21 +70,19 @@ class MarketoAuth(httpx.Auth):
             CallFailed: the identity service refused, or its answer cannot be read; the request was not sent.
         """
         token = self._token
-        renew = token is None or self._clock() >= token.renew_at
-        for may_renew_again in (True, False):
+        renew = self._clock() >= token.renew_at
+        for _ in range(2):  # the first refusal renews, the second goes back to the caller
             if renew:
                 async with self._renewing:
                     if self._token is token:  # nobody renewed it while we waited
                         answer = yield self._identity_request()
                         self._keep(read_token(await self._reply(answer)))
                     token = self._token
-            if token is None:  # pragma: no cover  # after a renewal there is one
-                raise RuntimeError("no token was kept")
             request.headers["Authorization"] = f"Bearer {token.value.get_secret_value()}"
             answer = yield request
-            renew = may_renew_again and refuses_token(await self._reply(answer))
-            if not renew:
+            if not refuses_token(await self._reply(answer)):
                 return
+            renew = True
 
     def sync_auth_flow(self, request: httpx.Request) -> Generator[httpx.Request, httpx.Response]:
         """Refuse: the lock belongs to an event loop."""
@@ -106,10 +108,10 @@ class MarketoAuth(httpx.Auth):
 
     def _keep(self, grant: TokenGrant) -> None:
         now = self._clock()
-        is_same = self._token is not None and self._token.value.get_secret_value() == grant.value
+        is_same = self._token.value.get_secret_value() == grant.value
         self._token = _Token(
             value=SecretStr(grant.value),
-            obtained_at=self._token.obtained_at if self._token is not None and is_same else now,
+            obtained_at=self._token.obtained_at if is_same else now,
             renew_at=now + grant.expires_in - min(_EARLY, grant.expires_in / 10),
         )
         self._renewals += 1

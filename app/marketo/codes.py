@@ -204,12 +204,14 @@ _OF_RECORDS = frozenset({Endpoint.SYNC, Endpoint.FIND, Endpoint.TRIGGER})
 def meaning_of_call(endpoint: Endpoint, code: str) -> Meaning:
     """Return what it means that a whole call was answered with this code."""
     meaning = _AT.get((endpoint, code)) or TABLE.get(code) or _by_family(code)
-    if endpoint is Endpoint.IDENTITY:  # whatever became of it, the call that wanted the token was not sent
-        return replace(meaning, executed=Executed.NO)
     if meaning.consequence is Consequence.RECORD:
         halve = Consequence.SPLIT if endpoint in _OF_RECORDS else Consequence.CONFIGURATION
         return replace(meaning, consequence=halve)
-    if endpoint is Endpoint.TRIGGER and meaning.executed is Executed.MAYBE:
+    if meaning.executed is Executed.MAYBE and endpoint is Endpoint.IDENTITY:
+        return replace(
+            meaning, executed=Executed.NO
+        )  # whatever became of it, the call that wanted the token was not sent
+    if meaning.executed is Executed.MAYBE and endpoint is Endpoint.TRIGGER:
         return replace(meaning, consequence=Consequence.AMBIGUOUS)
     return meaning
 

@@ -33,7 +33,7 @@ class CallFailed(RelayError):
         self.meaning = meaning
         self.code = code
         self.message = message
-        self.retry_after = retry_after or meaning.wait
+        self.retry_after = meaning.wait if retry_after is None else retry_after
         self.request_id = request_id
         self.http_status = http_status
 
