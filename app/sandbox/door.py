@@ -15,12 +15,12 @@ _BAD_GATEWAY = "<html><head><title>{0}</title></head><body><center><h1>{0} Error
 
 
 class Service(Protocol):
-    """One simulated API: names its endpoints, answers requests, and words its own errors."""
+    """One simulated API: names its operations, answers requests, and words its own errors."""
 
     @property
     def name(self) -> str: ...
 
-    def endpoint(self, request: Request) -> str: ...
+    def operation(self, request: Request) -> str: ...
 
     async def answer(self, work: Work) -> Answer: ...
 
@@ -48,10 +48,10 @@ class Door:
         world = self._simulation.world
         started = world.now()
         request = await read_request(scope, receive)
-        endpoint = self._service.endpoint(request)
-        fault = world.faults.take(self._service.name, endpoint, request, world.now())
+        kind = self._service.operation(request)
+        fault = world.faults.take(self._service.name, kind, request, world.now())
         with ExitStack() as held:
-            work = Work(world, request, _open_call(world, self._service.name, endpoint, request), held)
+            work = Work(world, request, _open_call(world, self._service.name, kind, request), held)
             work.call.started = started
             held.callback(_close_call, work)
             await self._carry_out(work, fault, Line(scope, receive, send))
@@ -101,9 +101,10 @@ class Door:
                 )
 
 
-def _open_call(world: World, kind: str, endpoint: str, request: Request) -> Call:
+def _open_call(world: World, service: str, kind: str, request: Request) -> Call:
     n, now = world.calls.next_number(), world.now()
-    call = Call(n=n, at=now, started=now, kind=kind, endpoint=endpoint, method=request.method)
+    endpoint = request.target.partition("?")[0].lstrip("/")
+    call = Call(n, now, service, kind, endpoint, request.method, started=now)
     call.request_id = request_id(n, now)
     return call
 
@@ -113,4 +114,4 @@ def _close_call(work: Work) -> None:
     world, call = work.world, work.call
     call.ms = round((world.now() - call.started).total_seconds() * 1000, 1)
     world.calls.add(call)
-    world.outcomes[call.kind, call.endpoint, call.code or "ok"] += 1
+    world.outcomes[call.kind, call.code or "ok"] += 1

@@ -46,7 +46,7 @@ class Eventbrite:
 
     name = "eventbrite"
 
-    def endpoint(self, request: Request) -> str:
+    def operation(self, request: Request) -> str:
         found = _find(request)
         return found[0] if found else "eventbrite_unknown"
 

@@ -88,13 +88,13 @@ def _add_emails(router: APIRouter, simulation: Simulation) -> None:
 
 def figures(world: World) -> dict[str, Any]:
     """Return the exact counts since the start, however little is kept in memory."""
-    by_endpoint: dict[str, dict[str, int]] = {}
-    for (_, endpoint, code), number in world.outcomes.items():
-        by_endpoint.setdefault(endpoint, {})[code] = number
+    by_kind: dict[str, dict[str, int]] = {}
+    for (kind, code), number in world.outcomes.items():
+        by_kind.setdefault(kind, {})[code] = number
     messages = [person.emails for person in world.people]
     return {
         "calls": world.calls.total,
-        "outcomes": by_endpoint,
+        "outcomes": by_kind,
         "emails": world.emails.total,
         "peopleMailed": sum(1 for number in messages if number),
         "mostEmailsPerPerson": max(messages, default=0),

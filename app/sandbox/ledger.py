@@ -50,12 +50,15 @@ class Log(Generic[Record]):
 class Call:
     """One request to a simulated service and what became of it. Holds no credentials.
 
-    `size` is the number of people in it, `window` the calls counted in the 20 s that end with it, `in_flight` the
-    Marketo calls at that moment, `fault` the fault that was asked for, `ms` from the request read to the answer sent.
+    `service` is `marketo`, `identity`, `eventbrite` or `pendo`, `kind` the operation (`sync`, `trigger`, …), `endpoint`
+    the path. `size` is the number of people in it, `window` the calls counted in the 20 s that end with it,
+    `in_flight` the Marketo calls at that moment, `fault` the fault that was asked for, `ms` from the request's
+    beginning to the answer's end.
     """
 
     n: int
     at: datetime
+    service: str
     kind: str
     endpoint: str
     method: str

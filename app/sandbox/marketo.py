@@ -92,7 +92,7 @@ class Marketo:
 
     name = "marketo"
 
-    def endpoint(self, request: Request) -> str:
+    def operation(self, request: Request) -> str:
         try:
             return _find(request)[0].name
         except Refusal:
@@ -107,7 +107,7 @@ class Marketo:
             return failure(work.call.request_id, refusal, sparse=sparse)
         except TooLarge as large:
             work.call.code = f"http {large.status}"
-            work.violation("too_large", f"{work.call.endpoint}: HTTP {large.status}")
+            work.violation("too_large", f"{work.call.kind}: HTTP {large.status}")
             return html_answer(large.status, f"<html><body><h1>{large.status}</h1></body></html>")
         return success(work.call.request_id, result, sparse=sparse)
 

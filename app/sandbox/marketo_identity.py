@@ -89,7 +89,7 @@ class Identity:
 
     name = "identity"
 
-    def endpoint(self, request: Request) -> str:
+    def operation(self, request: Request) -> str:
         return "identity" if request.path == "/oauth/token" else "identity_unknown"
 
     async def answer(self, work: "Work") -> Answer:

@@ -13,7 +13,7 @@ class Pendo:
 
     name = "pendo"
 
-    def endpoint(self, request: Request) -> str:
+    def operation(self, request: Request) -> str:
         return "pendo_visitor" if request.path.startswith(_VISITOR) else "pendo_unknown"
 
     async def answer(self, work: Work) -> Answer:

@@ -91,7 +91,7 @@ class Sender:
             "X-Eventbrite-Delivery": seed.EVENTBRITE_WEBHOOK_ID,
             "X-Eventbrite-Event": action,
         }
-        return self._delivery(title, "eventbrite", path, body, headers, expect)
+        return self._delivery(title, path, body, headers, expect)
 
     def pendo(self, title: str, visitor_id: str, properties: Mapping[str, Any], expect: Expected) -> Delivery:
         """Return a track event signed as Pendo signs: HMAC-SHA256 of the body, in hexadecimal."""
@@ -108,26 +108,24 @@ class Sender:
         }
         secret = self.secrets.pendo_webhook_secret.encode()
         headers = {"X-Pendo-Signature": hmac.new(secret, _json(body), hashlib.sha256).hexdigest()}
-        return self._delivery(title, "pendo", "/webhooks/pendo", body, headers, expect)
+        return self._delivery(title, "/webhooks/pendo", body, headers, expect)
 
     def signed(self, title: str, message_id: str, body: Mapping[str, Any], expect: Expected) -> Delivery:
         """Return a custom app's body signed after Standard Webhooks 1.0.0."""
         headers = standard_signature(self.secrets.custom_webhook_secret, message_id, self.now, _json(body))
-        return self._delivery(title, "custom", "/webhooks/custom", body, headers, expect)
+        return self._delivery(title, "/webhooks/custom", body, headers, expect)
 
     def with_key(self, title: str, body: Mapping[str, Any], expect: Expected) -> Delivery:
         """Return a custom app's body with an API key."""
         headers = {"Authorization": f"Bearer {self.secrets.custom_api_key}"}
-        return self._delivery(title, "custom", "/webhooks/custom", body, headers, expect)
+        return self._delivery(title, "/webhooks/custom", body, headers, expect)
 
     def picture(self, title: str) -> str:
         return f"{self.sandbox_url}{seed.BANNER_PATH}?title={quote(title, safe='')}"
 
-    def _delivery(
-        self, title: str, source: str, path: str, body: object, headers: Mapping[str, str], expect: Expected, /
-    ) -> Delivery:
+    def _delivery(self, title: str, path: str, body: object, headers: Mapping[str, str], expect: Expected) -> Delivery:
         every = {"Content-Type": "application/json", **headers}
-        return Delivery(title, source, "POST", f"{self.relay_url}{path}", path, every, _json(body), expect)
+        return Delivery(title, path.split("/")[2], "POST", f"{self.relay_url}{path}", path, every, _json(body), expect)
 
 
 def standard_signature(secret: str, message_id: str, at: datetime, body: bytes) -> dict[str, str]:

@@ -39,7 +39,7 @@ class World:
         self.emails: Log[Email] = Log(keep=config.keep_emails)
         self.violations = Violations(keep=config.keep_violations)
         self.activities: Log[Activity] = Log(keep=3 * config.keep_emails)
-        self.outcomes: Counter[tuple[str, str, str]] = Counter()
+        self.outcomes: Counter[tuple[str, str]] = Counter()
         self.skips: Counter[str] = Counter()
 
 
