@@ -64,6 +64,8 @@ class Window:
         return max(0.0, self._last_begun + self._spacing(used) - now)
 
     def _spacing(self, used: int) -> float:
-        calm = self.limit * _CALM
-        crowded = max(0.0, used - calm) / max(1.0, self.limit - calm)
-        return crowded * 1.5 * SPAN / self.limit
+        """Share what is left evenly until the next place is free: a ramp over `used` alone would run dry."""
+        if used < self.limit * _CALM:
+            return 0.0
+        until_room = min(SPAN, self._leaving[0] - self._last_begun) if self._leaving else SPAN
+        return until_room / (self.limit - used + 1)

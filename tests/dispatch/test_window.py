@@ -1,0 +1,131 @@
+"""The window: never over the limit whatever arrives, and no wait without a need."""
+
+from dataclasses import dataclass, field
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.dispatch.window import SPAN, Window
+
+GRAIN = 1 / 64  # seconds
+
+
+@dataclass
+class Traffic:
+    """Makes each call as soon as the window lets it, and ends it after its duration."""
+
+    window: Window
+    now: float = 1000.0
+    running: list[float] = field(default_factory=list)  # when each ends
+    made: list[tuple[float, float]] = field(default_factory=list)  # from, to
+    most_at_once: int = 0
+
+    def make(self, duration: float, *, is_full: bool) -> float:
+        """Return how long the call had to wait."""
+        asked = self.now
+        self.let_pass(0)
+        while (wait := self.window.wait(self.now, is_full=is_full)) != 0:
+            self.let_pass(min(self.running) - self.now if wait is None else wait)
+        self.window.begin(self.now)
+        self.running.append(self.now + duration)
+        self.made.append((self.now, self.now + duration))
+        self.most_at_once = max(self.most_at_once, len(self.running))
+        return self.now - asked
+
+    def let_pass(self, seconds: float) -> None:
+        until = self.now + seconds
+        for end in sorted(end for end in self.running if end <= until):
+            self.running.remove(end)
+            self.window.end(end)
+        self.now = until
+
+
+durations = st.integers(0, 60 * 64).map(lambda grains: grains * GRAIN)
+gaps = st.one_of(st.just(0.0), st.integers(0, 25 * 64).map(lambda grains: grains * GRAIN))
+arrivals = st.lists(st.tuples(gaps, durations, st.booleans()), max_size=60)
+
+
+@given(arrivals, st.integers(1, 8), st.integers(1, 6))
+def test_no_span_ever_holds_more_than_the_limit_wherever_calls_are_counted(
+    calls: list[tuple[float, float, bool]], limit: int, most_in_flight: int
+) -> None:
+    """Marketo counts a call at some moment between its beginning and its end; we do not know which."""
+    traffic = Traffic(Window(limit, most_in_flight))
+    for gap, duration, is_full in calls:
+        traffic.let_pass(gap)
+        traffic.make(duration, is_full=is_full)
+    for begun, _ in traffic.made:  # the fullest spans end where a call begins
+        may_count = [1 for other, end in traffic.made if other <= begun < end + SPAN]
+        assert len(may_count) <= limit
+    assert traffic.most_at_once <= most_in_flight
+
+
+@given(arrivals, st.integers(1, 60), st.integers(1, 6))
+def test_a_full_batch_waits_only_for_an_exhausted_window(
+    calls: list[tuple[float, float, bool]], limit: int, most_in_flight: int
+) -> None:
+    """It gains nothing by waiting."""
+    traffic = Traffic(Window(limit, most_in_flight))
+    for gap, duration, is_full in calls:
+        traffic.let_pass(gap)
+        used, in_flight = traffic.window.used(traffic.now), traffic.window.in_flight
+        waited = traffic.make(duration, is_full=is_full)
+        assert not is_full or waited == 0 or used >= limit or in_flight >= most_in_flight
+
+
+@given(st.integers(1, 100), st.integers(1, 10), durations)
+def test_a_lone_call_never_waits(limit: int, most_in_flight: int, duration: float) -> None:
+    """A lone registration leaves at once, also with the smallest budget."""
+    traffic = Traffic(Window(limit, most_in_flight))
+    assert traffic.make(duration, is_full=False) == 0
+    traffic.let_pass(duration + SPAN)
+    assert traffic.make(duration, is_full=False) == 0
+
+
+def test_small_batches_are_spaced_so_that_the_window_never_runs_dry() -> None:
+    """Whatever keeps coming finds a place within a moment, instead of a stop of up to 20 s."""
+    traffic = Traffic(Window(50, 5))
+    waits = [traffic.make(0.0625, is_full=False) for _ in range(200)]
+    assert max(waits) < 1.5
+    assert traffic.now - traffic.made[0][0] <= SPAN * 200 / 50, "the budget is used, too"
+
+
+def test_a_call_that_was_not_made_is_given_back() -> None:
+    """Nothing was found to send: neither the budget nor the spacing may feel it."""
+    window = Window(10, 1)
+    for second in range(5):
+        window.begin(float(second))
+        window.end(float(second))
+    before = window.used(5.0), window.wait(5.0, is_full=False)
+    window.begin(5.0)
+    assert window.wait(5.0, is_full=True) is None
+    window.give_back()
+    assert (window.used(5.0), window.wait(5.0, is_full=False)) == before
+
+
+def test_calls_of_an_earlier_leader_are_remembered() -> None:
+    """A change of leader must not double what Marketo sees."""
+    window = Window(3, 5)
+    window.remember([100.0, 105.0, 110.0])
+    assert window.wait(112.0, is_full=True) == 8.0
+    assert window.wait(120.0, is_full=True) == 0
+    assert window.used(125.0) == 1
+
+
+def test_a_wait_is_never_answered_with_a_moment_too_early() -> None:
+    """Sums of odd seconds round; a wait of 0 must mean a place, not the rounding of one."""
+    window = Window(1, 2)
+    for tenth in range(1, 2000):
+        ended = tenth / 10 + 1e-13
+        window.begin(ended)
+        window.end(ended)
+        now = ended + SPAN - 1e-13
+        assert window.wait(now, is_full=True) != 0 or window.used(now) == 0
+        window.used(now + 1)
+
+
+def test_a_window_full_of_running_calls_waits_for_one_to_end() -> None:
+    """There is no time to name: nobody knows when an answer comes."""
+    window = Window(1, 5)
+    window.begin(0.0)
+    assert window.wait(50.0, is_full=True) is None
