@@ -47,6 +47,32 @@ def serve(
 
 
 @app.command()
+def demo(
+    stay: Annotated[
+        bool | None, typer.Option("--stay/--no-stay", help="Go on until Ctrl-C.", show_default="stay in a terminal")
+    ] = None,
+    folder: Annotated[Path, typer.Option(help="Where the e-mails are written as HTML.")] = Path("demo"),
+    port: Annotated[int, typer.Option(help="The relay's port; another one if it is taken.")] = 8080,
+    sandbox_port: Annotated[int, typer.Option(help="The simulation's port; another one if it is taken.")] = 8090,
+) -> None:
+    """See the whole way without an account: webhooks in, the reminder e-mail out, all on this machine."""
+    from app.sandbox.demo import run_demo  # noqa: PLC0415  # as above
+
+    raise typer.Exit(run_demo(stay=stay, folder=folder, port=port, sandbox_port=sandbox_port))
+
+
+@app.command(
+    context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
+    add_help_option=False,
+)
+def sandbox(context: typer.Context) -> None:
+    """Start the simulated Marketo, Eventbrite and Pendo; `relay sandbox --help` has its options."""
+    from app.sandbox.__main__ import main as run_sandbox  # noqa: PLC0415  # as above
+
+    run_sandbox(context.args)
+
+
+@app.command()
 def migrate() -> None:
     """Bring the database's tables up to date, one process at a time; does nothing when they are."""
     from app.store.database import open_database  # noqa: PLC0415  # as above

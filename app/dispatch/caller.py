@@ -28,6 +28,7 @@ from app.store.sending import Call, CallResult, Claimed, Fate, Sending
 _LONGEST_REQUEST_ID = 80  # that the store takes
 _STORE_AWAY = 1.0  # seconds between two tries to write what is known
 _Written = TypeVar("_Written")
+_MOST_FOUND = 3000  # records of one look-up: ten a person would be a strange instance
 _log = structlog.get_logger(__name__)
 
 
@@ -108,7 +109,7 @@ class Caller:
             answer = await self.marketo.find_people(addresses, next_page_token=page)
             people += answer.people
             page = answer.next_page_token
-            if page is None:
+            if page is None or len(people) >= _MOST_FOUND:
                 return _done(answer), verdicts.after_find(call, people, policy=self.policy)
             self.window.end(self.ticks())  # one request ended, the next page is another
             if not await self._place(call):

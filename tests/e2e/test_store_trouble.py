@@ -21,7 +21,7 @@ def test_a_locked_store_is_a_503_and_heals(relay: Relay, tmp_path: Path, sandbox
     assert refused.status_code == 503
     assert int(refused.headers["Retry-After"]) > 0
     assert refused.headers["Content-Type"] == "application/problem+json"
-    assert (unready.status_code, unready.json()["checks"]["store"]["status"]) == (503, "failed")
+    assert (unready.status_code, unready.json()["checks"]["store"]["status"]) == (503, "failing")
     assert relay.send(registration("ada@example.com")).status_code == 202
     relay.in_state("ada@example.com", "sent")
     assert len(sandbox.emails_to("ada@example.com")) == 1

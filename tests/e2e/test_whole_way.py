@@ -74,8 +74,8 @@ def test_an_own_app_registration_becomes_one_email(relay: Relay, sandbox: Sandbo
     found = relay.in_state("ada@example.com", "sent")
     [email] = sandbox.emails_to("ada@example.com")
     whole = relay.api(f"registrations/{found['id']}")
-    assert email["tokens"]["{{my.WebinarTitle}}"] == title
-    assert email["tokens"]["{{my.JoinLink}}"] == link
+    assert email["tokens"]["WebinarTitle"] == title
+    assert email["tokens"]["JoinLink"] == link
     assert "Hi Ada" in email["html"]
     assert [entry["what"] for entry in whole["timeline"]] == ["registered", "person found", "sent"]
     assert whole["timeline"][0]["eventId"] == accepted.json()["id"]
@@ -109,10 +109,8 @@ def test_five_deliveries_of_an_order_are_one_fetch_and_one_email(relay: Relay, s
     for answer in answers[1:4]:
         event = f"events/{answer.json()['id']}"
         until(lambda path=event: relay.api(path)["state"] == "mapped", what="every delivery")  # type: ignore[misc]
-    reads = [
-        call for call in sandbox.get("calls") if call["endpoint"].startswith("eventbrite") and "order" in call["kind"]
-    ]
-    assert len(reads) == 1
+    reads = [call["kind"] for call in sandbox.get("calls") if call["kind"].startswith("eventbrite")]
+    assert sorted(reads) == ["eventbrite_content", "eventbrite_order"]
     assert len(sandbox.emails_to(BUYER)) == 1
     assert len(relay.registrations(source="eventbrite")) == 1
 
@@ -131,7 +129,7 @@ def test_a_pendo_track_event_becomes_one_email(relay: Relay, sandbox: Sandbox) -
     assert pendo(relay).status_code == 202
     relay.in_state("grace@example.com", "sent")
     [email] = sandbox.emails_to("grace@example.com")
-    assert email["tokens"]["{{my.WebinarImage}}"] == "https://cdn.example.com/p.png"
+    assert email["tokens"]["WebinarImage"] == "https://cdn.example.com/p.png"
 
 
 def test_nobody_is_mailed_a_reminder_without_a_link(relay: Relay, sandbox: Sandbox) -> None:
