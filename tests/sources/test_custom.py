@@ -9,11 +9,13 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from app.domain import CampaignId, Cause, Dedupe, Json, LeadId, Person, Registered, Unusable, Webinar
 from app.errors import Invalid, Malformed, NotAuthentic
 from app.sources.base import Accepted
 from app.sources.custom import CustomSource
+from app.sources.custom.body import parse
 from app.sources.signing import sign_standard_webhook
 from tests.sources.deliveries import NOW, as_bytes, inbound, stored
 from tests.sources.test_payload import REFUSED, documents
@@ -189,6 +191,13 @@ def test_the_value_at_fault_is_not_repeated() -> None:
     """Answers and logs hold no person's data."""
     found = problems_of(body(email="ada.at.example.com", firstName="Lovel\0ace", leadId="10022"))
     assert not any(text in str(found) for text in ("ada.at", "ace", "10022"))
+
+
+def test_nor_in_the_error_beneath() -> None:
+    """Should it ever get into a traceback."""
+    with pytest.raises(ValidationError) as caught:
+        parse({"email": "ada.at.example.com", "webinar": {"id": 7}})
+    assert "ada.at" not in str(caught.value)
 
 
 def test_ten_thousand_mistakes_get_a_short_answer() -> None:

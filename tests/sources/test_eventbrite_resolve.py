@@ -16,7 +16,17 @@ from app.sources.eventbrite.memory import ForAWhile, RecentOrders, Turns
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from tests.conftest import MovableClock
 from tests.sources.deliveries import eventbrite_body, stored
-from tests.sources.eventbrite_server import BASE_URL, EVENT, FIRST, ORDER, SECOND, TOKEN, EventbriteServer, error
+from tests.sources.eventbrite_server import (
+    BASE_URL,
+    EVENT,
+    FIRST,
+    ORDER,
+    SECOND,
+    TOKEN,
+    EventbriteServer,
+    error,
+    sample,
+)
 
 ORDER_PATH = f"/orders/{ORDER}/"
 EVENT_PATH = f"/events/{EVENT}/"
@@ -114,6 +124,23 @@ async def test_the_deliveries_of_an_order_one_after_another_are_one_fetch_of_the
     assert server.calls == [ATTENDEE_PATH, ORDER_PATH, CONTENT_PATH]
 
 
+async def test_attendees_without_their_order_ask_for_it_once(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock
+) -> None:
+    """When order.placed is not among the webhook's actions."""
+    await asyncio.gather(*(source.resolve(event) for event in deliveries(clock)[:2]))
+    assert server.calls == [ATTENDEE_PATH, ORDER_PATH, CONTENT_PATH]
+
+
+async def test_two_orders_of_one_event_ask_for_its_link_once(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock
+) -> None:
+    server.orders["2"] = {**server.orders[ORDER], "id": "2"}
+    server.attendees[SECOND] = {**server.attendees[SECOND], "order_id": "2"}
+    await asyncio.gather(*(source.resolve(poke(clock, path)) for path in (ORDER_PATH, "/orders/2/")))
+    assert server.calls == [ORDER_PATH, "/orders/2/", CONTENT_PATH]
+
+
 async def test_attendees_of_two_orders_do_not_take_one_anothers_order(
     source: EventbriteSource, server: EventbriteServer, clock: MovableClock
 ) -> None:
@@ -173,6 +200,17 @@ async def test_an_order_that_is_still_being_written_is_waited_for(
     assert (failure.permanent, failure.retry_after) == (False, timedelta(seconds=10))
     server.orders[ORDER]["status"] = "placed"
     assert len(await registered(source, event)) == 1, "the stale answer was not kept"
+
+
+async def test_while_an_order_is_waited_for_its_number_stays_known(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock
+) -> None:
+    server.orders[ORDER]["status"] = "pending"
+    event = poke(clock, ATTENDEE_PATH, "attendee.updated")
+    await failure_of(source, event)
+    server.orders[ORDER]["status"] = "placed"
+    assert await registered(source, event)
+    assert server.calls == [ATTENDEE_PATH, ORDER_PATH, ORDER_PATH, CONTENT_PATH]
 
 
 async def test_an_order_that_stays_unfinished_is_ignored_in_the_end(
@@ -335,7 +373,7 @@ TRANSIENT: dict[str, httpx.Response | Exception] = {
     "a time-out": httpx.ReadTimeout("slow"),
     "not HTTP": httpx.RemoteProtocolError("garbage"),
     "not gzip": httpx.Response(200, headers={"content-encoding": "gzip"}, stream=httpx.ByteStream(b"not gzip")),
-    "3 MB": httpx.Response(200, content=b'{"id": "' + b"x" * 3_000_000 + b'"}'),
+    "3 MB": httpx.Response(200, json={**sample("api/order__composed"), "padding": "x" * 3_000_000}),
 }
 
 

@@ -361,12 +361,14 @@ async def test_a_visitors_id_is_quoted_whole(
     assert server.calls == [b"/api/v1/visitor/" + asked]
 
 
-async def test_a_new_visitor_is_waited_for(asking: PendoSource, server: PendoServer) -> None:
+async def test_a_new_visitor_is_waited_for(asking: PendoSource, server: PendoServer, clock: MovableClock) -> None:
     """Pendo takes up to five minutes to know one."""
     event = from_visitor("grace-1")
     failure = await failure_of(asking, event)
     assert (failure.cause, failure.permanent) == (Cause.SOURCE_NOT_FOUND, False)
     assert failure.give_up_after == timedelta(minutes=5)
+    clock.move(timedelta(minutes=6))
+    assert (await failure_of(asking, event)).cause == Cause.SOURCE_NOT_FOUND, "then the dispatcher gives it up"
     server.visitors["grace-1"] = {"metadata": {"auto": {"email": "grace@example.com"}}}
     assert await registered(asking, event) == [Person("grace@example.com")]
 

@@ -61,7 +61,7 @@ class EventbriteApi:
         """Return the document with the first of the expansions that works."""
         for expand in expansions[:-1]:
             answer = await self._json.get(path, _expand(expand))
-            if answer.status != 500 or answer.code != "EXPANSION_FAILED":
+            if answer.code != "EXPANSION_FAILED":
                 return _document(answer)
         return _document(await self._json.get(path, _expand(expansions[-1])))
 
