@@ -27,9 +27,12 @@ UVICORN_OPTIONS: dict[str, Any] = {"log_config": None, "access_log": False}
 
 _TOO_TALKATIVE = ("httpx", "httpcore", "aiosqlite", "sqlalchemy", "alembic", "asyncio")  # URLs and parameters at INFO
 _AT = r"(?:@|%40|\\+u0040)"
-_PART = r"[^\s\"'<>()\[\]{},;:\\/=?&@|]"
-_NOT_IN_ESCAPE = r"(?<!\\)(?<!\\u)(?<!\\u.)(?<!\\u..)(?<!\\u...)"  # a line must stay JSON: the n of \n is no letter
-_ADDRESS = re.compile(rf"{_NOT_IN_ESCAPE}{_PART}{{1,128}}{_AT}{_PART}{{1,255}}", re.IGNORECASE)
+_ENDS = r"\s\"'<>()\[\]{},;:\\/=?&@|"  # what an address ends at
+_PART = rf"[^{_ENDS}]+"
+# An address starts where its characters do (looking further on each of them would take quadratic time), and never
+# inside an escape: the line must stay JSON, so the n of \n is no letter.
+_START = rf"(?:(?<![^{_ENDS}])(?<!\\)|(?<=\\[^u])|(?<=\\u[0-9a-f]{{4}}))"
+_ADDRESS = re.compile(rf"{_START}{_PART}{_AT}{_PART}", re.IGNORECASE)
 # What libraries put into their messages about data: SQLAlchemy its parameters, pydantic the input it refused.
 _QUOTED_DATA = re.compile(r"\[parameters: .*?\](?=\n|\\n|\"|$)|input_value=.*?(?=, input_type=)", re.DOTALL)
 _encode = json.JSONEncoder(ensure_ascii=False, default=str, separators=(",", ":")).encode

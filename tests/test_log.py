@@ -184,6 +184,9 @@ class TestMasking:
             "'ada@example.com',",
             "jürgen@exämple.de",
             "ada@example",
+            r"\nada@example.com",
+            r"\xe9ada@example.com",
+            r"\u0001ada@example.com",
         ],
     )
     def test_addresses_are_found_in_every_dress(self, text: str) -> None:

@@ -201,4 +201,6 @@ async def serving(app: ASGIApp) -> AsyncIterator[Relay]:
         await server.startup(sockets=[listening])
         async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
             yield Relay(port, client)
+        server.force_exit = True  # else it sleeps a tenth of a second to see our closed connections go
         await server.shutdown(sockets=[listening])
+        await server.lifespan.shutdown()

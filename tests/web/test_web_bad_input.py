@@ -171,7 +171,7 @@ KEYS = st.sampled_from(
 )
 
 
-@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(bodies=st.lists(JSON_VALUES | st.dictionaries(KEYS, JSON_VALUES), min_size=1, max_size=6))
 async def test_no_json_makes_a_source_fail(log: Lines, bodies: list[object]) -> None:
     async with open_relay() as relay:
