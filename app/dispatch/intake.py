@@ -187,11 +187,12 @@ def _as_stored(gone: Cancelled) -> Cancelled:
 
 def event_fate(event: Event, findings: Sequence[Finding], fetched: Json) -> EventFate:
     """Say how an event ends: mapped when it meant anything, else dead or ignored with the reason."""
+    unusable = next((found for found in findings if isinstance(found, Unusable)), None)
+    cause, detail = (unusable.cause, storable(unusable.detail)) if unusable else (None, None)
     if any(isinstance(found, Registered | Cancelled) for found in findings):
-        return EventFate(event, EventState.MAPPED, fetched=fetched)
-    for found in findings:
-        if isinstance(found, Unusable):
-            return EventFate(event, EventState.DEAD, found.cause, storable(found.detail), fetched)
+        return EventFate(event, EventState.MAPPED, cause, detail, fetched)
+    if unusable:
+        return EventFate(event, EventState.DEAD, cause, detail, fetched)
     for found in findings:
         if isinstance(found, Ignored):
             return EventFate(event, EventState.IGNORED, found.cause, storable(found.detail), fetched)

@@ -49,7 +49,7 @@ class Source(Protocol):
         Raises:
             NotAuthentic: no valid signature, key or secret.
             Malformed: the body is not JSON.
-            Invalid: fields are wrong and the sender can mend them (custom apps only; vendors cannot).
+            Invalid: fields are wrong; it names them.
         """
         ...
 

@@ -17,7 +17,7 @@ from sqlalchemy.sql.dml import Insert
 
 from app.errors import StoreUnavailable
 
-LOCK_WAIT = timedelta(seconds=5)
+LOCK_WAIT = timedelta(seconds=2)  # senders give up after 3 s (Zoom) to 30 s
 _SQLITE_READ = {"relay_read_only": True}
 _POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -28,8 +28,9 @@ class Database:
     Both raise StoreUnavailable when the database is full, locked, gone or too slow.
     """
 
-    def __init__(self, engine: AsyncEngine) -> None:
+    def __init__(self, engine: AsyncEngine, *, lock_wait: timedelta = LOCK_WAIT) -> None:
         self.engine = engine
+        self._lock_wait = lock_wait
         self.is_sqlite = engine.dialect.name == "sqlite"
         self._one_writer = asyncio.Lock()  # SQLite has one writer: waiting here is fair, its own lock polls
 
@@ -40,8 +41,20 @@ class Database:
             async with _translated(), self.engine.begin() as connection:
                 yield connection
             return
-        async with self._one_writer, _translated(), self.engine.begin() as connection:
+        async with self._turn(), _translated(), self.engine.begin() as connection:
             yield connection
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        try:
+            async with asyncio.timeout(self._lock_wait.total_seconds()):
+                await self._one_writer.acquire()
+        except TimeoutError:
+            raise StoreUnavailable("other writes of this process wait for the database already") from None
+        try:
+            yield
+        finally:
+            self._one_writer.release()
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
@@ -78,7 +91,7 @@ def open_database(url: str, *, pool_size: int = 10, lock_wait: timedelta = LOCK_
     """
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return Database(_sqlite_engine(parsed, lock_wait))
+        return Database(_sqlite_engine(parsed, lock_wait), lock_wait=lock_wait)
     return Database(
         create_async_engine(
             parsed.set(drivername="postgresql+psycopg"),

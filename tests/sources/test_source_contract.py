@@ -20,7 +20,6 @@ from app.sources.base import Accepted, Inbound, Source
 from app.sources.custom import CustomSource
 from app.sources.eventbrite import EventbriteSource
 from app.sources.pendo import PendoSource
-from app.sources.registry import Registry
 from app.sources.signing import sign_hmac_hex
 from app.sources.webinars import Catalogue
 from tests.sources.deliveries import NOW, as_bytes, stored
@@ -182,15 +181,6 @@ async def test_what_names_nothing_is_never_fetched(subject: Subject, body: bytes
         assert await subject.source.resolve(event) is None
     found = subject.source.map(event, None)
     assert all(isinstance(one, Unusable | Ignored) for one in found)
-
-
-def test_a_source_is_found_by_its_name() -> None:
-    registry = Registry(subject.source for subject in SUBJECTS)
-    assert registry.names == ("eventbrite", "pendo", "custom")
-    assert [source.name for source in registry] == list(registry.names)
-    assert len(registry) == 3
-    assert registry.find("pendo") is SUBJECTS[1].source
-    assert registry.find("zoom") is None
 
 
 def test_two_sources_may_not_share_a_name() -> None:
