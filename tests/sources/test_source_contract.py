@@ -181,8 +181,3 @@ async def test_what_names_nothing_is_never_fetched(subject: Subject, body: bytes
         assert await subject.source.resolve(event) is None
     found = subject.source.map(event, None)
     assert all(isinstance(one, Unusable | Ignored) for one in found)
-
-
-def test_two_sources_may_not_share_a_name() -> None:
-    with pytest.raises(ValueError, match="two sources are called custom"):
-        Registry([SUBJECTS[2].source, SUBJECTS[2].source])
