@@ -1,0 +1,17 @@
+"""Fixtures of the dispatcher's tests: a database of the embedded kind, where the kind does not matter."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from app.store.database import Database, open_database
+from app.store.migrate import migrate
+
+
+@pytest.fixture
+async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
+    opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
+    await migrate(opened)
+    yield opened
+    await opened.close()

@@ -1,0 +1,144 @@
+"""A Marketo with rules, in memory: what a wrong dispatcher does to it fails by itself."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from app.domain import CampaignId, LeadId
+from app.marketo.answers import FindAnswer, FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
+from app.marketo.codes import Endpoint
+from app.marketo.failures import failure
+from app.marketo.requests import PersonRecord
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as Marketo saw it: what was asked, for whom, and when it came and ended."""
+
+    endpoint: Endpoint
+    keys: tuple[str, ...]
+    leads: tuple[int, ...] = ()
+    campaign: int | None = None
+    tokens: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class SimulatedMarketo:
+    """Knows people by address, takes upserts, searches and campaign requests, and counts the e-mails.
+
+    `ticks` is the time of its window. `faults` are raised in turn, before anything is done; `lost` after a campaign
+    ran. While there is a `gate`, no answer comes before it is set. What a dispatcher must not do is in `broken_rules`.
+    """
+
+    ticks: Callable[[], float]
+    people: dict[str, list[FoundPerson]] = field(default_factory=dict)
+    gone: set[int] = field(default_factory=set)  # lead ids that Marketo no longer knows
+    poisonous: set[str] = field(default_factory=set)  # addresses and lead ids for which a whole call is refused
+    skipped: dict[str, Reason] = field(default_factory=dict)  # addresses of records that are skipped for a reason
+    unknown_campaigns: set[int] = field(default_factory=set)
+    most_in_a_call: int = 300  # more are too large
+    faults: list[Exception] = field(default_factory=list)
+    lost: list[Exception] = field(default_factory=list)
+    gate: asyncio.Event | None = None
+    page: int = 300
+    request_id: str = "1#abc"
+    requests: list[Request] = field(default_factory=list)
+    sent: Counter[tuple[int, int]] = field(default_factory=Counter)  # (lead, campaign) → e-mails
+    most_at_once: int = 0
+    broken_rules: list[str] = field(default_factory=list)
+    _in_flight: int = 0
+    _moments: list[float] = field(default_factory=list)
+    _upserting: dict[str, float] = field(default_factory=dict)  # key → when its last upsert ended, inf while it runs
+
+    async def sync_people(self, records: Sequence[PersonRecord], /) -> SyncAnswer:
+        keys = tuple(record.key.lower() for record in records)
+        self._rule(len(set(keys)) == len(keys) <= 300, "one record a person, at most 300")
+        for key in keys:
+            self._rule(self._upserting.get(key, -100.0) + 5 <= self.ticks(), "two upserts of one key close together")
+            self._upserting[key] = float("inf")
+        try:
+            await self._take(Request(Endpoint.SYNC, keys))
+            return SyncAnswer(self.request_id, (), tuple(self._upsert(key) for key in keys))
+        finally:
+            self._upserting |= dict.fromkeys(keys, self.ticks())
+
+    async def find_people(self, values: Sequence[str], /, *, next_page_token: str | None = None) -> FindAnswer:
+        keys = tuple(value.lower() for value in values)
+        self._rule(len(set(keys)) == len(keys) <= 300, "each value once, at most 300")
+        await self._take(Request(Endpoint.FIND, keys))
+        found = [person for key in keys for person in self.people.get(key, [])]
+        if not found:
+            raise failure(Endpoint.FIND, "702", "nobody")
+        first = int(next_page_token or 0)
+        rest = first + self.page
+        return FindAnswer(self.request_id, (), tuple(found[first:rest]), str(rest) if rest < len(found) else None)
+
+    async def trigger(
+        self, campaign_id: CampaignId, lead_ids: Sequence[LeadId], tokens: "dict[str, str]", /
+    ) -> TriggerAnswer:
+        self._rule(0 < len(set(lead_ids)) == len(lead_ids) <= 100, "each lead once, at most 100")
+        keys = tuple(str(lead) for lead in lead_ids)
+        request = Request(Endpoint.TRIGGER, keys, tuple(lead_ids), campaign_id, tuple(sorted(tokens.items())))
+        await self._take(request, refuse=lambda: self._refuse_request(request))
+        self.sent.update((lead, campaign_id) for lead in lead_ids)
+        if self.lost:
+            raise self.lost.pop(0)
+        return TriggerAnswer(self.request_id, ())
+
+    def add(self, address: str, lead: int, updated_at: datetime | None = None) -> None:
+        """Let there be one more person with this address."""
+        self.people.setdefault(address, []).append(FoundPerson(LeadId(lead), address, updated_at))
+
+    def asked(self, endpoint: Endpoint) -> list[Request]:
+        return [request for request in self.requests if request.endpoint is endpoint]
+
+    def sizes(self, endpoint: Endpoint) -> list[int]:
+        return [len(request.keys) for request in self.asked(endpoint)]
+
+    async def _take(self, request: Request, refuse: Callable[[], None] = lambda: None) -> None:
+        self._count()
+        self.requests.append(request)
+        try:
+            await (self.gate.wait() if self.gate else asyncio.sleep(0))
+            if self.faults:
+                raise self.faults.pop(0)
+            refuse()
+            self._refuse_data(request)
+        finally:
+            self._in_flight -= 1
+
+    def _count(self) -> None:
+        now = self.ticks()
+        self._moments = [at for at in self._moments if at > now - 20] + [now]
+        self._in_flight += 1
+        self.most_at_once = max(self.most_at_once, self._in_flight)
+        self._rule(len(self._moments) <= 50, "more than 50 calls in 20 s")
+        self._rule(self._in_flight <= 5, "more than 5 calls in flight")
+
+    def _refuse_data(self, request: Request) -> None:
+        if len(request.keys) > self.most_in_a_call:
+            raise failure(request.endpoint, "413", "too large")
+        if self.poisonous & set(request.keys):
+            raise failure(request.endpoint, "709", "a record broke a rule")
+
+    def _refuse_request(self, request: Request) -> None:
+        if request.campaign in self.unknown_campaigns:
+            raise failure(Endpoint.TRIGGER, "1013", "no such campaign")
+        if self.gone & set(request.leads):
+            raise failure(Endpoint.TRIGGER, "1004", "lead not found")
+
+    def _upsert(self, key: str) -> PersonOutcome:
+        if key in self.skipped:
+            return PersonOutcome(None, PersonStatus.SKIPPED, (self.skipped[key],))
+        if len(self.people.get(key, [])) > 1:
+            return PersonOutcome(None, PersonStatus.SKIPPED, (Reason("1007", "several"),))
+        known = key in self.people
+        if not known:
+            self.add(key, 1000 + len(self.people))
+        return PersonOutcome(self.people[key][0].lead_id, PersonStatus.UPDATED if known else PersonStatus.CREATED)
+
+    def _rule(self, is_kept: bool, rule: str) -> None:
+        if not is_kept:
+            self.broken_rules.append(rule)

@@ -1,0 +1,250 @@
+"""A leader's parts on a real store, with a time that only moves when nothing can be done."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+
+from app.dispatch.backoff import next_quota_day
+from app.dispatch.bell import Bell
+from app.dispatch.caller import Caller
+from app.dispatch.day import Day
+from app.dispatch.intake import Intake
+from app.dispatch.judgement import Judge
+from app.dispatch.lease import Lease
+from app.dispatch.pausing import Pauses
+from app.dispatch.sender import Sender
+from app.dispatch.verdicts import Policy
+from app.dispatch.window import Window
+from app.domain import (
+    CampaignId,
+    Clock,
+    Event,
+    EventId,
+    Finding,
+    Ignored,
+    Json,
+    NewEvent,
+    Person,
+    Registered,
+    RegistrationState,
+    Webinar,
+    new_id,
+)
+from app.metrics import Metrics
+from app.sources.base import Accepted, Inbound, Source
+from app.sources.webinars import Catalogue
+from app.store.calls import CallLog
+from app.store.database import Database
+from app.store.events import EventQueue
+from app.store.inbox import Inbox
+from app.store.leases import Leases
+from app.store.lookup import Lookup
+from app.store.registrations import Registrations
+from app.store.sending import Sending
+from app.store.views import EventView, RegistrationFilter, RegistrationView
+from tests.conftest import MovableClock
+from tests.dispatch.simulated_marketo import SimulatedMarketo
+
+CAMPAIGN, OTHER_CAMPAIGN = CampaignId(7), CampaignId(8)
+JUDGE = Judge(catalogue=Catalogue(), campaigns={"custom": CAMPAIGN}, allowed=frozenset({CAMPAIGN, OTHER_CAMPAIGN}))
+RETRY = Policy()
+
+
+class Ticks:
+    """A monotonic clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def move(self, seconds: float) -> None:
+        self.now += seconds
+
+
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+    """Return when the condition holds; a test whose condition never does ends by this limit."""
+    async with asyncio.timeout(30):
+        while True:
+            held = condition()
+            if held if isinstance(held, bool) else await held:
+                return
+            await asyncio.sleep(0.005)
+
+
+@dataclass
+class ScriptedSource:
+    """A source whose events mean what the test says. `fetch` and `read` stand for resolve and map."""
+
+    name: str = "custom"
+    meanings: dict[bytes, Sequence[Finding]] = field(default_factory=dict)
+    fetch: Callable[[Event], Awaitable[Json]] | None = None
+    read: Callable[[Event, Json], Sequence[Finding]] | None = None
+    fetched: list[EventId] = field(default_factory=list)
+
+    def receive(self, request: Inbound) -> Accepted | Ignored:
+        raise NotImplementedError
+
+    async def resolve(self, event: Event) -> Json:
+        self.fetched.append(event.id)
+        return await self.fetch(event) if self.fetch else None
+
+    def map(self, event: Event, fetched: Json) -> Sequence[Finding]:
+        return self.read(event, fetched) if self.read else self.meanings[event.body]
+
+
+def registered(address: str, webinar: str = "w-1", campaign: CampaignId | None = None) -> Registered:
+    link = f"https://example.com/{webinar}"
+    return Registered(Person(address), Webinar(webinar, f"Talk {webinar}", link), campaign_id=campaign)
+
+
+def people(count: int, webinar: str = "w-1", *, first: int = 0) -> list[Registered]:
+    return [registered(f"p{number}@example.com", webinar) for number in range(first, first + count)]
+
+
+async def store_events(database: Database, events: Iterable[NewEvent]) -> list[str]:
+    """Accept events as the web half does, and return their ids."""
+    inbox = Inbox(database)
+    running = asyncio.create_task(inbox.run())
+    receipts = await asyncio.gather(*(inbox.accept(event) for event in events))
+    inbox.close()
+    await running
+    return [receipt.event_id for receipt in receipts]
+
+
+def new_event(clock: Clock, body: bytes, *, source: str = "custom") -> NewEvent:
+    now = clock()
+    return NewEvent(EventId(new_id("evt", now)), source, now, now, {}, body, None)
+
+
+async def all_registrations(database: Database) -> list[RegistrationView]:
+    """Return every registration, oldest first."""
+    page = await Lookup(database).registrations(RegistrationFilter(), limit=100_000)
+    return list(reversed(page.items))
+
+
+@dataclass
+class Stage:
+    """One term of leadership, driven by hand."""
+
+    database: Database
+    clock: MovableClock
+    ticks: Ticks
+    marketo: SimulatedMarketo
+    source: ScriptedSource
+    lease: Lease
+    intake: Intake
+    sender: Sender
+    _stored: int = 0
+
+    async def arrive(self, *findings: Finding) -> None:
+        """Let one event with these findings come, and be recorded."""
+        self._stored += 1
+        body = b"%d" % self._stored
+        self.source.meanings[body] = findings
+        [event_id] = await store_events(self.database, [new_event(self.clock, body)])
+        while (await self.event(event_id)).state == "waiting":
+            await self.intake.step()
+
+    async def event(self, event_id: str) -> EventView:
+        found = await Lookup(self.database).event(event_id)
+        assert found is not None
+        return found
+
+    def pass_time(self, seconds: float) -> None:
+        self.ticks.move(seconds)
+        self.clock.move(timedelta(seconds=seconds))
+
+    async def work(self, *, at_most: timedelta = timedelta(minutes=5)) -> None:
+        """Send until nothing is open, or until this much time has passed."""
+        end = self.clock() + at_most
+        while self.clock() < end:
+            wait = await self.sender.step()
+            if wait == 0:
+                await asyncio.sleep(0)
+            elif running := list(self.sender._running):
+                done, _ = await asyncio.wait(running, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+                if not done:
+                    self.pass_time(wait)
+            elif (await Sending(self.database).counted())[0]:
+                self.pass_time(wait)
+            else:
+                return
+
+    async def registrations(self) -> list[RegistrationView]:
+        return await all_registrations(self.database)
+
+    async def states(self) -> Mapping[RegistrationState, int]:
+        return Counter(one.state for one in await self.registrations())
+
+    async def the_only_one(self) -> RegistrationView:
+        """Return the only registration, with its timeline and calls."""
+        [one] = await self.registrations()
+        found = await Lookup(self.database).registration(one.id)
+        assert found is not None
+        return found
+
+
+async def set_stage(
+    database: Database,
+    clock: MovableClock,
+    *,
+    judge: Judge = JUDGE,
+    policy: Policy = RETRY,
+    calls_per_window: int = 50,
+    calls_per_day: int = 50_000,
+    most_in_flight: int = 5,
+    marketo: SimulatedMarketo | None = None,
+    sources: Mapping[str, Source] | None = None,
+    ticks: Ticks | None = None,
+) -> Stage:
+    """Return a leader of this database that has just begun its term."""
+    ticks = ticks or Ticks()
+    marketo = marketo or SimulatedMarketo(ticks)
+    source = ScriptedSource()
+    lease = await Lease.take(Leases(database, clock=clock), holder="stage", ticks=ticks)
+    assert lease is not None
+    metrics, bell, log, sending = Metrics(), Bell(), CallLog(database, clock=clock), Sending(database)
+    caller = Caller(
+        marketo=marketo,
+        sending=sending,
+        lease=_Unending(lease, ticks),
+        window=Window(calls_per_window, most_in_flight),
+        pauses=Pauses(log, clock=clock),
+        policy=policy,
+        metrics=metrics,
+        clock=clock,
+        bell=bell,
+        day=Day(calls_per_day, next_quota_day(clock())),
+        ticks=ticks,
+    )
+    intake = Intake(
+        events=EventQueue(database),
+        registrations=Registrations(database),
+        sources=sources or {"custom": source},
+        judge=judge,
+        lease=caller.lease,
+        metrics=metrics,
+        clock=clock,
+        bell=Bell(),
+        sender_bell=bell,
+    )
+    sender = Sender(sending=sending, caller=caller, clock=clock, bell=bell)
+    await sender.prepare(log)
+    return Stage(database, clock, ticks, marketo, source, lease, intake, sender)
+
+
+class _Unending(Lease):
+    """A lease whose renewals are left to somebody else: the time on a stage passes in leaps."""
+
+    def __init__(self, lease: Lease, ticks: Ticks) -> None:
+        self.fence = lease.fence
+        self._ticks = ticks
+        self.is_lost = False
+
+    def check(self) -> None:
+        if self.is_lost:
+            super().check()
