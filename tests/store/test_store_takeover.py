@@ -1,0 +1,134 @@
+"""Taking over: a crashed leader costs time, never events or reminders, none is doubled against the policy."""
+
+from datetime import timedelta
+
+import pytest
+
+from app.domain import RegistrationState
+from app.store.database import Database
+from app.store.events import EventQueue
+from app.store.sending import Sending
+from app.store.takeover import Found, OnAmbiguous, take_over
+from tests.conftest import MovableClock
+from tests.store.given import (
+    DONE,
+    batch,
+    claimed_event,
+    draft,
+    fate,
+    found,
+    history,
+    mapped,
+    people,
+    record,
+    seen,
+    sending,
+)
+
+
+async def test_events_in_a_dead_leaders_hands_are_freed(database: Database, clock: MovableClock) -> None:
+    """They are claimed again, with one attempt more."""
+    event = await claimed_event(database, clock(), fence=1)
+    assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(1, 0, 0)
+    (again,) = await EventQueue(database).claim(now=clock(), fence=2, limit=10)
+    assert (again.id, again.attempts) == (event.id, 2)
+
+
+async def test_people_in_a_dead_leaders_hands_are_freed(database: Database, clock: MovableClock) -> None:
+    """To find or upsert them a second time is harmless."""
+    made = draft(clock())
+    await record(database, clock(), made)
+    call = await people(database, clock(), fence=1)
+    assert call is not None
+    assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 1, 0)
+    again = await people(database, clock(), fence=2)
+    assert again is not None
+    assert [registration.id for registration in again.registrations] == [made.id]
+
+
+async def test_a_lost_request_is_repeated_when_that_is_the_policy(database: Database, clock: MovableClock) -> None:
+    """A second e-mail rather than none."""
+    call = await sending(database, clock())
+    clock.move(timedelta(seconds=10))
+    assert await take_over(database, fence=2, on_ambiguous="retry", now=clock()) == Found(0, 0, 1)
+    view = await seen(database, call.registrations[0].id)
+    assert (view.state, view.cause, view.due_at) == (RegistrationState.KNOWN, None, clock())
+    entry = view.timeline[-1]
+    assert (entry.what, entry.call_id) == ("answer lost", call.id)
+    assert "It is requested again" in entry.detail
+    assert await batch(database, clock(), fence=2) is not None
+
+
+async def test_a_lost_request_is_held_when_that_is_the_policy(database: Database, clock: MovableClock) -> None:
+    """No e-mail rather than a second one: a person decides."""
+    call = await sending(database, clock())
+    assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 0, 1)
+    view = await seen(database, call.registrations[0].id)
+    assert (view.state, view.cause) == (RegistrationState.DEAD, "answer_lost")
+    assert view.detail == view.timeline[-1].detail
+    assert "A person decides" in view.timeline[-1].detail
+    assert await batch(database, clock(), fence=2) is None
+
+
+async def test_unfinished_calls_are_marked_as_lost(database: Database, clock: MovableClock) -> None:
+    """An ended one keeps what is known of it."""
+    done = await sending(database, clock())
+    await Sending(database).settle(
+        done, DONE, [fate(done.registrations[0], RegistrationState.SENT)], fence=1, now=clock()
+    )
+    lost = await sending(database, clock(), email="bob@example.com")
+    clock.move(timedelta(seconds=10))
+    await take_over(database, fence=2, on_ambiguous="hold", now=clock())
+    (kept,) = (await seen(database, done.registrations[0].id)).calls
+    (marked,) = (await seen(database, lost.registrations[0].id)).calls
+    assert kept.outcome == "done"
+    assert (marked.outcome, marked.finished_at) == ("lost", clock())
+    assert marked.message == "The relay stopped before the answer came."
+
+
+async def test_what_nobody_holds_is_left_as_it_is(database: Database, clock: MovableClock) -> None:
+    """A registration that waited goes on waiting, without a line in its timeline."""
+    made = draft(clock(), due_at=clock() + timedelta(hours=1))
+    await record(database, clock(), made)
+    before = await seen(database, made.id)
+    assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 0, 0)
+    assert await seen(database, made.id) == before
+
+
+async def test_a_leader_takes_nothing_from_itself(database: Database, clock: MovableClock) -> None:
+    """Only what earlier fences hold is half done."""
+    event = await claimed_event(database, clock(), fence=2)
+    await record(database, clock(), draft(clock(), "ada@example.com"), fence=2)
+    looked_for = await people(database, clock(), fence=2)
+    under_way = await sending(database, clock(), fence=2, email="bob@example.com")
+    assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 0, 0)
+    assert looked_for is not None
+    store = Sending(database)
+    assert len(await store.settle(looked_for, DONE, [found(looked_for.registrations[0])], fence=2, now=clock())) == 1
+    sent = [fate(under_way.registrations[0], RegistrationState.SENT)]
+    assert await store.settle(under_way, DONE, sent, fence=2, now=clock()) == sent
+    assert await EventQueue(database).claim(now=clock(), fence=2, limit=10) == []
+    assert mapped(event).event.attempts == 1
+
+
+@pytest.mark.parametrize("policy", ["retry", "hold"])
+async def test_a_frozen_leader_settles_nothing_afterwards(
+    database: Database, clock: MovableClock, policy: OnAmbiguous
+) -> None:
+    """It wakes with an answer; what became of its registrations meanwhile stands, and the call shows the answer."""
+    call = await sending(database, clock())
+    await take_over(database, fence=2, on_ambiguous=policy, now=clock())
+    before = await seen(database, call.registrations[0].id)
+    late = [fate(call.registrations[0], RegistrationState.SENT)]
+    assert await Sending(database).settle(call, DONE, late, fence=1, now=clock()) == []
+    after = await seen(database, call.registrations[0].id)
+    assert (after.state, after.sent_at) == (before.state, None)
+    assert after.calls[0].request_id == "r#1"
+    assert await history(database, after.id) == ["registered", "answer lost"]
+
+
+async def test_a_take_over_twice_finds_nothing_more(database: Database, clock: MovableClock) -> None:
+    """The new leader may crash in its turn."""
+    await sending(database, clock())
+    await take_over(database, fence=2, on_ambiguous="hold", now=clock())
+    assert await take_over(database, fence=3, on_ambiguous="hold", now=clock()) == Found(0, 0, 0)
