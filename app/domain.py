@@ -40,7 +40,7 @@ def is_email(text: str) -> bool:
 
 def is_web_link(text: str) -> bool:
     """Tell whether a value may stand in an e-mail as a link or image: http(s), a host, no white space or control."""
-    if not text.isprintable() or any(c.isspace() for c in text):
+    if " " in text or not text.isprintable():  # no other white space is printable
         return False
     try:
         parts = urlsplit(text)

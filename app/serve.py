@@ -13,6 +13,7 @@ from app.bootstrap import Relay, running_relay
 from app.log import UVICORN_OPTIONS
 from app.main import create_app
 from app.settings import Settings
+from app.web.wire import StrictHttp
 
 KEEP_ALIVE = 75  # seconds; load balancers reuse a connection for up to 60 s, and must not meet a closing one
 _LAST_ANSWERS = 3  # seconds for requests that are under way when the port closes
@@ -44,7 +45,7 @@ def make_config(settings: Settings, relay: Relay) -> uvicorn.Config:
         port=settings.port,
         lifespan="off",
         loop="uvloop",
-        http="httptools",
+        http=StrictHttp,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE,
         timeout_graceful_shutdown=_LAST_ANSWERS,

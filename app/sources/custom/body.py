@@ -17,6 +17,9 @@ _LONGEST_TOKEN_NAME = 50  # Marketo's My Tokens
 _TOKEN_NAME = re.compile(r"[^{}\x00-\x1f\x7f-\x9f]+")
 
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+
+
 def _checked(is_good: Callable[[str], bool], expected: str) -> AfterValidator:
     def check(text: str) -> str:
         if not is_good(text):
@@ -27,7 +30,7 @@ def _checked(is_good: Callable[[str], bool], expected: str) -> AfterValidator:
 
 
 def _printable(text: str) -> bool:
-    return not any(ord(char) < 32 or 127 <= ord(char) < 160 for char in text)
+    return _CONTROL.search(text) is None
 
 
 def _read_time(value: object) -> object:
