@@ -39,8 +39,10 @@ class Fault:
     def __post_init__(self) -> None:
         if self.name not in _ANSWERED + _MANGLED:
             raise ValueError(f"unknown kind {self.kind!r}: one of {', '.join(_ANSWERED + _MANGLED)}")
-        if self.name in ("code", "http", "slow"):
-            float(self.argument.split(" ")[0] or "x")
+        if self.name in ("http", "slow"):
+            float(self.argument.partition(" ")[0])
+        if self.name == "code" and not self.argument:
+            raise ValueError("a code is needed, e.g. code:606")
         self._random = random.Random(self.seed)  # noqa: S311  # repeatable, not secret
 
     @property

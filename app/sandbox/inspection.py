@@ -29,7 +29,7 @@ def inspection_router(simulation: Simulation) -> APIRouter:
         """Return a picture for a webinar, so that the e-mails show one without a network."""
         return Response(banner(title), media_type="image/svg+xml", headers={"cache-control": "max-age=3600"})
 
-    @router.api_route("/elsewhere", methods=["GET", "POST"])
+    @router.api_route("/elsewhere", methods=["GET", "POST"], include_in_schema=False)
     async def elsewhere(request: Request) -> JSONResponse:
         """Be where a `redirect` fault points to. No call ever leads here, so whoever comes has followed it."""
         world = simulation.world
