@@ -133,9 +133,14 @@ def _write(stage: Stage, email: dict[str, Any], folder: Path) -> Path:
     if image.startswith(stage.sandbox):
         picture = stage.http.get(image)
         html = _with_picture(html, image, picture)
-    folder.mkdir(parents=True, exist_ok=True)
     path = folder / f"reminder-{email['n']}.html"
-    path.write_text(html, encoding="utf-8")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        path.write_text(html, encoding="utf-8")
+    except OSError as problem:
+        raise DemoFailed(
+            f"{path} cannot be written ({problem.strerror}); name another place with --folder."
+        ) from problem
     return path
 
 
