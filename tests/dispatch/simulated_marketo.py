@@ -8,8 +8,8 @@ from datetime import datetime
 
 from app.domain import CampaignId, LeadId
 from app.marketo.answers import FindAnswer, FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
-from app.marketo.codes import Endpoint
-from app.marketo.failures import failure
+from app.marketo.codes import Endpoint, Executed
+from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import PersonRecord
 
 
@@ -48,6 +48,7 @@ class SimulatedMarketo:
     sent: Counter[tuple[int, int]] = field(default_factory=Counter)  # (lead, campaign) → e-mails
     most_at_once: int = 0
     broken_rules: list[str] = field(default_factory=list)
+    _busy_once: set[str] = field(default_factory=set)
     _in_flight: int = 0
     _moments: list[float] = field(default_factory=list)
     _upserting: dict[str, float] = field(default_factory=dict)  # key → when its last upsert ended, inf while it runs
@@ -57,12 +58,16 @@ class SimulatedMarketo:
         self._rule(len(set(keys)) == len(keys) <= 300, "one record a person, at most 300")
         for key in keys:
             self._rule(self._upserting.get(key, -100.0) + 5 <= self.ticks(), "two upserts of one key close together")
-            self._upserting[key] = float("inf")
+        self._upserting |= dict.fromkeys(keys, float("inf"))
+        ended = self.ticks()
         try:
             await self._take(Request(Endpoint.SYNC, keys))
-            return SyncAnswer(self.request_id, (), tuple(self._upsert(key) for key in keys))
+        except CallFailed as failed:
+            ended = -100.0 if failed.executed is Executed.NO else self.ticks()
+            raise
         finally:
-            self._upserting |= dict.fromkeys(keys, self.ticks())
+            self._upserting |= dict.fromkeys(keys, ended)
+        return SyncAnswer(self.request_id, (), tuple(self._upsert(key) for key in keys))
 
     async def find_people(self, values: Sequence[str], /, *, next_page_token: str | None = None) -> FindAnswer:
         keys = tuple(value.lower() for value in values)
@@ -90,6 +95,15 @@ class SimulatedMarketo:
     def add(self, address: str, lead: int, updated_at: datetime | None = None) -> None:
         """Let there be one more person with this address."""
         self.people.setdefault(address, []).append(FoundPerson(LeadId(lead), address, updated_at))
+
+    def busy_once(self, address: str) -> dict[str, Reason]:
+        """Skip this record once, for another transaction's lock on it; return what is left of that."""
+        self.skipped[address] = Reason("719", "lock wait")
+        self._busy_once.add(address)
+        return self.skipped
+
+    def unavailable(self, endpoint: Endpoint) -> CallFailed:
+        return failure(endpoint, "608", "unavailable")
 
     def asked(self, endpoint: Endpoint) -> list[Request]:
         return [request for request in self.requests if request.endpoint is endpoint]
@@ -131,7 +145,8 @@ class SimulatedMarketo:
 
     def _upsert(self, key: str) -> PersonOutcome:
         if key in self.skipped:
-            return PersonOutcome(None, PersonStatus.SKIPPED, (self.skipped[key],))
+            reason = self.skipped.pop(key) if key in self._busy_once else self.skipped[key]
+            return PersonOutcome(None, PersonStatus.SKIPPED, (reason,))
         if len(self.people.get(key, [])) > 1:
             return PersonOutcome(None, PersonStatus.SKIPPED, (Reason("1007", "several"),))
         known = key in self.people

@@ -32,6 +32,7 @@ from app.domain import (
     Webinar,
     new_id,
 )
+from app.errors import LeadershipLost
 from app.metrics import Metrics
 from app.sources.base import Accepted, Inbound, Source
 from app.sources.webinars import Catalogue
@@ -154,6 +155,11 @@ class Stage:
         assert found is not None
         return found
 
+    def lose_the_lease(self) -> None:
+        lease = self.sender.caller.lease
+        assert isinstance(lease, _Unending)
+        lease.is_lost = True
+
     def pass_time(self, seconds: float) -> None:
         self.ticks.move(seconds)
         self.clock.move(timedelta(seconds=seconds))
@@ -211,7 +217,7 @@ async def set_stage(
     caller = Caller(
         marketo=marketo,
         sending=sending,
-        lease=_Unending(lease, ticks),
+        lease=_Unending(lease),
         window=Window(calls_per_window, most_in_flight),
         pauses=Pauses(log, clock=clock),
         policy=policy,
@@ -240,11 +246,10 @@ async def set_stage(
 class _Unending(Lease):
     """A lease whose renewals are left to somebody else: the time on a stage passes in leaps."""
 
-    def __init__(self, lease: Lease, ticks: Ticks) -> None:
+    def __init__(self, lease: Lease) -> None:
         self.fence = lease.fence
-        self._ticks = ticks
         self.is_lost = False
 
     def check(self) -> None:
         if self.is_lost:
-            super().check()
+            raise LeadershipLost("the lease ran out")
