@@ -9,7 +9,7 @@ from jinja2 import Environment
 from app.sandbox.inspection import figures
 from app.sandbox.world import Simulation
 
-_SHOWN_CALLS, _SHOWN_EMAILS, _SHOWN_VIOLATIONS = 60, 4, 10
+_SHOWN_CALLS, _SHOWN_EMAILS, _SHOWN_VIOLATIONS = 60, 6, 10
 
 
 def page_router(simulation: Simulation) -> APIRouter:

@@ -205,6 +205,15 @@ async def test_a_person_who_changes_the_address_is_found_by_the_new_one(account:
     assert [record["id"] for record in await found(account, "new@example.com")] == [lead]
 
 
+async def test_of_two_people_who_share_an_address_one_can_be_taken_away(account: Account) -> None:
+    one, two = [
+        (await account.http.post("/sandbox/marketo/people", json={"email": "twin@example.com"})).json()["id"]
+        for _ in range(2)
+    ]
+    await account.http.delete(f"/sandbox/marketo/people/{one}")
+    assert [record["id"] for record in await found(account, "twin@example.com")] == [two]
+
+
 async def test_people_can_be_put_there_and_taken_away(account: Account) -> None:
     made = await account.http.post("/sandbox/marketo/people", json={"email": "a@example.com", "firstName": "A"})
     assert made.status_code == 201

@@ -147,6 +147,15 @@ async def test_events_and_orders_can_be_made_changed_and_refunded(account: Accou
     assert (await account.http.post("/sandbox/eventbrite/orders/1/refund")).status_code == 404
 
 
+async def test_an_attendee_belongs_to_one_event(account: Account) -> None:
+    for number, event in (("42", "Own"), ("43", "Other")):
+        await account.http.post("/sandbox/eventbrite/events", json={"id": number, "title": event})
+    order = {"id": "77", "eventId": "43", "email": "b@e.io", "attendees": [{"id": "5"}, {"id": "6"}]}
+    await account.http.post("/sandbox/eventbrite/orders", json=order)
+    assert (await ask(account, "/events/43/attendees/6/")).status_code == 200
+    assert (await ask(account, "/events/42/attendees/6/")).status_code == 404
+
+
 async def test_an_event_without_digital_content_says_so(account: Account) -> None:
     await account.http.post("/sandbox/eventbrite/events", json={"id": "42", "title": "In a room"})
     event = (await ask(account, "/events/42/", expand="has_digital_content")).json()
