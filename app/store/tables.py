@@ -124,6 +124,12 @@ registrations = Table(
         sqlite_where=text("state = 'sending'"),
         postgresql_where=text("state = 'sending'"),
     ),
+    Index(
+        "ix_registrations_dead",
+        "id",
+        sqlite_where=text("state = 'dead'"),
+        postgresql_where=text("state = 'dead'"),
+    ),
 )
 
 timeline = Table(

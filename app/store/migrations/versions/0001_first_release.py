@@ -120,6 +120,14 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
     )
     op.create_index(
+        "ix_registrations_dead",
+        "registrations",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
+    )
+    op.create_index(
         "ix_registrations_known",
         "registrations",
         ["batch_key", "due_at", "id"],
