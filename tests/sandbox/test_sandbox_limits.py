@@ -41,6 +41,13 @@ def test_a_call_is_refused_only_when_the_window_is_full(limit: int, gaps: list[i
         assert window.admits(now) is (recent < limit)
 
 
+def test_both_ends_of_the_window_count() -> None:
+    """Two calls just 20 s apart are in one window: whoever paces to the edge learns it here."""
+    window = SlidingWindow(limit=1, length=TWENTY)
+    assert [window.admits(START), window.admits(START + TWENTY)] == [True, False]
+    assert window.admits(START + 2 * TWENTY + timedelta(milliseconds=1))
+
+
 def test_who_hammers_stays_locked_out() -> None:
     """606 is not among the codes that do not count."""
     window = SlidingWindow(limit=2, length=TWENTY)
