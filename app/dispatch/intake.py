@@ -66,6 +66,7 @@ class Intake:
     clock: Clock
     bell: Bell
     sender_bell: Bell
+    look_every: float = _IDLE
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
 
     async def step(self) -> float:
@@ -96,7 +97,7 @@ class Intake:
 
     async def _idle(self) -> float:
         due = await self.events.next_due()
-        return _IDLE if due is None else min(_IDLE, max(0.01, (due - self.clock()).total_seconds()))
+        return self.look_every if due is None else min(self.look_every, max(0.01, (due - self.clock()).total_seconds()))
 
     async def _understand(self, event: Event) -> Outcome:
         """Resolve and map one event. Nothing that a source does harms another event."""

@@ -48,10 +48,11 @@ class Work:
     policy: Policy
     metrics: Metrics
     clock: Clock
-    ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     calls_per_window: int
     calls_per_day: int
     most_in_flight: int
+    ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
+    look_every: float = 1.0  # seconds between two looks at the store, for what no bell tells
 
 
 @dataclass(slots=True)
@@ -201,8 +202,9 @@ class Dispatcher:
             clock=work.clock,
             bell=Bell(),
             sender_bell=sender_bell,
+            look_every=work.look_every,
         )
-        sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
+        sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
         return _Term(lease, intake, sender, pauses, window, day, (intake.bell, sender_bell))
 
 

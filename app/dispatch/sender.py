@@ -29,6 +29,7 @@ class Sender:
     caller: Caller
     clock: Clock
     bell: Bell
+    look_every: float = _IDLE
     _running: dict["asyncio.Task[None]", Call] = field(default_factory=dict)
     _upserted: dict[str, float] = field(default_factory=dict)
     _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
@@ -81,8 +82,8 @@ class Sender:
         if self._all_busy:
             return _BUSY
         if waiting.next_due is None:
-            return _IDLE
-        return min(_IDLE, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
+            return self.look_every
+        return min(self.look_every, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
 
     async def _begin(self, job: Job) -> float:
         self.caller.window.begin(self.caller.ticks())  # before the claim, which takes along all that has arrived

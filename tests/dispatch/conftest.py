@@ -1,6 +1,7 @@
 """Fixtures of the dispatcher's tests: a database of the embedded kind, where the kind does not matter."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,15 @@ from app.store.migrate import migrate
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def impatient(tmp_path: Path) -> AsyncIterator[Database]:
+    """A database that soon gives up waiting for a lock; `tests.dispatch.stage.locked` locks its file."""
+    opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}", lock_wait=timedelta(milliseconds=200))
     await migrate(opened)
     yield opened
     await opened.close()

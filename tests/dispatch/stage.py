@@ -1,10 +1,14 @@
 """A leader's parts on a real store, with a time that only moves when nothing can be done."""
 
 import asyncio
+import sqlite3
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
+
+from sqlalchemy import update
 
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell
@@ -44,6 +48,7 @@ from app.store.leases import Leases
 from app.store.lookup import Lookup
 from app.store.registrations import Registrations
 from app.store.sending import Sending
+from app.store.tables import events
 from app.store.views import EventView, RegistrationFilter, RegistrationView
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
@@ -66,14 +71,33 @@ class Ticks:
         self.now += seconds
 
 
-async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]]) -> None:
+async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], *, look_every: float = 0.005) -> None:
     """Return when the condition holds; a test whose condition never does ends by this limit."""
     async with asyncio.timeout(30):
         while True:
             held = condition()
             if held if isinstance(held, bool) else await held:
                 return
-            await asyncio.sleep(0.005)
+            await asyncio.sleep(look_every)
+
+
+@asynccontextmanager
+async def locked(database: Database) -> AsyncIterator[None]:
+    """Hold SQLite's write lock, as a backup or another process may."""
+    holder = sqlite3.connect(str(database.engine.url.database), isolation_level=None, timeout=0)
+
+    def is_taken() -> bool:
+        try:
+            holder.execute("BEGIN IMMEDIATE")
+        except sqlite3.OperationalError:
+            return False
+        return True
+
+    try:
+        await until(is_taken)
+        yield
+    finally:
+        holder.close()
 
 
 @dataclass
@@ -106,13 +130,15 @@ def people(count: int, webinar: str = "w-1", *, first: int = 0) -> list[Register
     return [registered(f"p{number}@example.com", webinar) for number in range(first, first + count)]
 
 
-async def store_events(database: Database, events: Iterable[NewEvent]) -> list[str]:
+async def store_events(database: Database, new: Iterable[NewEvent]) -> list[str]:
     """Accept events as the web half does, and return their ids."""
     inbox = Inbox(database)
     running = asyncio.create_task(inbox.run())
-    receipts = await asyncio.gather(*(inbox.accept(event) for event in events))
-    inbox.close()
-    await running
+    try:
+        receipts = await asyncio.gather(*(inbox.accept(event) for event in new))
+    finally:
+        inbox.close()
+        await running
     return [receipt.event_id for receipt in receipts]
 
 
@@ -155,6 +181,12 @@ class Stage:
         assert found is not None
         return found
 
+    async def make_due_again(self, event_id: str) -> None:
+        """Let an event be mapped once more, as a replay does."""
+        again = update(events).where(events.c.id == event_id).values(state="waiting", due_at=self.clock())
+        async with self.database.write() as connection:
+            await connection.execute(again)
+
     def lose_the_lease(self) -> None:
         lease = self.sender.caller.lease
         assert isinstance(lease, _Unending)
@@ -179,6 +211,11 @@ class Stage:
                 self.pass_time(wait)
             else:
                 return
+
+    async def work_until_known(self) -> None:
+        """Find the people, and stop before their campaigns are requested."""
+        await self.sender.step()
+        await asyncio.gather(*self.sender._running)
 
     async def registrations(self) -> list[RegistrationView]:
         return await all_registrations(self.database)

@@ -1,10 +1,8 @@
 """One call and what follows from its answer: only the record at fault is dead, everybody else is sent exactly once."""
 
 import asyncio
-import sqlite3
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from app.dispatch.verdicts import Policy
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
+from app.errors import StoreUnavailable
 from app.marketo.answers import Reason
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import failure
@@ -19,7 +18,7 @@ from app.store.database import Database, open_database
 from app.store.migrate import migrate
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
-from tests.dispatch.stage import CAMPAIGN, JUDGE, Stage, people, registered, set_stage, until
+from tests.dispatch.stage import CAMPAIGN, JUDGE, Stage, locked, people, registered, set_stage, until
 
 SENT, KNOWN, NEW, DEAD = (
     RegistrationState.SENT,
@@ -297,29 +296,23 @@ async def test_a_long_request_id_can_be_stored(database: Database, clock: Movabl
     assert await stage.states() == {SENT: 1}
 
 
-async def test_an_answer_is_settled_when_the_store_is_back(tmp_path: Path, clock: MovableClock) -> None:
+async def test_an_answer_is_settled_when_the_store_is_back(impatient: Database, clock: MovableClock) -> None:
     """Forgetting it would send the e-mail a second time; also the halves of a split are not forgotten."""
-    path = tmp_path / "relay.db"
-    database = open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50))
-    await migrate(database)
-    stage = await set_stage(database, clock)
+    stage = await set_stage(impatient, clock)
     await stage.arrive(lead(1), lead(2))
     stage.marketo.poisonous = {"1"}
     stage.marketo.gate = asyncio.Event()
     await stage.sender.step()
     await until(lambda: len(stage.marketo.requests) == 1)
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    stage.marketo.gate.set()
-    [task] = stage.sender._running
-    await asyncio.wait([task], timeout=0.2)
-    assert not task.done()
-    holder.execute("ROLLBACK")
-    holder.close()
+    async with locked(impatient):
+        stage.marketo.gate.set()
+        [task] = stage.sender._running
+        with pytest.raises(StoreUnavailable):
+            await stage.sender.sweep()
+        assert not task.done()
     await task
     assert await stage.states() == {SENT: 1, DEAD: 1}
     assert stage.marketo.sent == {(2, CAMPAIGN): 1}
-    await database.close()
 
 
 async def test_a_part_waits_for_its_place(sqlite: Database, clock: MovableClock) -> None:

@@ -1,8 +1,6 @@
 """Pauses: as long and as wide as the failure asks, ended by a call that shows it is over, kept for the next leader."""
 
-import sqlite3
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 
@@ -11,10 +9,10 @@ from app.domain import CallId, CampaignId
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog, Pause
-from app.store.database import Database, open_database
-from app.store.migrate import migrate
+from app.store.database import Database
 from app.store.sending import Call
 from tests.conftest import MovableClock
+from tests.dispatch.stage import locked
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 TRIGGER = Call(CallId("call_1"), "trigger", CampaignId(7), ())
@@ -200,18 +198,12 @@ async def test_a_pause_outlives_the_leader(pauses: Pauses, log: CallLog, clock: 
     assert after.wait() == (MIDNIGHT - clock()).total_seconds()
 
 
-async def test_a_store_that_is_away_does_not_keep_a_pause_from_its_work(tmp_path: Path, clock: MovableClock) -> None:
+async def test_a_store_that_is_away_hinders_no_pause(impatient: Database, clock: MovableClock) -> None:
     """The call that failed or worked must still be settled; the pause is in memory all the same."""
-    path = tmp_path / "locked.db"
-    database = open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=20))
-    await migrate(database)
-    pauses = Pauses(CallLog(database, clock=clock), clock=clock)
-    holder = sqlite3.connect(path, isolation_level=None)
-    holder.execute("BEGIN IMMEDIATE")
-    await pauses.failed(refusal("603"), TRIGGER, begun=clock())
-    assert pauses.wait() == 60
-    clock.move(timedelta(minutes=1))
-    await pauses.worked(TRIGGER, begun=clock())
+    pauses = Pauses(CallLog(impatient, clock=clock), clock=clock)
+    async with locked(impatient):
+        await pauses.failed(refusal("603"), TRIGGER, begun=clock())
+        assert pauses.wait() == 60
+        clock.move(timedelta(minutes=1))
+        await pauses.worked(TRIGGER, begun=clock())
     assert pauses.described() == {}
-    holder.close()
-    await database.close()

@@ -5,12 +5,15 @@ from datetime import timedelta
 
 import pytest
 
+from app.dispatch.plan import TriggerJob
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
+from app.errors import StoreUnavailable
 from app.marketo.codes import Endpoint
 from app.store.database import Database
+from app.store.sending import Backlog
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
-from tests.dispatch.stage import CAMPAIGN, OTHER_CAMPAIGN, Ticks, people, registered, set_stage, until
+from tests.dispatch.stage import CAMPAIGN, OTHER_CAMPAIGN, Ticks, locked, people, registered, set_stage, until
 
 SENT, KNOWN, NEW, DEAD = (
     RegistrationState.SENT,
@@ -31,10 +34,10 @@ async def test_a_registration_goes_the_whole_way(database: Database, clock: Mova
     assert (request.campaign, request.leads) == (CAMPAIGN, (one.lead_id,))
     assert dict(request.tokens) == {"WebinarTitle": "Talk w-1", "JoinLink": "https://example.com/w-1"}
     assert [entry.what for entry in one.timeline] == ["registered", "person found", "sent"]
-    assert [(call.kind, call.size, call.outcome, call.request_id) for call in one.calls] == [
+    assert {(call.kind, call.size, call.outcome, call.request_id) for call in one.calls} == {
         ("upsert", 1, "done", "1#abc"),
         ("trigger", 1, "done", "1#abc"),
-    ]
+    }
     assert stage.marketo.broken_rules == []
 
 
@@ -296,3 +299,24 @@ async def test_a_marketo_of_one_call_at_a_time_is_served(sqlite: Database, clock
     await stage.work()
     assert await stage.states() == {SENT: 1, DEAD: 1}
     assert marketo.most_at_once == 1
+
+
+async def test_a_claim_that_the_store_refuses_gives_its_place_back(impatient: Database, clock: MovableClock) -> None:
+    """Else a locked database would use the window up without one call."""
+    stage = await set_stage(impatient, clock)
+    await stage.arrive(registered("ada@example.com"))
+    async with locked(impatient):
+        with pytest.raises(StoreUnavailable):
+            await stage.sender.step()
+    assert stage.sender.caller.window.used(stage.ticks()) == 0
+    await stage.work()
+    assert await stage.states() == {SENT: 1}
+
+
+async def test_a_batch_that_is_gone_when_it_is_claimed_costs_nothing(sqlite: Database, clock: MovableClock) -> None:
+    """A refund may come between the look and the claim."""
+    stage = await set_stage(sqlite, clock)
+    gone = TriggerJob(Backlog("no such key", CAMPAIGN, 1, clock()), is_full=False)
+    assert 0 < await stage.sender._begin(gone) < 1
+    assert stage.sender.caller.window.used(stage.ticks()) == 0
+    assert stage.marketo.requests == []

@@ -1,0 +1,327 @@
+"""Leading: one process sends, another takes over, and what was half done is settled by policy."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+
+from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.lease import LASTING, NAME
+from app.dispatch.verdicts import Policy
+from app.domain import RegistrationState
+from app.errors import StoreUnavailable
+from app.marketo.codes import Endpoint
+from app.marketo.failures import failure
+from app.metrics import Metrics
+from app.store.database import Database
+from app.store.leases import Leases
+from app.store.lookup import Lookup
+from tests.conftest import MovableClock
+from tests.dispatch.simulated_marketo import SimulatedMarketo
+from tests.dispatch.stage import (
+    JUDGE,
+    RETRY,
+    ScriptedSource,
+    all_registrations,
+    locked,
+    new_event,
+    registered,
+    set_stage,
+    store_events,
+    until,
+)
+
+SENT = RegistrationState.SENT
+NOBODY = {"leader": False, "in_flight": 0, "window_used": 0, "paused": {}}
+
+
+class Process:
+    """One relay process, as far as sending goes."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: MovableClock,
+        *,
+        holder: str = "a",
+        marketo: SimulatedMarketo | None = None,
+        policy: Policy = RETRY,
+        calls_per_day: int = 50_000,
+        look_every: float = 1.0,
+    ) -> None:
+        self.database = database
+        self.clock = clock
+        self.marketo = marketo or SimulatedMarketo(time.monotonic)
+        self.metrics = Metrics()
+        self.source = ScriptedSource(read=lambda event, _: [registered(event.body.decode())])
+        work = Work(
+            database=database,
+            sources={"custom": self.source},
+            marketo=self.marketo,
+            judge=JUDGE,
+            policy=policy,
+            metrics=self.metrics,
+            clock=clock,
+            calls_per_window=50,
+            calls_per_day=calls_per_day,
+            most_in_flight=5,
+            look_every=look_every,
+        )
+        self.dispatcher = Dispatcher(work, holder=holder)
+
+    @property
+    def leads(self) -> bool:
+        return self.dispatcher.status()["leader"] is True
+
+    async def arrive(self, address: str) -> None:
+        await store_events(self.database, [new_event(self.clock, address.encode())])
+        self.dispatcher.wake()
+
+    async def has_sent(self, count: int) -> bool:
+        return (await Lookup(self.database).counts()).get(SENT, 0) == count
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator["asyncio.Task[None]"]:
+        task = asyncio.create_task(self.dispatcher.run())
+        try:
+            yield task
+        finally:
+            self.dispatcher.stop()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_a_registration_goes_from_the_inbox_to_marketo(database: Database, clock: MovableClock) -> None:
+    """The whole outbound way, started and stopped."""
+    process = Process(database, clock)
+    async with process.running():
+        await until(lambda: process.leads)
+        await process.arrive("ada@example.com")
+        await until(lambda: process.has_sent(1))
+    assert process.marketo.sizes(Endpoint.TRIGGER) == [1]
+    assert process.marketo.broken_rules == []
+    assert process.dispatcher.status() == NOBODY
+
+
+async def test_waking_makes_a_lone_event_leave_without_a_poll(sqlite: Database, clock: MovableClock) -> None:
+    """Here nobody looks at the store by himself within a test's life; each bell on the way must be rung."""
+    process = Process(sqlite, clock, look_every=3600)
+    async with process.running():
+        await until(lambda: process.leads)
+        for number in range(1, 4):
+            await process.arrive(f"p{number}@example.com")
+            await until(lambda wanted=number: process.has_sent(wanted))
+
+
+async def test_waking_nobody_is_harmless(sqlite: Database, clock: MovableClock) -> None:
+    """Most processes of a fleet never lead."""
+    process = Process(sqlite, clock)
+    process.dispatcher.wake()
+    process.dispatcher.stop()
+    await process.dispatcher.run()
+    assert process.dispatcher.status() == NOBODY
+
+
+async def test_events_that_other_processes_accepted_are_found(sqlite: Database, clock: MovableClock) -> None:
+    """They ring no bell here."""
+    process = Process(sqlite, clock)
+    async with process.running():
+        await until(lambda: process.leads)
+        await store_events(sqlite, [new_event(clock, b"ada@example.com")])
+        await until(lambda: process.has_sent(1))
+
+
+async def test_only_one_of_two_processes_sends(database: Database, clock: MovableClock) -> None:
+    """Marketo's limits belong to the instance."""
+    one, two = Process(database, clock, holder="a"), Process(database, clock, holder="b")
+    async with one.running():
+        await until(lambda: one.leads)
+        async with two.running():
+            for number in range(5):
+                await two.arrive(f"p{number}@example.com")
+            await until(lambda: one.has_sent(5))
+            assert not two.leads
+    assert two.marketo.requests == []
+    assert set(one.marketo.sent.values()) == {1}
+
+
+async def test_another_process_leads_at_once_when_the_leader_stops(database: Database, clock: MovableClock) -> None:
+    """The clock stands still: the lease was given back, it did not run out."""
+    one, two = Process(database, clock, holder="a"), Process(database, clock, holder="b")
+    async with one.running():
+        await until(lambda: one.leads)
+        async with two.running():
+            one.dispatcher.stop()
+            await until(lambda: two.leads)
+            await two.arrive("ada@example.com")
+            await until(lambda: two.has_sent(1))
+    assert one.marketo.requests == []
+
+
+async def test_a_cancelled_leader_gives_its_lease_back_too(sqlite: Database, clock: MovableClock) -> None:
+    """The last means of a stop that takes too long."""
+    one, two = Process(sqlite, clock, holder="a"), Process(sqlite, clock, holder="b")
+    task = asyncio.create_task(one.dispatcher.run())
+    await until(lambda: one.leads)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    assert task.cancelled()
+    async with two.running():
+        await until(lambda: two.leads)
+
+
+async def test_another_process_takes_over_from_a_killed_one(database: Database, clock: MovableClock) -> None:
+    """Nobody gives the lease back: it runs out, and what the dead one held is done."""
+    dead = await set_stage(database, clock)
+    dead.source.read = lambda event, _: [registered(event.body.decode())]
+    await store_events(database, [new_event(clock, b"ada@example.com"), new_event(clock, b"grace@example.com")])
+    await dead.intake.events.claim(now=clock(), fence=dead.lease.fence, limit=1)
+    process = Process(database, clock, holder="b")
+    async with process.running():
+        clock.move(LASTING - timedelta(seconds=1))
+        assert not process.leads
+        clock.move(timedelta(seconds=2))
+        await until(lambda: process.has_sent(2))
+    assert set(process.marketo.sent.values()) == {1}
+
+
+@pytest.mark.parametrize(
+    ("policy", "state", "emails"),
+    [(RETRY, SENT, 1), (Policy(on_ambiguous="hold"), RegistrationState.DEAD, 0)],
+)
+async def test_a_request_under_way_when_the_leader_died_is_settled_by_policy(
+    database: Database, clock: MovableClock, policy: Policy, state: RegistrationState, emails: int
+) -> None:
+    """Whether the campaign ran nobody knows; the call was written down before it was made."""
+    dead = await set_stage(database, clock)
+    await dead.arrive(registered("ada@example.com"))
+    await dead.work_until_known()
+    waiting = await dead.sender.sending.waiting(clock())
+    await dead.sender.sending.claim_batch(waiting.batches[0], now=clock(), fence=dead.lease.fence, limit=100)
+    clock.move(LASTING + timedelta(seconds=1))
+    process = Process(database, clock, holder="b", policy=policy)
+    async with process.running():
+        await until(lambda: process.leads)
+        await until(lambda: is_in(database, state))
+    [one] = await all_registrations(database)
+    view = await Lookup(database).registration(one.id)
+    assert view is not None
+    assert "answer lost" in [entry.what for entry in view.timeline]
+    assert sorted(call.outcome or "" for call in view.calls) == sorted(["done", "lost", *["done"] * emails])
+    assert sum(process.marketo.sent.values()) == emails
+
+
+async def is_in(database: Database, state: RegistrationState) -> bool:
+    return await Lookup(database).counts() == {state: 1}
+
+
+async def test_a_leader_whose_lease_went_to_another_stops(sqlite: Database, clock: MovableClock) -> None:
+    """The store says so at the next renewal: it applies again, as any other."""
+    process = Process(sqlite, clock)
+    async with process.running():
+        await until(lambda: process.leads)
+        clock.move(LASTING + timedelta(seconds=1))
+        assert await Leases(sqlite, clock=clock).take(NAME, holder="b", lasting=timedelta(hours=1)) is not None
+        await until(lambda: not process.leads)
+        await process.arrive("ada@example.com")
+    assert process.marketo.requests == []
+
+
+async def test_a_stop_waits_for_the_call_under_way(sqlite: Database, clock: MovableClock) -> None:
+    """And settles it; nothing new is begun."""
+    process = Process(sqlite, clock)
+    process.marketo.gate = asyncio.Event()
+    async with process.running() as task:
+        await until(lambda: process.leads)
+        await process.arrive("ada@example.com")
+        await until(lambda: len(process.marketo.requests) == 1)
+        process.dispatcher.stop()
+        await until(lambda: not process.leads)
+        assert not task.done()
+        process.marketo.gate.set()
+        await task
+    assert len(process.marketo.requests) == 1
+    assert await Lookup(sqlite).counts() == {RegistrationState.KNOWN: 1}
+
+
+async def test_a_stop_while_a_term_is_prepared_leads_nothing(sqlite: Database, clock: MovableClock) -> None:
+    """Told to stop in its first moments, it begins no loop and gives the lease back."""
+    process = Process(sqlite, clock)
+    task = asyncio.create_task(process.dispatcher.run())
+    leases = Leases(sqlite, clock=clock)
+
+    async def taken() -> bool:
+        return await leases.holder(NAME) is not None
+
+    await until(taken, look_every=0)
+    process.dispatcher.stop()
+    await task
+    assert await leases.holder(NAME) is None
+
+
+async def test_the_status_tells_what_an_operator_asks(sqlite: Database, clock: MovableClock) -> None:
+    """Who leads, how much of the window is used, and why nothing goes out. JSON, and nobody's data."""
+    process = Process(sqlite, clock)
+    process.marketo.faults = [failure(Endpoint.SYNC, "603", "access denied for ada@example.com")]
+    async with process.running():
+        await until(lambda: process.leads)
+        await process.arrive("ada@example.com")
+        await until(lambda: bool(process.dispatcher.status()["paused"]))
+        await until(lambda: process.dispatcher.status()["in_flight"] == 0)
+        status = process.dispatcher.status()
+    paused = status["paused"]
+    assert isinstance(paused, Mapping)
+    assert {**status, "paused": ...} == {"leader": True, "in_flight": 0, "window_used": 1, "day_used": 1, "paused": ...}
+    assert paused["marketo"].startswith("603: access denied for <address>")
+    assert "Until 2026-11-23 12:01:00 UTC" in paused["marketo"]
+    assert "ada@" not in str(status)
+
+
+async def test_the_status_tells_of_a_spent_day(sqlite: Database, clock: MovableClock) -> None:
+    """The setting's budget is a reason to stand still, too."""
+    process = Process(sqlite, clock, calls_per_day=1)
+    async with process.running():
+        await until(lambda: process.leads)
+        await process.arrive("ada@example.com")
+        await until(lambda: "day" in str(process.dispatcher.status()["paused"]))
+        status = process.dispatcher.status()
+    assert status["paused"] == {"day": "The day's 1 calls are used up. Until 2026-11-24 06:00:00 UTC."}
+
+
+async def test_a_store_that_is_away_ends_no_loop(impatient: Database, clock: MovableClock) -> None:
+    """It is waited out, and what came before is sent afterwards."""
+    process = Process(impatient, clock)
+    async with process.running() as task:
+        await until(lambda: process.leads)
+        await store_events(impatient, [new_event(clock, b"ada@example.com")])
+        async with locked(impatient):
+            process.dispatcher.wake()
+            with pytest.raises(StoreUnavailable):
+                await store_events(impatient, [new_event(clock, b"grace@example.com")])
+        assert not task.done()
+        await until(lambda: process.has_sent(1))
+
+
+async def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(impatient: Database, clock: MovableClock) -> None:
+    """A stop does not fail for a locked impatient."""
+    process = Process(impatient, clock)
+    async with process.running() as task:
+        await until(lambda: process.leads)
+        async with locked(impatient):
+            process.dispatcher.stop()
+            await task
+    assert await Leases(impatient, clock=clock).holder(NAME) == "a"
+
+
+async def test_the_backlog_is_counted(sqlite: Database, clock: MovableClock) -> None:
+    """What waits, and for how long, is what one alerts on."""
+    process = Process(sqlite, clock)
+    first = new_event(clock, b"ada@example.com")
+    await store_events(sqlite, [first])
+    clock.move(timedelta(seconds=90))
+    process.source.fetch = lambda _: asyncio.Event().wait()
+    async with process.running():
+        await until(lambda: 'relay_waiting{kind="events"} 1.0' in process.metrics.render(clock()).decode())
+    assert "relay_oldest_waiting_seconds 90.0" in process.metrics.render(clock()).decode()
