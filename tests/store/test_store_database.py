@@ -1,6 +1,8 @@
 """Opening the database: durable settings, folders, and errors that say what is wrong and hold nobody's data."""
 
+import asyncio
 import sqlite3
+import threading
 from datetime import timedelta
 from pathlib import Path
 
@@ -69,6 +71,9 @@ async def test_a_database_that_cannot_be_opened_is_unavailable(url: str) -> None
         await migrate(database)
     assert "top-secret" not in str(refused.value)
     await database.close()
+    for thread in threading.enumerate():
+        if "_connection_worker" in thread.name:  # a driver whose file did not open tells the loop that it stopped
+            await asyncio.to_thread(thread.join)
 
 
 async def test_a_read_sees_one_moment(database: Database, clock: MovableClock) -> None:

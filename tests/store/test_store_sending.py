@@ -331,3 +331,14 @@ async def test_what_is_in_a_call_is_not_buried(database: Database, clock: Movabl
     clock.move(timedelta(days=9))
     assert await Sending(database).expire(clock()) == []
     assert len(await settle(database, clock, call, fate(call.registrations[0], SENT))) == 1
+
+
+async def test_what_another_call_holds_is_not_shared_into(database: Database, clock: MovableClock) -> None:
+    """Its own answer settles it."""
+    call, registration = await claimed(database, clock)
+    await record(database, clock(), draft(clock(), webinar="w-2"))
+    other = await people(database, clock())
+    assert other is not None
+    await settle(database, clock, call, found(registration, 42))
+    assert (await seen(database, other.registrations[0].id)).state is NEW
+    assert len(await settle(database, clock, other, found(other.registrations[0], 43))) == 1
