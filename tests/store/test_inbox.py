@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import insert, text
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Dedupe, EventId, NewEvent, new_id
 from app.errors import StoreUnavailable
@@ -15,6 +17,7 @@ from app.store.events import EventQueue
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.migrate import migrate
+from app.store.tables import events
 from tests.conftest import MovableClock
 
 
@@ -133,3 +136,40 @@ async def test_everybody_hears_of_a_locked_database(tmp_path: Path, clock: Movab
     inbox.close()
     await running
     await database.close()
+
+
+@pytest.mark.parametrize("chosen", ["a\x00b", "half a pair \ud800", "k" * 5000, "\n", "é" * 200])
+async def test_any_text_may_be_a_key(inbox: Inbox, clock: MovableClock, chosen: str) -> None:
+    """Senders choose it; one that the database refused would take its neighbours' commit with it."""
+    key = Dedupe(chosen, "forever")
+    first, neighbour = await asyncio.gather(inbox.accept(make_event(clock, key)), inbox.accept(make_event(clock)))
+    assert (first.is_new, neighbour.is_new) == (True, True)
+    assert (await inbox.accept(make_event(clock, key))).event_id == first.event_id
+    assert (await inbox.accept(make_event(clock, Dedupe(chosen + "x", "forever")))).is_new
+
+
+async def test_equal_keys_in_another_order_do_not_deadlock(
+    database: Database, inbox: Inbox, clock: MovableClock
+) -> None:
+    """Two processes write what one sender sent them twice; PostgreSQL would end one of them with all its events."""
+    if database.is_sqlite:
+        pytest.skip("SQLite has one writer")
+    async with database.write() as other:
+        await _insert_as_another_process(other, "m", clock)
+        together = [asyncio.create_task(inbox.accept(make_event(clock, Dedupe(k, "forever")))) for k in "zma"]
+        await _until_somebody_waits(database)
+        await _insert_as_another_process(other, "z", clock)
+    receipts = await asyncio.gather(*together)
+    assert [receipt.is_new for receipt in receipts] == [False, False, True]
+
+
+async def _insert_as_another_process(connection: AsyncConnection, key: str, clock: MovableClock) -> None:
+    row = {"id": f"evt_{key}", "source": "custom", "dedupe_key": key, "dedupe_scope": "forever", "state": "waiting"}
+    times = {"received_at": clock(), "due_at": clock()}
+    await connection.execute(insert(events).values(**row, **times, headers={}, body=b"", attempts=0))
+
+
+async def _until_somebody_waits(database: Database) -> None:
+    async with asyncio.timeout(20), database.engine.connect() as connection:
+        while not await connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
+            await connection.rollback()
