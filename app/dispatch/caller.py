@@ -25,7 +25,6 @@ from app.marketo.requests import PersonRecord
 from app.metrics import Metrics
 from app.store.sending import Call, CallResult, Claimed, Fate, Sending
 
-_LONGEST_REQUEST_ID = 80  # that the store takes
 _STORE_AWAY = 1.0  # seconds between two tries to write what is known
 _Written = TypeVar("_Written")
 _MOST_FOUND = 3000  # records of one look-up: ten a person would be a strange instance
@@ -135,7 +134,7 @@ class Caller:
     async def _refused(self, call: Call, failed: CallFailed, begun: datetime) -> None:
         await self.pauses.failed(failed, call, begun=begun)
         outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
-        result = CallResult(outcome, failed.code, failed.message, _cut(failed.request_id))
+        result = CallResult(outcome, failed.code, failed.message, failed.request_id)
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
         elif verdicts.must_split(call, failed):
@@ -193,11 +192,7 @@ class Caller:
 
 
 def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:
-    return CallResult("done", request_id=_cut(answer.request_id))
-
-
-def _cut(request_id: str | None) -> str | None:
-    return request_id[:_LONGEST_REQUEST_ID] if request_id else None
+    return CallResult("done", request_id=answer.request_id)
 
 
 def _defect(call: Call) -> CallFailed:

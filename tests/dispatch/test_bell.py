@@ -40,6 +40,17 @@ async def test_several_rings_are_one() -> None:
     waiting.cancel()
 
 
+async def test_a_ring_at_the_end_of_a_wait_is_not_lost() -> None:
+    """The time has passed and the loop is about to look: what came after that look began is for the next one."""
+    bell = Bell()
+    waiting = asyncio.create_task(bell.wait(0))
+    await asyncio.sleep(0)  # it waits
+    await asyncio.sleep(0)  # its time is over, and it has not heard of it yet
+    bell.ring()
+    await waiting
+    await bell.wait(FOR_EVER)
+
+
 async def test_a_wait_ends_by_itself() -> None:
     """What other processes accepted rings no bell here."""
     await Bell().wait(0.001)
