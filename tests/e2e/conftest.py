@@ -1,27 +1,20 @@
 """A simulation and a relay of one's own for each test that asks for them."""
 
-import json
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Process, Relay, Sandbox, environment, start_relay, until
+from tests.e2e.harness import Relay, Sandbox, environment, start_relay, start_sandbox
 
 StartRelay = Callable[..., Relay]
 
 
 @pytest.fixture
 def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
-    ready = tmp_path / "sandbox.json"
-    command = [sys.executable, "-m", "app.sandbox", "--port", "0", "--ready-file", str(ready), "--latency-ms", "5"]
-    environ = environment("", "") | {"MARKETO_BASE_URL": ""}
-    process = Process([*command, "--quiet"], environ, tmp_path)
-    until(lambda: ready.exists() or process.child.poll() is not None, what="the simulation to listen")
-    assert process.child.poll() is None, process.output
-    yield Sandbox(process, json.loads(ready.read_text())["url"])
-    process.stop()
+    running = start_sandbox(tmp_path)
+    yield running
+    running.process.stop()
 
 
 @pytest.fixture

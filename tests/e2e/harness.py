@@ -24,6 +24,7 @@ EVENTBRITE_TOKEN = "e2e-eventbrite-path-Jd6sK0aG"
 PENDO_SECRET = "e2e-pendo-secret-Xn5uH4eV8r"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwq1Zb"
 Result = TypeVar("Result")
+web = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))  # reads the TLS authorities once
 
 
 def until(fact: Callable[[], Result | None], *, within: float = 20.0, what: str = "a fact") -> Result:
@@ -98,16 +99,16 @@ class Sandbox:
     url: str
 
     def get(self, path: str) -> Any:
-        return httpx.get(f"{self.url}/sandbox/{path}", timeout=10).json()
+        return web.get(f"{self.url}/sandbox/{path}").json()
 
     def post(self, path: str, body: object = None) -> httpx.Response:
-        return httpx.post(f"{self.url}/sandbox/{path}", json=body, timeout=10).raise_for_status()
+        return web.post(f"{self.url}/sandbox/{path}", json=body).raise_for_status()
 
     def fault(self, **fault: object) -> None:
         self.post("faults", {"times": None, **fault})
 
     def heal(self) -> None:
-        httpx.delete(f"{self.url}/sandbox/faults", timeout=10).raise_for_status()
+        web.delete(f"{self.url}/sandbox/faults").raise_for_status()
 
     def emails_to(self, address: str) -> list[dict[str, Any]]:
         return [email for email in self.get("emails") if email["to"] == address]
@@ -123,16 +124,28 @@ class Relay:
     def send(self, body: object, *, headers: Mapping[str, str] | None = None) -> httpx.Response:
         """Post a custom registration with the API key."""
         own = {"Authorization": f"Bearer {API_KEY}", **(headers or {})}
-        return httpx.post(f"{self.url}/webhooks/custom", json=body, headers=own, timeout=15)
+        return web.post(f"{self.url}/webhooks/custom", json=body, headers=own)
 
     def api(self, path: str) -> Any:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
-        return httpx.get(f"{self.url}/api/{path}", headers=headers, timeout=10).raise_for_status().json()
+        return web.get(f"{self.url}/api/{path}", headers=headers).raise_for_status().json()
 
     def registrations(self, **which: str) -> list[dict[str, Any]]:
         query = "&".join(f"{name}={value}" for name, value in which.items())
         items: list[dict[str, Any]] = self.api(f"registrations?limit=100&{query}")["items"]
         return items
+
+    def readiness(self) -> tuple[int, str]:
+        """Return the status of /readyz, and what it says of Marketo."""
+        answer = web.get(f"{self.url}/readyz")
+        return answer.status_code, answer.json()["checks"]["marketo"]["detail"] or ""
+
+    def exchange(self, *chunks: bytes) -> bytes:
+        """Send bytes as they are, and return all that comes until the relay closes the connection."""
+        with socket.create_connection(("127.0.0.1", int(self.url.rpartition(":")[2])), timeout=15) as connection:
+            for chunk in chunks:
+                connection.sendall(chunk)
+            return b"".join(iter(lambda: connection.recv(65_536), b""))
 
     def in_state(self, address: str, state: str) -> dict[str, Any]:
         """Wait until this person's only registration has the state, and return it."""
@@ -177,13 +190,23 @@ def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, s
     }
 
 
+def start_sandbox(folder: Path) -> Sandbox:
+    """Start the simulation and wait until it listens."""
+    ready = folder / "sandbox.json"
+    command = [sys.executable, "-m", "app.sandbox", "--port", "0", "--ready-file", str(ready), "--latency-ms", "5"]
+    process = Process([*command, "--quiet"], environment("", "") | {"MARKETO_BASE_URL": ""}, folder)
+    until(lambda: ready.exists() or process.child.poll() is not None, what="the simulation to listen")
+    assert process.child.poll() is None, process.output
+    return Sandbox(process, json.loads(ready.read_text())["url"])
+
+
 def start_relay(environ: Mapping[str, str], folder: Path) -> Relay:
     """Start `relay serve` and wait until it is ready."""
     process = Process([sys.executable, "-m", "app", "serve"], environ, folder)
     try:
         port = until(lambda: _serving_on(process), what="the relay to serve")
         relay = Relay(process, f"http://127.0.0.1:{port}")
-        until(lambda: httpx.get(f"{relay.url}/readyz", timeout=5).status_code == 200, what="the relay to be ready")
+        until(lambda: web.get(f"{relay.url}/readyz", timeout=5).status_code == 200, what="the relay to be ready")
     except BaseException:
         process.kill()
         raise
