@@ -1,10 +1,11 @@
 """The queue of events: claim what is due, settle it, or put it back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, func, null, select, update
+from sqlalchemy import Row, bindparam, case, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Cause, Event, EventId, EventState, Json
@@ -79,27 +80,39 @@ class EventQueue:
             return row[0], row[1]
 
 
-async def settle_event(connection: AsyncConnection, fate: EventFate, *, fence: int, now: datetime) -> bool:
-    """Write one event's fate in the caller's transaction; False when another leader holds it now."""
+async def settle_events(
+    connection: AsyncConnection, fates: Sequence[EventFate], *, fence: int, now: datetime
+) -> set[EventId]:
+    """Write these fates in the caller's transaction; return the events that were ours to settle.
+
+    An event that another leader holds by now, or that was claimed again meanwhile, is left alone.
+    """
     c = events.c
-    values: dict[str, Any] = {
-        "state": fate.state,
-        "cause": fate.cause,
-        "detail": fate.detail,
-        "claimed_by": None,
-    }
-    if fate.fetched is not None:
-        values["fetched"] = fate.fetched
-    if fate.state is EventState.WAITING:
-        values["due_at"] = fate.due_at or now
-    else:
-        values["settled_at"] = now
-    changed = await connection.execute(
-        update(events)
-        .where(c.id == fate.event.id, c.claimed_by == fence, c.attempts == fate.event.attempts)
-        .values(values)
+    ids = [fate.event.id for fate in fates]
+    held = await connection.execute(
+        select(c.id, c.attempts).where(c.id.in_(ids), c.claimed_by == fence).with_for_update()
     )
-    return changed.rowcount == 1
+    attempts = {row.id: row.attempts for row in held}
+    ours = [fate for fate in fates if attempts.get(fate.event.id) == fate.event.attempts]
+    by_shape: dict[frozenset[str], list[dict[str, Any]]] = {}
+    for fate in ours:
+        row = _settled(fate, now)
+        by_shape.setdefault(frozenset(row), []).append(row)
+    for shape, rows in by_shape.items():  # rows of one shape are one statement: the time here is every accept's
+        values: dict[str, Any] = {name: bindparam(f"new_{name}") for name in shape if name != "id"}
+        statement = update(events).where(c.id == bindparam("new_id")).values(values)
+        await connection.execute(statement, [{f"new_{name}": value for name, value in row.items()} for row in rows])
+    return {fate.event.id for fate in ours}
+
+
+def _settled(fate: EventFate, now: datetime) -> dict[str, Any]:
+    row: dict[str, Any] = {"id": fate.event.id, "state": fate.state, "cause": fate.cause, "detail": fate.detail}
+    row["claimed_by"] = None
+    if fate.fetched is not None:
+        row["fetched"] = fate.fetched
+    if fate.state is EventState.WAITING:
+        return row | {"due_at": fate.due_at or now}
+    return row | {"settled_at": now}
 
 
 def _event(row: Row[Any]) -> Event:

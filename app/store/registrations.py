@@ -11,7 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Cancelled, Cause, LeadId, RegistrationState
 from app.store.database import Database
-from app.store.events import EventFate, settle_event
+from app.store.events import EventFate, settle_events
 from app.store.tables import registrations, timeline
 
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
@@ -116,7 +116,9 @@ class Registrations:
         lead id Marketo has told since `leads_since` needs no call to be found.
         """
         async with self._database.write() as connection:
-            ours = [m for m in meanings if await settle_event(connection, m.fate, fence=fence, now=now)]
+            fates = [meaning.fate for meaning in meanings]
+            settled = await settle_events(connection, fates, fence=fence, now=now)
+            ours = [meaning for meaning in meanings if meaning.fate.event.id in settled]
             leads = await _known_leads(connection, ours, leads_since)
             recording = _Recording(await _load(connection, ours), leads, [], [], now)
             for meaning in ours:

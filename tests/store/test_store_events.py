@@ -7,7 +7,7 @@ import pytest
 
 from app.domain import Cause, Dedupe, Event, EventState
 from app.store.database import Database
-from app.store.events import EventFate, EventQueue, settle_event
+from app.store.events import EventFate, EventQueue, settle_events
 from app.store.lookup import Lookup
 from tests.conftest import MovableClock
 from tests.store.given import accept, claimed_event, mapped, new_event
@@ -15,7 +15,7 @@ from tests.store.given import accept, claimed_event, mapped, new_event
 
 async def settle(database: Database, clock: MovableClock, fate: EventFate, *, fence: int = 1) -> bool:
     async with database.write() as connection:
-        return await settle_event(connection, fate, fence=fence, now=clock())
+        return bool(await settle_events(connection, [fate], fence=fence, now=clock()))
 
 
 async def claim(database: Database, clock: MovableClock, *, fence: int = 1, limit: int = 100) -> list[Event]:
