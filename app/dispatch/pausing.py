@@ -16,7 +16,7 @@ from app.store.sending import Call
 EVERYTHING = "marketo"
 _RATE = timedelta(seconds=20)
 _CONCURRENCY = timedelta(seconds=1)
-_MENDING = timedelta(minutes=1)  # first wait for a person to mend something; then doubling
+_MENDING = timedelta(seconds=10)  # first wait for a person to mend something; then doubling
 _LONGEST_MENDING = timedelta(minutes=10)
 _STUMBLE = timedelta(seconds=1)
 _LONGEST_STUMBLE = timedelta(minutes=1)

@@ -275,7 +275,7 @@ async def test_the_status_tells_what_an_operator_asks(sqlite: Database, clock: M
     assert isinstance(paused, Mapping)
     assert {**status, "paused": ...} == {"leader": True, "in_flight": 0, "window_used": 1, "day_used": 1, "paused": ...}
     assert paused["marketo"].startswith("603: access denied for <address>")
-    assert "Until 2026-11-23 12:01:00 UTC" in paused["marketo"]
+    assert "Until 2026-11-23 12:00:10 UTC" in paused["marketo"]
     assert "ada@" not in str(status)
 
 

@@ -35,12 +35,12 @@ def first_pause(code: str, *, retry_after: timedelta | None = None) -> Pause | N
         ("429", EVERYTHING, timedelta(seconds=20)),
         ("615", EVERYTHING, timedelta(seconds=1)),
         ("607", EVERYTHING, MIDNIGHT - NOON),
-        ("601", EVERYTHING, timedelta(minutes=1)),
-        ("603", EVERYTHING, timedelta(minutes=1)),
-        ("610", EVERYTHING, timedelta(minutes=1)),
-        ("1006", EVERYTHING, timedelta(minutes=1)),
-        ("1013", "campaign:7", timedelta(minutes=1)),
-        ("1003", "campaign:7", timedelta(minutes=1)),
+        ("601", EVERYTHING, timedelta(seconds=10)),
+        ("603", EVERYTHING, timedelta(seconds=10)),
+        ("610", EVERYTHING, timedelta(seconds=10)),
+        ("1006", EVERYTHING, timedelta(seconds=10)),
+        ("1013", "campaign:7", timedelta(seconds=10)),
+        ("1003", "campaign:7", timedelta(seconds=10)),
     ],
 )
 def test_each_failure_pauses_what_it_concerns(code: str, scope: str, length: timedelta) -> None:
@@ -87,8 +87,8 @@ def row_of_pauses(code: str, count: int) -> list[timedelta]:
 
 
 def test_pauses_for_a_person_to_mend_something_grow_to_ten_minutes() -> None:
-    """A role is mended within minutes or hours; it goes on by itself soon after."""
-    assert row_of_pauses("603", 6) == [timedelta(minutes=n) for n in (1, 2, 4, 8, 10, 10)]
+    """A role is mended within seconds or hours; it goes on by itself soon after."""
+    assert row_of_pauses("603", 8) == [timedelta(seconds=n) for n in (10, 20, 40, 80, 160, 320, 600, 600)]
 
 
 def test_pauses_of_an_outage_grow_to_a_minute() -> None:
@@ -107,7 +107,7 @@ def test_calls_that_failed_together_are_one_outage() -> None:
         before = pause_after(refusal("603"), TRIGGER, before, begun=NOON, now=now)
         assert before is not None
     assert before is not None
-    assert (before.times, before.until) == (1, NOON + timedelta(minutes=1, milliseconds=4))
+    assert (before.times, before.until) == (1, NOON + timedelta(seconds=10, milliseconds=4))
 
 
 @pytest.fixture
@@ -159,15 +159,15 @@ async def test_only_a_call_begun_after_a_pause_shows_that_it_is_over(
     begun = clock()
     await pauses.failed(refusal("603"), TRIGGER, begun=begun)
     await pauses.worked(TRIGGER, begun=begun)
-    assert pauses.wait() == 60
+    assert pauses.wait() == 10
     clock.move(timedelta(minutes=2))
     await pauses.failed(refusal("603"), TRIGGER, begun=clock())
-    assert pauses.wait() == 120, "it had not worked since"
+    assert pauses.wait() == 20, "it had not worked since"
     clock.move(timedelta(minutes=3))
     await pauses.worked(TRIGGER, begun=clock())
     assert await log.pauses() == []
     await pauses.failed(refusal("603"), TRIGGER, begun=clock())
-    assert pauses.wait() == 60
+    assert pauses.wait() == 10
 
 
 async def test_a_call_of_another_campaign_does_not_resume_one(pauses: Pauses, clock: MovableClock) -> None:
@@ -176,7 +176,7 @@ async def test_a_call_of_another_campaign_does_not_resume_one(pauses: Pauses, cl
     clock.move(timedelta(minutes=2))
     await pauses.worked(Call(CallId("call_3"), "trigger", CampaignId(8), ()), begun=clock())
     await pauses.failed(refusal("1013"), TRIGGER, begun=clock())
-    clock.move(timedelta(seconds=90))
+    clock.move(timedelta(seconds=15))
     assert pauses.paused_campaigns() == {CampaignId(7)}
 
 
@@ -203,7 +203,7 @@ async def test_a_store_that_is_away_hinders_no_pause(impatient: Database, clock:
     pauses = Pauses(CallLog(impatient, clock=clock), clock=clock)
     async with locked(impatient):
         await pauses.failed(refusal("603"), TRIGGER, begun=clock())
-        assert pauses.wait() == 60
-        clock.move(timedelta(minutes=1))
+        assert pauses.wait() == 10
+        clock.move(timedelta(seconds=10))
         await pauses.worked(TRIGGER, begun=clock())
     assert pauses.described() == {}
