@@ -1,0 +1,16 @@
+"""The figures by their name. A new one is a module with an `async def measure(plan) -> Figure`, and a line here."""
+
+from collections.abc import Awaitable, Callable, Mapping
+
+from bench.figures import accept, footprint, latency, lone
+from bench.plan import Plan
+from bench.results import Figure
+
+Measure = Callable[[Plan], Awaitable[Figure]]
+
+FIGURES: Mapping[str, Measure] = {
+    "accept": accept.measure,
+    "latency": latency.measure,
+    "lone": lone.measure,
+    "footprint": footprint.measure,
+}
