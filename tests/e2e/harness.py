@@ -138,7 +138,7 @@ class Relay:
     def readiness(self) -> tuple[int, str]:
         """Return the status of /readyz, and what it says of Marketo."""
         answer = web.get(f"{self.url}/readyz")
-        return answer.status_code, answer.json()["checks"]["marketo"]["detail"] or ""
+        return answer.status_code, answer.json()["checks"]["marketo"].get("detail", "")
 
     def exchange(self, *chunks: bytes) -> bytes:
         """Send bytes as they are, and return all that comes until the relay closes the connection."""
@@ -195,7 +195,7 @@ def start_sandbox(folder: Path) -> Sandbox:
     ready = folder / "sandbox.json"
     command = [sys.executable, "-m", "app.sandbox", "--port", "0", "--ready-file", str(ready), "--latency-ms", "5"]
     process = Process([*command, "--quiet"], environment("", "") | {"MARKETO_BASE_URL": ""}, folder)
-    until(lambda: ready.exists() or process.child.poll() is not None, what="the simulation to listen")
+    until(lambda: ready.exists() or process.child.poll() is not None, within=60, what="the simulation to listen")
     assert process.child.poll() is None, process.output
     return Sandbox(process, json.loads(ready.read_text())["url"])
 
@@ -204,7 +204,7 @@ def start_relay(environ: Mapping[str, str], folder: Path) -> Relay:
     """Start `relay serve` and wait until it is ready."""
     process = Process([sys.executable, "-m", "app", "serve"], environ, folder)
     try:
-        port = until(lambda: _serving_on(process), what="the relay to serve")
+        port = until(lambda: _serving_on(process), within=60, what="the relay to serve")
         relay = Relay(process, f"http://127.0.0.1:{port}")
         until(lambda: web.get(f"{relay.url}/readyz", timeout=5).status_code == 200, what="the relay to be ready")
     except BaseException:
