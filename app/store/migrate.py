@@ -23,6 +23,8 @@ async def migrate(database: Database) -> bool:
     """
     if await schema_version(database) == HEAD:
         return False
+    import alembic.command  # noqa: F401, PLC0415  # the slow import, before others have to wait for our lock
+
     async with database.write() as connection:
         return await connection.run_sync(_upgrade)
 

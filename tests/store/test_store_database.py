@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import threading
+import traceback
 from datetime import timedelta
 from pathlib import Path
 
@@ -133,6 +134,7 @@ async def test_a_refused_value_is_not_quoted(database: Database, clock: MovableC
     with pytest.raises(Exception, match="refused") as failed:
         await record(database, clock(), made)
     assert "ada@" not in str(failed.value)
+    assert "hide_parameters" in "".join(traceback.format_exception(failed.value))
 
 
 async def test_a_lock_that_is_held_elsewhere_is_waited_for_and_then_told(tmp_path: Path, clock: MovableClock) -> None:

@@ -25,10 +25,11 @@ from app.store.tables import metadata
 
 _MIGRATES = """
 import asyncio, sys
+from datetime import timedelta
 from app.store.database import open_database
 from app.store.migrate import migrate
 async def main():
-    database = open_database(sys.argv[1])
+    database = open_database(sys.argv[1], lock_wait=timedelta(seconds=30))
     print(await migrate(database))
     await database.close()
 asyncio.run(main())
