@@ -9,8 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import Engine, select
 from sqlalchemy import event as listen
-from sqlalchemy import select
 
 from app.errors import StoreUnavailable
 from app.store.database import Database, open_database
@@ -87,9 +87,12 @@ async def test_a_full_disk_shows(tmp_path: Path, clock: MovableClock) -> None:
         connection.execute("PRAGMA max_page_count = 1")
 
     await database.close()
-    listen.listen(database.engine.sync_engine, "connect", fill)
-    with pytest.raises(StoreUnavailable, match="database or disk is full"):
-        await accept(database, *(new_event(clock()) for _ in range(200)))
+    listen.listen(Engine, "connect", fill)  # whichever connections the store makes
+    try:
+        with pytest.raises(StoreUnavailable, match="database or disk is full"):
+            await accept(database, *(new_event(clock()) for _ in range(200)))
+    finally:
+        listen.remove(Engine, "connect", fill)
     await database.close()
 
 

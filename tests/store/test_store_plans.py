@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import Engine, text
 from sqlalchemy import event as listen
-from sqlalchemy import text
 
 from app.domain import RegistrationState
 from app.store.calls import CallLog
@@ -33,7 +33,7 @@ _PARTIAL = {
 
 
 @contextmanager
-def written_down(database: Database) -> Iterator[list[Statement]]:
+def written_down() -> Iterator[list[Statement]]:
     """Collect the statements that are executed meanwhile, with their parameters."""
     statements: list[Statement] = []
 
@@ -41,11 +41,11 @@ def written_down(database: Database) -> Iterator[list[Statement]]:
         if statement.startswith(("SELECT", "UPDATE", "WITH", "DELETE")):
             statements.append((statement, parameters[0] if is_many else parameters))
 
-    listen.listen(database.engine.sync_engine, "before_cursor_execute", note)
+    listen.listen(Engine, "before_cursor_execute", note)  # of whichever connections the store makes
     try:
         yield statements
     finally:
-        listen.remove(database.engine.sync_engine, "before_cursor_execute", note)
+        listen.remove(Engine, "before_cursor_execute", note)
 
 
 async def plans(database: Database, statements: Sequence[Statement]) -> list[tuple[str, str]]:
@@ -104,7 +104,7 @@ async def work(database: Database, clock: MovableClock) -> None:
 
 async def test_no_query_of_the_leader_reads_what_is_finished(database: Database, clock: MovableClock) -> None:
     """A store of ten million finished events costs no more per claim than an empty one."""
-    with written_down(database) as statements:
+    with written_down() as statements:
         await work(database, clock)
     assert len(statements) > 20
     slow = [told for told in await plans(database, statements) if reads_all(told[1], is_sqlite=database.is_sqlite)]
@@ -124,7 +124,7 @@ async def test_looking_somebody_up_reads_only_what_is_shown(
 ) -> None:
     """'Why did Ada get no e-mail?' is answered at once, also after years."""
     call = await sending(database, clock())
-    with written_down(database) as statements:
+    with written_down() as statements:
         await Lookup(database).registrations(which, limit=10)
         view = await Lookup(database).registration(call.registrations[0].id)
         assert view is not None
@@ -136,7 +136,7 @@ async def test_looking_somebody_up_reads_only_what_is_shown(
 
 async def test_claims_use_the_indexes_of_what_is_due(database: Database, clock: MovableClock) -> None:
     """And take their rows in the order of those indexes, without sorting all that waits."""
-    with written_down(database) as statements:
+    with written_down() as statements:
         await EventQueue(database).claim(now=clock(), fence=1, limit=10)
         await people(database, clock())
         await batch(database, clock())
@@ -149,7 +149,7 @@ async def test_claims_use_the_indexes_of_what_is_due(database: Database, clock: 
 
 async def test_the_dead_are_listed_by_an_index_of_their_own(database: Database, clock: MovableClock) -> None:
     """They are few among millions, and what a person who looks after the relay asks for."""
-    with written_down(database) as statements:
+    with written_down() as statements:
         await Lookup(database).registrations(RegistrationFilter(state=RegistrationState.DEAD), limit=10)
     ((_, plan),) = await plans(database, statements)
     assert "ix_registrations_dead" in plan
