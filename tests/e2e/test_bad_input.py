@@ -329,6 +329,17 @@ def test_headers_without_end_are_431(relay: Relay) -> None:
     assert (answer.status_code, answer.json()["title"]) == (431, "Request Header Fields Too Large")
 
 
+@pytest.mark.parametrize("offer", ["h2c", "websocket"])
+def test_an_offer_of_another_protocol_is_passed_over(relay: Relay, offer: str) -> None:
+    """Java's own HTTP client makes one with every request without TLS; its body must not get lost."""
+    body = json.dumps(registration(f"{offer}@example.com")).encode()
+    head = HEAD.replace(b"Connection: close", b"Connection: Upgrade, HTTP2-Settings, close\r\nHTTP2-Settings: AAMAAABk")
+    start = b"POST /webhooks/custom HTTP/1.1\r\nUpgrade: %s\r\n" % offer.encode()
+    answer = read(relay.exchange(start, head + b"Content-Length: %d\r\n\r\n" % len(body), body))
+    assert answer.status_code == 202
+    assert "upgrade request" not in relay.process.output
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "PROPFIND"])
 @pytest.mark.parametrize("source", PLACES)
 def test_a_wrong_method_is_405(relay: Relay, source: str, method: str) -> None:
