@@ -3,7 +3,7 @@
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -13,6 +13,7 @@ import structlog
 from pydantic import SecretStr
 
 from app import __version__
+from app.backroom import Backroom
 from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.verdicts import Policy
@@ -54,30 +55,113 @@ class Relay:
     """A running relay: what the web layer needs, and how to begin the stop."""
 
     web: WebParts
-    dispatcher: Dispatcher
-    draining: Draining
-
-    def begin_stop(self) -> None:
-        """Become unready and begin no new calls; what comes in is still accepted."""
-        self.draining.is_draining = True
-        self.dispatcher.stop()
+    begin_stop: Callable[[], None]  # unready, and no new calls; what comes in is still accepted
 
 
 @asynccontextmanager
 async def running_relay(settings: Settings) -> AsyncIterator[Relay]:
     """Open the store, start accepting and dispatching; at the end stop both and close everything.
 
+    Requests are answered in the caller's event loop; storing and dispatching have one of their own (`app.backroom`).
+
     Raises:
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
-    async with AsyncExitStack() as stack:
-        database = open_database(settings.database_url.get_secret_value())
-        stack.push_async_callback(database.close)
+    database = open_database(settings.database_url.get_secret_value())
+    try:
         await _prepare_store(database, settings)
-        relay = await _build(settings, database, stack)
-        inbox: Inbox = relay.web.inbox  # type: ignore[assignment]  # the web layer knows it by its protocol
-        await stack.enter_async_context(_running(inbox, relay))
-        yield relay
+        async with _at_work(settings, database) as relay:
+            yield relay
+    finally:
+        await database.close()
+        _log.info("stopped")
+
+
+@asynccontextmanager
+async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Relay]:
+    workshop = _Workshop(settings)
+    backroom = Backroom(workshop.work)
+    draining = Draining()
+
+    def begin_stop() -> None:
+        draining.is_draining = True
+        backroom.call(workshop.dispatcher.stop)
+
+    async def check_store() -> None:
+        if not backroom.is_working:
+            raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.")
+        await backroom.ask(workshop.probe)
+
+    web = WebParts(
+        sources=workshop.sources,
+        inbox=workshop.inbox,
+        lookup=Lookup(database),
+        probe=check_store,
+        drain=draining,
+        status=workshop.dispatcher.status,
+        metrics=workshop.metrics,
+        admin_tokens=settings.admin_token,
+        max_body=settings.max_body_bytes,
+        clock=utc_now,
+        version=__version__,
+    )
+    await backroom.open()
+    try:
+        yield Relay(web, begin_stop)
+    finally:
+        begin_stop()
+        await backroom.close()
+
+
+class _Workshop:
+    """What works in the backroom: the inbox's writer and the dispatcher, with connections of their own."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.metrics = Metrics()
+        self._database = open_database(settings.database_url.get_secret_value())
+        self._marketo_http = _open_marketo(settings)
+        self._sources_http = httpx.AsyncClient(
+            follow_redirects=False,
+            timeout=10.0,
+            headers={"User-Agent": f"marketo-webhook-relay/{__version__}"},
+        )
+        catalogue = make_catalogue(settings)
+        self.sources = _sources(settings, catalogue, self._sources_http)
+        work = Work(
+            database=self._database,
+            sources=self.sources,
+            marketo=_marketo(settings, self._marketo_http),
+            judge=make_judge(settings, catalogue),
+            policy=Policy(settings.marketo_on_ambiguous, look_up_only=settings.marketo_lead_mode == "lookup"),
+            metrics=self.metrics,
+            clock=utc_now,
+            calls_per_window=settings.marketo_calls_per_window,
+            calls_per_day=settings.marketo_calls_per_day,
+            most_in_flight=settings.marketo_max_in_flight,
+        )
+        self.dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
+        self.inbox = Inbox(self._database, on_stored=self.dispatcher.wake)
+
+    async def probe(self) -> None:
+        """Commit a tiny write."""
+        await probe(self._database, clock=utc_now)
+
+    async def work(self, end: asyncio.Event) -> None:
+        """Store and dispatch until told to end; then end what runs and close everything."""
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(self._database.close)
+            stack.push_async_callback(self._marketo_http.aclose)
+            stack.push_async_callback(self._sources_http.aclose)
+            writing = asyncio.create_task(self.inbox.run())
+            dispatching = asyncio.create_task(self.dispatcher.run())
+            ended = asyncio.create_task(end.wait())
+            await asyncio.wait({writing, dispatching, ended}, return_when=asyncio.FIRST_COMPLETED)
+            self.dispatcher.stop()
+            await asyncio.wait({dispatching}, timeout=_STOP_WITHIN.total_seconds())
+            dispatching.cancel()
+            await ended
+            self.inbox.close()
+            await asyncio.gather(writing, dispatching, return_exceptions=True)
 
 
 async def _prepare_store(database: Database, settings: Settings) -> None:
@@ -89,61 +173,15 @@ async def _prepare_store(database: Database, settings: Settings) -> None:
         )
 
 
-@asynccontextmanager
-async def _running(inbox: Inbox, relay: Relay) -> AsyncIterator[None]:
-    writing = asyncio.create_task(inbox.run())
-    dispatching = asyncio.create_task(relay.dispatcher.run())
-    try:
-        yield
-    finally:
-        relay.begin_stop()
-        _, late = await asyncio.wait({dispatching}, timeout=_STOP_WITHIN.total_seconds())
-        for task in late:
-            task.cancel()
-        inbox.close()
-        await asyncio.gather(writing, dispatching, return_exceptions=True)
-        _log.info("stopped")
-
-
-async def _build(settings: Settings, database: Database, stack: AsyncExitStack) -> Relay:
-    metrics, draining = Metrics(), Draining()
-    catalogue = make_catalogue(settings)
-    sources = await _sources(settings, catalogue, stack)
-    work = Work(
-        database=database,
-        sources=sources,
-        marketo=await _marketo(settings, stack),
-        judge=make_judge(settings, catalogue),
-        policy=Policy(settings.marketo_on_ambiguous, look_up_only=settings.marketo_lead_mode == "lookup"),
-        metrics=metrics,
-        clock=utc_now,
-        calls_per_window=settings.marketo_calls_per_window,
-        calls_per_day=settings.marketo_calls_per_day,
-        most_in_flight=settings.marketo_max_in_flight,
-    )
-    dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
-    web = WebParts(
-        sources=sources,
-        inbox=Inbox(database),
-        lookup=Lookup(database),
-        probe=lambda: probe(database, clock=utc_now),
-        drain=draining,
-        wake=dispatcher.wake,
-        status=dispatcher.status,
-        metrics=metrics,
-        admin_tokens=settings.admin_token,
-        max_body=settings.max_body_bytes,
-        clock=utc_now,
-        version=__version__,
-    )
-    return Relay(web, dispatcher, draining)
-
-
-async def _marketo(settings: Settings, stack: AsyncExitStack) -> MarketoClient:
+def _open_marketo(settings: Settings) -> httpx.AsyncClient:
     address = base_urls(settings.marketo_base_url)
     if not address.is_marketo:
         _log.warning("not Marketo's own host", host=address.host)
-    http = await stack.enter_async_context(open_http(address, most_connections=settings.marketo_max_in_flight + 1))
+    return open_http(address, most_connections=settings.marketo_max_in_flight + 1)
+
+
+def _marketo(settings: Settings, http: httpx.AsyncClient) -> MarketoClient:
+    address = base_urls(settings.marketo_base_url)
     auth = MarketoAuth(
         address=address, client_id=settings.marketo_client_id, client_secret=settings.marketo_client_secret
     )
@@ -206,12 +244,7 @@ def allowed_campaigns(settings: Settings) -> frozenset[CampaignId]:
     return frozenset({campaign_id(settings.marketo_campaign_id), *_campaigns(settings).values(), *listed, *webinars})
 
 
-async def _sources(settings: Settings, catalogue: Catalogue, stack: AsyncExitStack) -> Mapping[str, Source]:
-    client = await stack.enter_async_context(
-        httpx.AsyncClient(
-            follow_redirects=False, timeout=10.0, headers={"User-Agent": f"marketo-webhook-relay/{__version__}"}
-        )
-    )
+def _sources(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> Mapping[str, Source]:
     sources: list[Source] = []
     if settings.eventbrite_webhook_token:
         sources.append(_eventbrite(settings, catalogue, client))

@@ -1,12 +1,12 @@
 """The command `relay`: serve webhooks, try the whole way without accounts, look after the store."""
 
-import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
 import typer
+import uvloop
 
 from app import __version__
 from app.errors import RelayError, SettingsInvalid
@@ -135,7 +135,7 @@ def _settings(
 
 def _run(work: Coroutine[object, object, Result]) -> Result:
     try:
-        return asyncio.run(work)
+        return uvloop.run(work)
     except RelayError as problem:
         _fail(str(problem), code=1)
 

@@ -1,6 +1,7 @@
 """Turn stored events into registrations: resolve at the source, map, judge, record."""
 
 import asyncio
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -32,6 +33,8 @@ from app.store.events import EventFate, EventQueue
 from app.store.registrations import Change, Meaning, Registrations
 
 _MOST_AT_ONCE = 300  # events
+_MOST_A_CLAIM = 100  # events
+_PACE = 0.25  # seconds between two full claims: twice what Marketo can take, and the rest of the time is accepting's
 _MOST_PEOPLE = 10_000  # one event
 _PATIENCE = timedelta(seconds=90)  # for one event's resolve
 _TOGETHER = 0.05  # seconds to wait for quick ones, so that they are recorded in one transaction
@@ -67,13 +70,14 @@ class Intake:
     bell: Bell
     sender_bell: Bell
     look_every: float = _IDLE
+    pace: float = _PACE
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
+    _next_claim: float = 0.0
 
     async def step(self) -> float:
         """Take what is due and record what is ready; return how many seconds to wait for more."""
         self.lease.check()
-        room = _MOST_AT_ONCE - len(self._running)
-        claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room) if room else []
+        claimed = await self._claim()
         for event in claimed:
             self._begin(event)
         if self._running:
@@ -82,13 +86,24 @@ class Intake:
         if ready:
             await self._record([task.result() for task in ready])
         self._running -= ready  # only now: what the store did not take is recorded at the next step
-        return 0.0 if claimed or ready else await self._idle()
+        if claimed or ready:
+            return 0.0
+        return max(0.0, self._next_claim - time.monotonic()) or await self._idle()
 
     async def close(self) -> None:
         """Stop the events that are still being resolved; the next leader takes them up."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+
+    async def _claim(self) -> Sequence[Event]:
+        room = min(_MOST_A_CLAIM, _MOST_AT_ONCE - len(self._running))
+        if not room or time.monotonic() < self._next_claim:
+            return []
+        claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room)
+        if len(claimed) == _MOST_A_CLAIM:
+            self._next_claim = time.monotonic() + self.pace
+        return claimed
 
     def _begin(self, event: Event) -> None:
         task = asyncio.create_task(self._understand(event))

@@ -45,9 +45,11 @@ class Sender:
     async def step(self) -> float:
         """Begin at most one call; return how many seconds to wait before the next look."""
         self.caller.lease.check()
-        if paused := self.caller.pauses.wait() or self.caller.day.wait(self.clock()):
-            return min(paused, _IDLE)
+        if paused := self._paused():
+            return paused
         waiting = self._without_busy(await self.sending.waiting(self.clock()))
+        if paused := self._paused():  # a call may have ended while we looked
+            return paused
         job = choose(waiting, paused=self.caller.pauses.paused_campaigns())
         if job is None:
             return self._idle(waiting)
@@ -55,6 +57,9 @@ class Sender:
         if wait != 0:
             return _IDLE if wait is None else min(wait, _IDLE)
         return await self._begin(job)
+
+    def _paused(self) -> float:
+        return min(_IDLE, self.caller.pauses.wait() or self.caller.day.wait(self.clock()))
 
     async def sweep(self) -> float:
         """Bury what could not be sent in time."""

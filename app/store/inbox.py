@@ -2,7 +2,8 @@
 
 import asyncio
 import hashlib
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import structlog
@@ -24,16 +25,26 @@ _log = structlog.get_logger(__name__)
 class Inbox:
     """Where webhooks are stored. `accept` returns after the commit, so an answer of 202 means stored.
 
-    `run` does the writing; it must run for as long as `accept` is called. At most `most_waiting` requests wait for
-    a commit, so that a slow disk makes senders try again instead of filling the memory.
+    `run` does the writing, in the same event loop or in another thread's; it must run for as long as `accept` is
+    called. `on_stored` is called there after each commit. At most `most_waiting` requests wait for a commit, so that a
+    slow disk makes senders try again instead of filling the memory.
     """
 
-    def __init__(self, database: Database, *, most_waiting: int = 2000, most_together: int = 500) -> None:
+    def __init__(
+        self,
+        database: Database,
+        *,
+        on_stored: Callable[[], None] = lambda: None,
+        most_waiting: int = 2000,
+        most_together: int = 500,
+    ) -> None:
         self._database = database
+        self._on_stored = on_stored
         self._most_waiting = most_waiting
         self._most_together = most_together
-        self._waiting: list[_Waiting] = []
+        self._waiting: deque[_Waiting] = deque()  # one thread appends, the other takes: both are atomic
         self._arrived = asyncio.Event()
+        self._writer: asyncio.AbstractEventLoop | None = None
         self._is_closing = False
 
     async def accept(self, event: NewEvent) -> Receipt:
@@ -48,25 +59,31 @@ class Inbox:
             raise StoreUnavailable(f"{self._most_waiting} webhooks wait for the database already")
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._waiting.append((event, receipt))
-        self._arrived.set()
+        if len(self._waiting) == 1:
+            self._ring()
         return await receipt
 
     async def run(self) -> None:
         """Write what arrives, until `close`."""
+        self._writer = asyncio.get_running_loop()
         while not (self._is_closing and not self._waiting):
-            await self._arrived.wait()
+            if not self._waiting:
+                await self._arrived.wait()
             self._arrived.clear()
-            while self._waiting:
-                together, self._waiting = (
-                    self._waiting[: self._most_together],
-                    self._waiting[self._most_together :],
-                )
+            if together := self._taken():
                 await self._write(together)
 
     def close(self) -> None:
         """Refuse new events, and let `run` end when those that wait are written."""
         self._is_closing = True
-        self._arrived.set()
+        self._ring()
+
+    def _ring(self) -> None:
+        if self._writer is not None and not self._writer.is_closed():
+            self._writer.call_soon_threadsafe(self._arrived.set)
+
+    def _taken(self) -> list[_Waiting]:
+        return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most_together))]
 
     async def _write(self, together: Sequence[_Waiting]) -> None:
         try:
@@ -75,18 +92,31 @@ class Inbox:
         except Exception as problem:  # noqa: BLE001  # whatever it was, those who wait must hear of it
             if not isinstance(problem, StoreUnavailable):
                 _log.exception("writing the inbox failed")
-            _refuse(together, problem)
-            return
-        for (_, waiting), receipt in zip(together, receipts, strict=True):
-            if not waiting.done():  # its request may have been cancelled meanwhile; the event is stored all the same
-                waiting.set_result(receipt)
+            _answer(together, [problem] * len(together))
+        else:
+            self._on_stored()
+            _answer(together, receipts)
 
 
-def _refuse(together: Sequence[_Waiting], problem: Exception) -> None:
-    for _, waiting in together:
-        if not waiting.done():
-            refusal = StoreUnavailable(str(problem))
-            refusal.__cause__ = problem
+def _answer(together: Sequence[_Waiting], answers: Sequence[Receipt | Exception]) -> None:
+    """Tell those who wait, in their own event loop: one call for all of it."""
+    by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Receipt | Exception]]] = {}
+    for (_, waiting), answer in zip(together, answers, strict=True):
+        by_loop.setdefault(waiting.get_loop(), []).append((waiting, answer))
+    for loop, pairs in by_loop.items():
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_tell, pairs)
+
+
+def _tell(pairs: Sequence[tuple["asyncio.Future[Receipt]", Receipt | Exception]]) -> None:
+    for waiting, answer in pairs:
+        if waiting.done():
+            continue  # its request was cancelled meanwhile; the event is stored all the same
+        if isinstance(answer, Receipt):
+            waiting.set_result(answer)
+        else:
+            refusal = StoreUnavailable(str(answer))
+            refusal.__cause__ = answer
             waiting.set_exception(refusal)
 
 

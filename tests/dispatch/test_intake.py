@@ -360,6 +360,7 @@ async def test_what_the_store_did_not_take_is_recorded_later(impatient: Database
 async def test_many_hanging_events_do_not_take_more_memory(sqlite: Database, clock: MovableClock) -> None:
     """At most 300 are in hand; the rest wait in the store, and the loop does not spin."""
     stage = await set_stage(sqlite, clock)
+    stage.intake.pace = 0.0
     answers = asyncio.Event()
 
     async def hang(_: Event) -> Json:
@@ -369,7 +370,7 @@ async def test_many_hanging_events_do_not_take_more_memory(sqlite: Database, clo
     stage.source.fetch = hang
     stage.source.read = lambda *_: [NOT_YET]
     ids = await events_of(stage, *(b"%d" % number for number in range(320)))
-    for _ in range(3):
+    for _ in range(5):
         wait = await stage.intake.step()
     assert len(stage.source.fetched) == 300
     assert wait > 0
