@@ -76,13 +76,13 @@ def sandbox(context: typer.Context) -> None:
 def migrate() -> None:
     """Bring the database's tables up to date, one process at a time; does nothing when they are."""
     from app.store.database import open_database  # noqa: PLC0415  # as above
-    from app.store.migrate import HEAD  # noqa: PLC0415  # as above
+    from app.store.migrate import HEAD, MIGRATION_WAIT  # noqa: PLC0415  # as above
     from app.store.migrate import migrate as run_migrations  # noqa: PLC0415  # as above
 
     settings = _settings({}, only=["database_url"])
 
     async def bring_up_to_date() -> bool:
-        database = open_database(settings.database_url.get_secret_value())
+        database = open_database(settings.database_url.get_secret_value(), lock_wait=MIGRATION_WAIT)
         try:
             return await run_migrations(database)
         finally:

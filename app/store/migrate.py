@@ -1,5 +1,6 @@
 """Bring the database to this program's schema, one process at a time."""
 
+from datetime import timedelta
 from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
@@ -8,6 +9,7 @@ from app.errors import StoreTooNew
 from app.store.database import Database
 
 HEAD = "0001"
+MIGRATION_WAIT = timedelta(seconds=30)  # for the database to be opened with: others migrate it first
 _ADVISORY_LOCK = 0x52454C4159  # 'RELAY': PostgreSQL's lock that makes other processes wait here
 _KNOWN = {HEAD}
 

@@ -182,6 +182,10 @@ def _cancel(recording: _Recording, known: _Known, cancelled: Cancelled, event_id
     held_by_another = None not in (cancelled.subject, known.draft.subject) and cancelled.subject != known.draft.subject
     if held_by_another:
         recording.note(known, "kept", "Cancelled elsewhere, but registered by another order too.", event_id)
+    elif known.draft.state is RegistrationState.SENDING:
+        known.draft = replace(known.draft, cause=cancelled.cause)  # seen when the request is settled
+        known.is_changed = True
+        recording.note(known, "cancelled late", "Cancelled during the campaign request; it is not repeated.", event_id)
     elif _was_sent(known):
         recording.note(known, "cancelled late", "Cancelled after the reminder was sent.", event_id)
     else:

@@ -223,7 +223,7 @@ class Sending:
                 )
             )
             held = await _still_held(connection, call, fence)
-            ours = [fate for fate in fates if fate.registration.id in held]
+            ours = [_unless_refunded(fate, held) for fate in fates if fate.registration.id in held]
             if ours:
                 await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
                 await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
@@ -260,14 +260,26 @@ def _expired(state: RegistrationState, now: datetime) -> ReturningUpdate[tuple[A
     )
 
 
-async def _still_held(connection: AsyncConnection, call: Call, fence: int) -> set[str]:
+async def _still_held(connection: AsyncConnection, call: Call, fence: int) -> dict[str, str | None]:
+    """Return the registrations that are still this call's, with the cause that was noted on them meanwhile."""
     c = registrations.c
     state = _SENDING if call.kind == "trigger" else RegistrationState.NEW
     ours = (c.claimed_by == fence, c.call_id == call.id, c.state == state)
     rows = await connection.execute(
-        select(c.id).where(c.id.in_([r.id for r in call.registrations]), *ours).order_by(c.id).with_for_update()
+        select(c.id, c.cause)
+        .where(c.id.in_([r.id for r in call.registrations]), *ours)
+        .order_by(c.id)
+        .with_for_update()
     )
-    return set(rows.scalars())
+    return {row.id: row.cause for row in rows}
+
+
+def _unless_refunded(fate: Fate, held: Mapping[str, str | None]) -> Fate:
+    """Return the fate, or the end of a registration that was cancelled during a request which was not taken."""
+    if fate.state not in _WAITING or held[fate.registration.id] != Cause.REFUNDED:
+        return fate
+    detail = "Cancelled before the reminder was sent: Marketo had not taken the request."
+    return replace(fate, state=RegistrationState.CANCELLED, cause=Cause.REFUNDED, what="cancelled", detail=detail)
 
 
 async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:

@@ -52,6 +52,11 @@ def _held(state: RegistrationState, fence: int) -> Update:
 
 async def _settle_requests(connection: AsyncConnection, fence: int, on_ambiguous: OnAmbiguous, now: datetime) -> int:
     c = registrations.c
+    await connection.execute(
+        _held(RegistrationState.SENDING, fence)
+        .where(c.cause == Cause.REFUNDED)
+        .values(state=RegistrationState.CANCELLED, claimed_by=None, updated_at=now)
+    )
     state, cause = RegistrationState.KNOWN, None
     if on_ambiguous == "hold":
         state, cause = RegistrationState.DEAD, Cause.ANSWER_LOST

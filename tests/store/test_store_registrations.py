@@ -12,6 +12,7 @@ from app.store.events import EventFate, EventQueue
 from app.store.lookup import Lookup
 from app.store.registrations import Change, Meaning, Registrations
 from app.store.sending import Sending
+from app.store.takeover import take_over
 from app.store.views import RegistrationFilter
 from tests.conftest import MovableClock
 from tests.store.given import (
@@ -365,3 +366,25 @@ async def test_many_registrations_are_recorded_at_once(database: Database, clock
     assert {change.what for change in await record(database, clock(), *drafts)} == {"registered"}
     again = [draft(clock(), f"p{number}@example.com", first_name="B") for number in range(1200)]
     assert {change.what for change in await record(database, clock(), *again)} == {"updated"}
+
+
+@pytest.mark.parametrize(("taken", "end"), [(True, "sent"), (False, "cancelled")])
+async def test_a_refund_during_the_campaign_request_cancels_what_was_not_taken(
+    database: Database, clock: MovableClock, taken: bool, end: str
+) -> None:
+    """Refunds cancel what has not been sent: a refused request is not repeated, a taken one stays sent."""
+    call = await sending(database, clock())
+    (registration,) = call.registrations
+    await record(database, clock(), gone=[gone()])
+    fate_of_call = fate(registration, RegistrationState.SENT if taken else RegistrationState.KNOWN)
+    await Sending(database).settle(call, DONE, [fate_of_call], fence=FENCE, now=clock())
+    assert (await seen(database, registration.id)).state == end
+
+
+async def test_a_refund_during_a_request_that_was_cut_off_cancels(database: Database, clock: MovableClock) -> None:
+    """The relay stopped before the answer came; the next leader does not ask again for who has left."""
+    call = await sending(database, clock())
+    await record(database, clock(), gone=[gone()])
+    await take_over(database, fence=FENCE + 1, on_ambiguous="retry", now=clock())
+    view = await seen(database, call.registrations[0].id)
+    assert (view.state, view.cause) == (RegistrationState.CANCELLED, "refunded")
