@@ -36,7 +36,7 @@ run: $(RUNTIME) ## start the relay with the settings in .env
 
 test: $(DEV) ## run every test, with branch coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 2 --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
 
 check: $(DEV) ## lint, format, types, import rules
 	@$(BIN)/ruff check .
