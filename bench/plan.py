@@ -12,7 +12,7 @@ class Plan:
     warm_up: float = 1.0
     repeats: int = 5
     samples: int = 20
-    connections: int = 128
+    connections: int = 256
     tell: Callable[[str], None] = print
 
 
