@@ -32,8 +32,14 @@ async def read_body(receive: Receive, *, limit: int, within: timedelta) -> bytes
         Disconnected: the sender is gone.
     """
     try:
-        async with asyncio.timeout(within.total_seconds()):
-            return await _collect(receive, limit)
+        async with asyncio.timeout(None) as patience:
+            # Most bodies are here already, and a timer costs more than reading them: it is set at the first wait.
+            loop = asyncio.get_running_loop()
+            setting = loop.call_soon(patience.reschedule, loop.time() + within.total_seconds())
+            try:
+                return await _collect(receive, limit)
+            finally:
+                setting.cancel()
     except TimeoutError:
         raise Refused(TOO_SLOW) from None
 

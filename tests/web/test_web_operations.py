@@ -162,7 +162,7 @@ class TestAccessLines:
         await relay.get("/api/registrations/reg_1?email=ada@example.com")
         await relay.client.get("/api/registrations?email=ada@example.com", headers={"authorization": "Bearer guess-1"})
         assert len(log.facts()) == 6
-        for personal in ("another-secret", "ada", "guess-1", "evntbrite"):
+        for personal in ("another-secret", "ada@", "ada%40", "guess-1", "evntbrite"):  # ids may hold "ada"
             assert personal not in log.text
 
     async def test_routes_are_logged_by_template(self, relay: Relay, log: Lines) -> None:
