@@ -178,10 +178,8 @@ def _database(value: object) -> object:
 def _split_database(text: str) -> None:
     try:
         _ = urlsplit(text).port
-    except ValueError as error:
-        raise ValueError(
-            f"cannot be read ({error}); write special characters of the password percent-encoded"
-        ) from None
+    except ValueError:  # whose words would repeat a part of the password
+        raise ValueError("cannot be read; write special characters of the password percent-encoded") from None
 
 
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]

@@ -138,8 +138,7 @@ class Settings(BaseSettings):
     )
     marketo_on_ambiguous: Annotated[Literal["retry", "hold"], LowerCase] = _setting(
         "retry",
-        "When Marketo's answer was lost and the activity log cannot tell: `retry` (perhaps a second e-mail) or "
-        "`hold` (a person decides)",
+        "When Marketo's answer was lost: `retry` (perhaps a second e-mail) or `hold` (a person decides)",
         expects="retry or hold",
     )
 

@@ -180,7 +180,6 @@ def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, s
         "PENDO_API_URL": f"{sandbox_url}/pendo",
         "EVENTBRITE_WEBHOOK_TOKEN": EVENTBRITE_TOKEN,
         "EVENTBRITE_API_URL": f"{sandbox_url}/eventbrite/v3",
-        "EVENTBRITE_SETTLE_SECONDS": "0.5",
         "ADMIN_TOKEN": ADMIN_TOKEN,
         "DATABASE_URL": database_url,
         "HOST": "127.0.0.1",

@@ -208,6 +208,7 @@ async def test_nobodys_address_and_no_secret_is_logged(
 ) -> None:
     """httpx writes each URL into its log."""
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.DEBUG, logger="httpx")  # another test may have quietened it
     marketo.route(path__startswith="/rest").respond(json=refusal("1003", "ada@example.com is bad"))
     for name in CALLS:
         assert "ada" not in str(await failing(client, name))

@@ -11,11 +11,9 @@ from standardwebhooks import Webhook
 from app.sandbox import seed
 from app.sandbox.traffic import Delivery, expected_reminders, load, sample_traffic, standard_signature
 
-NOW = datetime.now(UTC)
-
 
 def traffic() -> list[Delivery]:
-    return sample_traffic("http://127.0.0.1:8080", sandbox_url="http://127.0.0.1:8090", now=NOW)
+    return sample_traffic("http://127.0.0.1:8080", sandbox_url="http://127.0.0.1:8090", now=datetime.now(UTC))
 
 
 def test_five_deliveries_of_one_order_come_out_of_order() -> None:
@@ -69,7 +67,7 @@ def test_the_repeat_is_the_same_request() -> None:
 
 
 def test_load_is_of_different_people_over_some_webinars() -> None:
-    deliveries = list(load(10, "http://127.0.0.1:8080/", now=NOW, webinars=3))
+    deliveries = list(load(10, "http://127.0.0.1:8080/", now=datetime.now(UTC), webinars=3))
     bodies = [json.loads(one.body) for one in deliveries]
     assert len({body["email"] for body in bodies}) == len({one.headers["webhook-id"] for one in deliveries}) == 10
     assert len({body["webinar"]["id"] for body in bodies}) == 3

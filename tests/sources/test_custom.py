@@ -293,8 +293,7 @@ def test_without_signing_secrets_no_signature_is_authentic() -> None:
 
 def test_a_request_with_a_key_is_known_again_as_its_sender_says() -> None:
     assert receive(body(), idempotency_key="k-1").dedupe == Dedupe("key:k-1", "forever")
-    assert receive(body()).dedupe == Dedupe("registration:r-1", "forever")
-    assert receive(body(registrationId=None)).dedupe is None
+    assert receive(body()).dedupe is None  # its registrationId may be another app's too
 
 
 @pytest.mark.parametrize("key", ["", " ", "é", "a b", "x" * 256, "\0"])

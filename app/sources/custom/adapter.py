@@ -49,10 +49,10 @@ class CustomSource:
 
     def receive(self, request: Inbound) -> Accepted:
         message_id = self._authenticate(request)
-        body = self._read(request.body)
+        self._read(request.body)
         if message_id is not None:
             return Accepted(Dedupe(f"message:{message_id}", "forever"), {"webhook-id": message_id})
-        return Accepted(_dedupe_of_unsigned(request.headers, body))
+        return Accepted(_dedupe_of_unsigned(request.headers))
 
     async def resolve(self, event: Event) -> Json:
         return None
@@ -79,14 +79,17 @@ class CustomSource:
         )
 
 
-def _dedupe_of_unsigned(headers: Mapping[str, str], body: CustomBody) -> Dedupe | None:
-    """Return what makes an unsigned request the same as an earlier one, if its sender says so."""
+def _dedupe_of_unsigned(headers: Mapping[str, str]) -> Dedupe | None:
+    """Return what makes an unsigned request the same as an earlier one, if its sender says so.
+
+    A registrationId does not: apps may share ids, and a second event about one registration updates it.
+    """
     key = headers.get("idempotency-key")
-    if key is not None:
-        if not _KEY.fullmatch(key):
-            raise Invalid([FieldProblem("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
-        return Dedupe(f"key:{key}", "forever")
-    return Dedupe(f"registration:{body.registration_id}", "forever") if body.registration_id else None
+    if key is None:
+        return None
+    if not _KEY.fullmatch(key):
+        raise Invalid([FieldProblem("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
+    return Dedupe(f"key:{key}", "forever")
 
 
 def _registered(body: CustomBody) -> Registered:
