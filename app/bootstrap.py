@@ -34,6 +34,7 @@ from app.store.health import probe
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.migrate import HEAD, migrate, schema_version
+from app.store.people import Memory
 from app.web.parts import WebParts
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
@@ -120,6 +121,8 @@ async def _build(settings: Settings, database: Database, stack: AsyncExitStack) 
         calls_per_window=settings.marketo_calls_per_window,
         calls_per_day=settings.marketo_calls_per_day,
         most_in_flight=settings.marketo_max_in_flight,
+        memory=make_memory(settings),
+        hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
     )
     dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
     web = WebParts(
@@ -153,6 +156,7 @@ async def _marketo(settings: Settings, stack: AsyncExitStack) -> MarketoClient:
         auth=auth,
         lookup_field=settings.marketo_lookup_field,
         partition=settings.marketo_partition,
+        set_by=settings.setting_of_fields,
     )
 
 
@@ -187,7 +191,14 @@ def make_judge(settings: Settings, catalogue: Catalogue) -> Judge:
         names=_token_names(settings),
         look_up_only=settings.marketo_lead_mode == "lookup",
         over_after=timedelta(hours=settings.webinar_over_after_hours),
+        fields=settings.fields_of_tokens,
     )
+
+
+def make_memory(settings: Settings) -> Memory:
+    """Return how people are remembered. Another instance, field or partition has other people at the same addresses."""
+    where = (base_urls(settings.marketo_base_url).rest, settings.marketo_lookup_field, settings.marketo_partition or "")
+    return Memory("\x00".join(where), timedelta(days=settings.marketo_people_ttl_days), settings.marketo_people_max)
 
 
 def _token_names(settings: Settings) -> TokenNames:

@@ -96,7 +96,7 @@ class Caller:
             case "lookup":
                 return await self._look_up(call)
             case "trigger":
-                tokens = dict(call.registrations[0].tokens)
+                tokens = dict(call.registrations[0].passed)
                 assert call.campaign_id is not None  # noqa: S101  # a trigger call is claimed with its campaign
                 taken = await self.marketo.trigger(call.campaign_id, verdicts.leads_of(call), tokens)
                 return _done(taken), verdicts.after_trigger(call, taken)
@@ -140,7 +140,7 @@ class Caller:
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
         elif verdicts.must_split(call, failed):
             await self._settle(call, result, [])
-            for part in verdicts.halves(call.registrations):
+            for part in verdicts.halves(call):
                 await self._carry_out_part(call, result, part)
         else:
             fates = verdicts.after_refusal(call, failed, policy=self.policy, now=self.clock())

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -27,12 +27,15 @@ from app.store.calls import CallLog
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.leases import Leases
+from app.store.links import fall_back_from_other_fields
+from app.store.people import Memory, People
 from app.store.registrations import Registrations
 from app.store.sending import Sending
 from app.store.takeover import take_over
 
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
+_FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
 _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
 _log = structlog.get_logger(__name__)
 
@@ -52,6 +55,8 @@ class Work:
     calls_per_window: int
     calls_per_day: int
     most_in_flight: int
+    memory: Memory = field(default_factory=Memory)
+    hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
 
 
 @dataclass(slots=True)
@@ -137,17 +142,20 @@ class Dispatcher:
         )
         if found.events or found.people or found.requests:
             _log.warning("took over", events=found.events, people=found.people, requests=found.requests)
+        if others := await fall_back_from_other_fields(work.database, work.judge.fields):
+            _log.warning("the mapping of tokens to fields has changed", registrations_with_own_tokens=others)
         await term.sender.prepare(CallLog(work.database, clock=work.clock))
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
-        renewing, sweeping, counting = Bell(), Bell(), Bell()
-        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting)
+        renewing, sweeping, counting, forgetting = Bell(), Bell(), Bell(), Bell()
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
+            repeat(self._forget, bell=forgetting, name="forget"),
             repeat(lambda: self._renew(term.lease), bell=renewing, name="lease"),
         ]
         loops = [asyncio.create_task(step) for step in steps]
@@ -171,6 +179,10 @@ class Dispatcher:
         work.metrics.backlog_counted({"events": events, "registrations": registrations}, min(ages) if ages else None)
         return _COUNTED_EVERY
 
+    async def _forget(self) -> float:
+        gone = await People(self._work.database, self._work.memory).prune(self._work.clock())
+        return 1.0 if gone else _FORGOTTEN_EVERY
+
     def _make_term(self, lease: Lease) -> _Term:
         work = self._work
         sender_bell = Bell()
@@ -193,7 +205,7 @@ class Dispatcher:
         )
         intake = Intake(
             events=EventQueue(work.database),
-            registrations=Registrations(work.database),
+            registrations=Registrations(work.database, people=People(work.database, work.memory), hold=work.hold),
             sources=work.sources,
             judge=work.judge,
             lease=lease,

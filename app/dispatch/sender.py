@@ -15,8 +15,7 @@ from app.store.calls import CallLog
 from app.store.sending import Call, Sending, Waiting
 
 _IDLE = 1.0  # seconds between two looks at the store
-_BUSY = 0.2  # seconds until people that are in another call are asked for again
-_UPSERTS_APART = 5.0  # seconds; Marketo makes duplicates of two upserts that come close together
+_BUSY = 0.2  # seconds until people who are in another upsert, or were so lately, are asked for again
 _SWEEP_EVERY = 15.0  # seconds
 _log = structlog.get_logger(__name__)
 
@@ -29,8 +28,7 @@ class Sender:
     caller: Caller
     clock: Clock
     bell: Bell
-    _running: dict["asyncio.Task[None]", Call] = field(default_factory=dict)
-    _upserted: dict[str, float] = field(default_factory=dict)
+    _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
 
     async def prepare(self, log: CallLog) -> None:
@@ -96,7 +94,7 @@ class Sender:
             return self._nobody(job)
         self._count(call)
         task = asyncio.create_task(self.caller.carry_out(call))
-        self._running[task] = call
+        self._running.add(task)
         task.add_done_callback(self._ended)
         return 0.0
 
@@ -110,9 +108,7 @@ class Sender:
     async def _claim(self, job: Job) -> Call | None:
         now, fence = self.clock(), self.caller.lease.fence
         if isinstance(job, PeopleJob):
-            return await self.sending.claim_people(
-                lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE, busy=self._busy()
-            )
+            return await self.sending.claim_people(lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE)
         return await self.sending.claim_batch(job.backlog, now=now, fence=fence, limit=MOST_LEADS)
 
     def _count(self, call: Call) -> None:
@@ -122,19 +118,8 @@ class Sender:
             until = day.ends_at.isoformat()
             _log.error("the day's budget is used up", calls=day.limit, until=until, call_id=call.id)
 
-    def _busy(self) -> set[str]:
-        """Return the people who are in a call, or were so lately that Marketo may not see them yet."""
-        lately = self.caller.ticks() - _UPSERTS_APART
-        self._upserted = {key: at for key, at in self._upserted.items() if at > lately}
-        return {key for call in self._running.values() for key in _people_in(call)} | self._upserted.keys()
-
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        call = self._running.pop(task)
-        self._upserted |= dict.fromkeys(_people_in(call), self.caller.ticks())
+        self._running.discard(task)
         if not task.cancelled() and (problem := task.exception()):
             _log.error("a call's task failed", exc_info=problem)
         self.bell.ring()
-
-
-def _people_in(call: Call) -> set[str]:
-    return set() if call.kind == "trigger" else {registration.person_key for registration in call.registrations}

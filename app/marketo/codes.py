@@ -109,7 +109,8 @@ _DEFECT = _no(
 _REFUSED_DATA = _no(Consequence.RECORD, "Marketo refused this record's data; its message says why.")
 _FIELD = _no(
     Consequence.CONFIGURATION,
-    "A field name is unknown to Marketo or not allowed here; check MARKETO_LOOKUP_FIELD and MARKETO_JOIN_LINK_FIELD.",
+    "A field name is unknown to Marketo or not allowed here; check MARKETO_LOOKUP_FIELD, MARKETO_JOIN_LINK_FIELD and "
+    "MARKETO_TOKEN_FIELDS.",
 )
 _PARTITION = _no(
     Consequence.CONFIGURATION,

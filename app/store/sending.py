@@ -4,18 +4,33 @@ A call is written before it is made and after it was answered, each time togethe
 writes are fenced: what another leader has taken over meanwhile is left alone.
 """
 
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import CompoundSelect, Row, Select, bindparam, func, insert, select, union_all, update
+from sqlalchemy import (
+    ColumnElement,
+    CompoundSelect,
+    Row,
+    Select,
+    bindparam,
+    exists,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
+from app.store import people
 from app.store.database import Database
+from app.store.links import Values, fall_back, field_values, passed_tokens
 from app.store.tables import calls, registrations, timeline
+from app.store.tables import people as people_table
 
 CallKind = Literal["upsert", "lookup", "trigger"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
@@ -39,6 +54,19 @@ class Claimed:
     relooked: bool
     created_at: datetime
     expires_at: datetime
+    person_hash: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    by_field: bool = False
+
+    @property
+    def written(self) -> Values:
+        """Return what its upsert writes to person fields beside the names."""
+        return field_values(self.tokens, self.fields) if self.by_field else {}
+
+    @property
+    def passed(self) -> Mapping[str, str]:
+        """Return the tokens that its campaign request passes."""
+        return passed_tokens(self.tokens, self.fields, by_field=self.by_field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +91,10 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one registration after a call. `what` and `detail` go into its timeline."""
+    """What becomes of one registration after a call. `what` and `detail` go into its timeline.
+
+    `falls_back`: from now on it passes all its tokens itself. `is_gone`: Marketo no longer knows its lead.
+    """
 
     registration: Claimed
     state: RegistrationState
@@ -75,6 +106,8 @@ class Fate:
     lookup: bool = False
     relooked: bool = False
     counts: bool = False  # whether it was an attempt of this registration
+    falls_back: bool = False
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,21 +168,20 @@ class Sending:
             rows = (await connection.execute(union_all(*each))).all()
         return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
 
-    async def claim_people(
-        self, *, lookup: bool, now: datetime, fence: int, limit: int, busy: Collection[str]
-    ) -> Call | None:
+    async def claim_people(self, *, lookup: bool, now: datetime, fence: int, limit: int) -> Call | None:
         """Take registrations whose person is next, oldest first, and write the call down; None when there are none.
 
-        Those whose person key is in `busy` are left: two upserts of one key at a time make duplicate people.
+        Nobody is upserted who is in another upsert, or was so lately that Marketo would make a duplicate.
         """
         c = registrations.c
         due = (
             select(c.id)
             .where(c.state == RegistrationState.NEW, c.lookup == int(lookup), c.due_at <= now, c.claimed_by.is_(None))
-            .where(c.person_key.not_in(busy))
             .order_by(c.due_at, c.id)
             .limit(limit)
         )
+        if not lookup:
+            due = due.where(~_is_quiet(now), ~_IN_ANOTHER_UPSERT)
         kind: CallKind = "lookup" if lookup else "upsert"
         return await self._claim(due, kind=kind, campaign_id=None, values={"claimed_by": fence}, fence=fence, now=now)
 
@@ -178,20 +210,26 @@ class Sending:
         now: datetime,
     ) -> Call | None:
         call_id = CallId(new_id("call", now))
-        due_ids = due.with_for_update(skip_locked=True).cte("due")
-        claim = (
-            update(registrations)
-            .where(registrations.c.id.in_(select(due_ids.c.id)))
-            .values(**values, call_id=call_id)
-            .returning(registrations)
-        )
+        due_ids = due.with_for_update(skip_locked=True, of=registrations).cte("due")
+        claim = update(registrations).values(**values, call_id=call_id).returning(registrations)
         async with self._database.write() as connection:
+            if kind == "upsert":
+                claim = claim.where(registrations.c.id.in_(await self._asked(connection, due, now)))
+            else:
+                claim = claim.where(registrations.c.id.in_(select(due_ids.c.id)))
             claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
             if not claimed:
                 return None
             row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
             await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
         return Call(call_id, kind, campaign_id, claimed)
+
+    async def _asked(self, connection: AsyncConnection, due: Select[tuple[Any]], now: datetime) -> list[str]:
+        """Note these people's upsert; return the registrations of those who were free."""
+        locked = due.add_columns(registrations.c.person_hash).with_for_update(skip_locked=True, of=registrations)
+        rows = (await connection.execute(locked)).all()
+        free = await people.ask(self._database, connection, {row.person_hash for row in rows}, now)
+        return [row.id for row in rows if row.person_hash in free]
 
     async def split(self, call: Call, part: Sequence[Claimed], *, fence: int, now: datetime) -> Call:
         """Write down a further call with some registrations of a refused one."""
@@ -204,6 +242,8 @@ class Sending:
                 .where(registrations.c.id.in_([r.id for r in part]), registrations.c.claimed_by == fence)
                 .values(call_id=again.id)
             )
+            if call.kind == "upsert":
+                await people.ask_again(connection, {r.person_hash for r in part}, now)
         return again
 
     async def settle(
@@ -223,12 +263,26 @@ class Sending:
                 )
             )
             held = await _still_held(connection, call, fence)
+            if call.kind == "upsert":
+                asked = {r.person_hash for r in call.registrations if r.id in held}
+                await people.answered(connection, asked, result.outcome, now)
             ours = [fate for fate in fates if fate.registration.id in held]
             if ours:
                 await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
                 await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
+                await fall_back(connection, [fate.registration.id for fate in ours if _falls_back(fate, call)])
                 await _share_leads(connection, call, ours, now)
+                await self._learn(connection, ours, now)
         return ours
+
+    async def _learn(self, connection: AsyncConnection, fates: Sequence[Fate], now: datetime) -> None:
+        """Remember who was found, and forget whom Marketo no longer knows."""
+        known = [f for f in fates if f.state is RegistrationState.KNOWN and f.lead_id is not None]
+        await people.remember(
+            self._database, connection, {f.registration.person_hash: f.lead_id for f in known if f.lead_id}, now
+        )
+        gone = {f.registration.person_hash: f.registration.lead_id for f in fates if f.is_gone}
+        await people.forget(connection, {key: lead for key, lead in gone.items() if lead})
 
     async def expire(self, now: datetime) -> list[tuple[str, str]]:
         """Bury what could not be sent in time; return (source, id) of each."""
@@ -242,6 +296,20 @@ class Sending:
                 ]
                 await connection.execute(insert(timeline), texts)
         return [(source, i) for source, i, _ in gone]
+
+
+def _is_quiet(now: datetime) -> ColumnElement[bool]:
+    p = people_table.c
+    return exists().where(p.key_hash == registrations.c.person_hash, p.quiet_until > now)
+
+
+_other = registrations.alias("other")
+_IN_ANOTHER_UPSERT = exists().where(
+    _other.c.person_key == registrations.c.person_key,
+    _other.c.state == RegistrationState.NEW,
+    _other.c.lookup == 0,
+    _other.c.claimed_by.is_not(None),
+)
 
 
 def _next_due(now: datetime) -> CompoundSelect[tuple[Any]]:
@@ -279,11 +347,18 @@ async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[
     others = select(registrations).where(
         c.person_key.in_(found), c.state == RegistrationState.NEW, c.claimed_by.is_(None), c.relooked == 0
     )
-    rows = (await connection.execute(others.with_for_update())).all()
-    shared = [replace(found[row.person_key], registration=_claimed(row)) for row in rows]
+    rows = [_claimed(row) for row in await connection.execute(others.with_for_update())]
+    written = [(r.person_key, r.written) for r in call.registrations if call.kind == "upsert"]
+    there = [r for r in rows if not r.by_field or (r.person_key, r.written) in written]
+    shared = [replace(found[r.person_key], registration=r) for r in there]
     if shared:
         await connection.execute(_SETTLE, [_settled(fate, now) for fate in shared])
         await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in shared])
+
+
+def _falls_back(fate: Fate, call: Call) -> bool:
+    """Tell whether it passes its tokens from now on; the search that found a person has written nothing to fields."""
+    return fate.falls_back or (call.kind == "lookup" and fate.state is RegistrationState.KNOWN)
 
 
 _SETTLE = (
@@ -343,4 +418,7 @@ def _claimed(row: Row[Any]) -> Claimed:
         relooked=bool(row.relooked),
         created_at=row.created_at,
         expires_at=row.expires_at,
+        person_hash=row.person_hash,
+        fields=row.fields,
+        by_field=bool(row.by_field),
     )

@@ -78,6 +78,7 @@ registrations = Table(
     Column("source", String(40), nullable=False),
     Column("webinar_id", Text, nullable=False),
     Column("person_key", String(320), nullable=False),
+    Column("person_hash", String(64), nullable=False),  # that of `people`
     Column("subject", Text, nullable=True),
     Column("state", String(12), nullable=False),
     Column("lookup", Integer, nullable=False),  # 1: find the person, 0: upsert it
@@ -89,7 +90,9 @@ registrations = Table(
     Column("last_name", Text, nullable=True),
     Column("campaign_id", BigInteger, nullable=False),
     Column("tokens", JSON, nullable=False),
-    Column("batch_key", String(64), nullable=False),  # equal for equal campaign and token values
+    Column("fields", JSON, nullable=False),  # person fields that its tokens may travel in, by the tokens' names
+    Column("by_field", Integer, nullable=False),  # 1: they do, and the campaign request leaves them out
+    Column("batch_key", String(64), nullable=False),  # equal for equal campaign and passed token values
     Column("starts_at", UtcDateTime, nullable=True),
     Column("due_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
@@ -124,6 +127,23 @@ registrations = Table(
         sqlite_where=text("state = 'sending'"),
         postgresql_where=text("state = 'sending'"),
     ),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("lead_id", BigInteger, nullable=True),
+    Column("known_at", UtcDateTime, nullable=True),
+    Column("quiet_until", UtcDateTime, nullable=False),  # no upsert of this person is begun before
+    Index("ix_people_quiet_until", "quiet_until"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 timeline = Table(

@@ -65,6 +65,12 @@ def upgrade() -> None:
     )
     op.create_index("uq_events_source_dedupe_key", "events", ["source", "dedupe_key"], unique=True)
     op.create_table(
+        "keys",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
+    )
+    op.create_table(
         "leases",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("holder", sa.String(length=80), nullable=False),
@@ -83,6 +89,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_pauses")),
     )
     op.create_table(
+        "people",
+        sa.Column("key_hash", sa.String(length=64), nullable=False),
+        sa.Column("lead_id", sa.BigInteger(), nullable=True),
+        sa.Column("known_at", UtcDateTime, nullable=True),
+        sa.Column("quiet_until", UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_people")),
+    )
+    op.create_index("ix_people_quiet_until", "people", ["quiet_until"], unique=False)
+    op.create_table(
         "probes",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("at", UtcDateTime, nullable=False),
@@ -95,6 +110,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=40), nullable=False),
         sa.Column("webinar_id", sa.Text(), nullable=False),
         sa.Column("person_key", sa.String(length=320), nullable=False),
+        sa.Column("person_hash", sa.String(length=64), nullable=False),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("lookup", sa.Integer(), nullable=False),
@@ -106,6 +122,8 @@ def upgrade() -> None:
         sa.Column("last_name", sa.Text(), nullable=True),
         sa.Column("campaign_id", sa.BigInteger(), nullable=False),
         sa.Column("tokens", sa.JSON(), nullable=False),
+        sa.Column("fields", sa.JSON(), nullable=False),
+        sa.Column("by_field", sa.Integer(), nullable=False),
         sa.Column("batch_key", sa.String(length=64), nullable=False),
         sa.Column("starts_at", UtcDateTime, nullable=True),
         sa.Column("due_at", UtcDateTime, nullable=False),
