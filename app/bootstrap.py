@@ -115,7 +115,7 @@ async def _build(settings: Settings, database: Database, stack: AsyncExitStack) 
         sources=sources,
         marketo=await _marketo(settings, stack),
         judge=make_judge(settings, catalogue),
-        policy=Policy(settings.marketo_on_ambiguous, look_up_only=settings.marketo_lead_mode == "lookup"),
+        policy=make_policy(settings),
         metrics=metrics,
         clock=utc_now,
         calls_per_window=settings.marketo_calls_per_window,
@@ -192,6 +192,15 @@ def make_judge(settings: Settings, catalogue: Catalogue) -> Judge:
         look_up_only=settings.marketo_lead_mode == "lookup",
         over_after=timedelta(hours=settings.webinar_over_after_hours),
         fields=settings.fields_of_tokens,
+    )
+
+
+def make_policy(settings: Settings) -> Policy:
+    """Return what the settings decide about lost answers and unknown people."""
+    return Policy(
+        settings.marketo_on_ambiguous,
+        look_up_only=settings.marketo_lead_mode == "lookup",
+        activity_delay=timedelta(seconds=settings.marketo_activity_delay_seconds),
     )
 
 

@@ -85,8 +85,12 @@ class Caller:
             self.lease.check()
             return await self._answer(call)
         finally:
-            self.window.end(self.ticks())
-            self._room.ring()
+            self.request_ended()
+
+    def request_ended(self) -> None:
+        """Give the place of one request back to the window, and tell who waits for it."""
+        self.window.end(self.ticks())
+        self._room.ring()
 
     async def _answer(self, call: Call) -> tuple[CallResult, list[Fate]]:
         match call.kind:
@@ -100,6 +104,8 @@ class Caller:
                 assert call.campaign_id is not None  # noqa: S101  # a trigger call is claimed with its campaign
                 taken = await self.marketo.trigger(call.campaign_id, verdicts.leads_of(call), tokens)
                 return _done(taken), verdicts.after_trigger(call, taken)
+            case "check":
+                raise ValueError("the activity log is asked by app.dispatch.settling")
 
     async def _look_up(self, call: Call) -> tuple[CallResult, list[Fate]]:
         addresses = [group[0].email or "" for group in verdicts.by_person(call.registrations).values()]

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
@@ -17,6 +18,7 @@ from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.sender import Sender
+from app.dispatch.settling import ActivityLog, Settler
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
 from app.domain import Clock
@@ -32,6 +34,7 @@ from app.store.people import Memory, People
 from app.store.registrations import Registrations
 from app.store.sending import Sending
 from app.store.takeover import take_over
+from app.store.unsettled import Unsettled
 
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
@@ -40,13 +43,17 @@ _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
 _log = structlog.get_logger(__name__)
 
 
+class _Marketo(Marketo, ActivityLog, Protocol):
+    """All that the dispatcher needs of Marketo."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
     """What a leader works with."""
 
     database: Database
     sources: Mapping[str, Source]
-    marketo: Marketo
+    marketo: _Marketo
     judge: Judge
     policy: Policy
     metrics: Metrics
@@ -66,6 +73,7 @@ class _Term:
     lease: Lease
     intake: Intake
     sender: Sender
+    settler: Settler
     pauses: Pauses
     window: Window
     day: Day
@@ -103,6 +111,7 @@ class Dispatcher:
             "in_flight": term.window.in_flight,
             "window_used": term.window.used(self._work.ticks()),
             "day_used": term.day.used,
+            "on_ambiguous": term.settler.described(),
             "paused": {**term.pauses.described(), **_spent(term.day, self._work.clock())},
         }
 
@@ -138,7 +147,11 @@ class Dispatcher:
     async def _prepare(self, term: _Term) -> None:
         work = self._work
         found = await take_over(
-            work.database, fence=term.lease.fence, on_ambiguous=work.policy.on_ambiguous, now=work.clock()
+            work.database,
+            fence=term.lease.fence,
+            on_ambiguous=work.policy.on_ambiguous,
+            now=work.clock(),
+            activity_delay=work.policy.activity_delay,
         )
         if found.events or found.people or found.requests:
             _log.warning("took over", events=found.events, people=found.people, requests=found.requests)
@@ -148,11 +161,12 @@ class Dispatcher:
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
-        renewing, sweeping, counting, forgetting = Bell(), Bell(), Bell(), Bell()
-        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting)
+        renewing, sweeping, counting, forgetting, settling = Bell(), Bell(), Bell(), Bell(), Bell()
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
+            repeat(term.settler.step, bell=settling, name="settling"),
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
             repeat(self._forget, bell=forgetting, name="forget"),
@@ -215,7 +229,8 @@ class Dispatcher:
             sender_bell=sender_bell,
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
-        return _Term(lease, intake, sender, pauses, window, day, (intake.bell, sender_bell))
+        settler = Settler(caller, work.marketo, Unsettled(work.database))
+        return _Term(lease, intake, sender, settler, pauses, window, day, (intake.bell, sender_bell))
 
 
 def _spent(day: Day, now: datetime) -> Mapping[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 
 from app.dispatch.backoff import after_failure
@@ -20,10 +20,14 @@ _TOO_LARGE = frozenset({"413", "414"})
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings decide: what to do after a lost answer, and whether people are ever created."""
+    """What the settings decide: what to do after a lost answer, and whether people are ever created.
+
+    `activity_delay` is after what time Marketo's activity log can tell whether a campaign ran.
+    """
 
     on_ambiguous: OnAmbiguous = "retry"
     look_up_only: bool = False
+    activity_delay: timedelta = timedelta(minutes=1)
 
 
 def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
@@ -160,6 +164,11 @@ def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy
 
 def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
     lost = f"{_sentence(failed)} The campaign may have run."
+    if policy.on_ambiguous == "check":
+        look_at = now + policy.activity_delay
+        detail = f"{lost} Marketo's activity log is asked whether it did (MARKETO_ON_AMBIGUOUS=check)."
+        state = RegistrationState.SENDING
+        return Fate(registration, state, "answer lost", detail, due_at=look_at, counts=True)
     if policy.on_ambiguous == "hold":
         detail = f"{lost} A person decides (MARKETO_ON_AMBIGUOUS=hold)."
         return _bury(registration, Cause.ANSWER_LOST, detail, what="answer lost")

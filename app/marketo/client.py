@@ -4,15 +4,16 @@ Pacing, retries and writing calls down are the caller's. Only a refused token is
 which Marketo does not count.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import httpx
 
 from app.domain import CampaignId, Clock, LeadId, utc_now
-from app.marketo import answers, requests
+from app.marketo import activities, answers, requests
+from app.marketo.activities import ActivityPage, ActivityTypes, PagingToken
 from app.marketo.address import MarketoAddress
 from app.marketo.answers import CampaignInfo, FindAnswer, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.auth import MarketoAuth
@@ -28,6 +29,7 @@ _ANSWER_WITHIN: Mapping[Endpoint, timedelta] = {
     Endpoint.TRIGGER: timedelta(seconds=35),
     Endpoint.USAGE: timedelta(seconds=35),
     Endpoint.CAMPAIGN: timedelta(seconds=35),
+    Endpoint.ACTIVITIES: timedelta(seconds=35),
 }
 _FIELD_CODES = frozenset({"1006", "1011"})
 _FIELD_NAMES = "The REST API names of fields are in Admin > Field Management > Export Field Names."
@@ -134,6 +136,32 @@ class MarketoClient:
                     failed.meaning = replace(failed.meaning, advice=f"Correct {self._set_by[name]}. {_FIELD_NAMES}")
                     break
             raise
+
+    async def activity_types(self) -> ActivityTypes:
+        """Return the instance's activity types (permission Read-Only Activity).
+
+        Raises:
+            CallFailed: it could not be had; with the consequence NOT_ALLOWED the permission is missing.
+        """
+        return activities.read_activity_types(await self._send(activities.activity_types()))
+
+    async def paging_token(self, since: datetime) -> PagingToken:
+        """Return where reading the activities since a moment begins.
+
+        Raises:
+            CallFailed: it could not be had.
+        """
+        return activities.read_paging_token(await self._send(activities.paging_token(since)))
+
+    async def activities(self, token: str, *, type_ids: Collection[int], lead_ids: Sequence[LeadId]) -> ActivityPage:
+        """Return one page of activities of up to 30 people. What happened within the last minute may be missing.
+
+        Raises:
+            ValueError: no or too many types or people.
+            CallFailed: it could not be had.
+        """
+        call = activities.activities(token, type_ids=type_ids, lead_ids=lead_ids)
+        return activities.read_activities(await self._send(call))
 
     async def _send(self, call: Outgoing) -> Reply:
         try:

@@ -162,11 +162,20 @@ class Settings(BaseSettings):
         expects="a whole number of at least 1: the relay's share of Marketo's daily quota",
         ge=1,
     )
-    marketo_on_ambiguous: Annotated[Literal["retry", "hold"], LowerCase] = _setting(
-        "retry",
-        "When Marketo's answer was lost and the activity log cannot tell: `retry` (perhaps a second e-mail) or "
-        "`hold` (a person decides)",
-        expects="retry or hold",
+    marketo_on_ambiguous: Annotated[Literal["check", "retry", "hold"], LowerCase] = _setting(
+        "check",
+        "When Marketo's answer to a campaign request was lost: `check` (look into the activity log, and request again "
+        "what did not run; needs the permission Read-Only Activity, else it is `retry`), `retry` (perhaps a second "
+        "e-mail) or `hold` (a person decides)",
+        expects="check, retry or hold",
+    )
+    marketo_activity_delay_seconds: float = _setting(
+        60.0,
+        "How long after a request its activities can be read at the earliest; what is not there after 15 times as long "
+        "did not run",
+        expects="a number of seconds from 0.1 to 3600",
+        ge=0.1,
+        le=3600,
     )
 
     # What a token gets when the source has nothing

@@ -4,7 +4,7 @@ A call is written before it is made and after it was answered, each time togethe
 writes are fenced: what another leader has taken over meanwhile is left alone.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
@@ -14,6 +14,7 @@ from sqlalchemy import (
     CompoundSelect,
     Row,
     Select,
+    and_,
     bindparam,
     exists,
     func,
@@ -28,11 +29,13 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
 from app.store import people
 from app.store.database import Database
+from app.store.heads import Backlog, Horizon, Waiting, batch_heads, people_heads, people_next
 from app.store.links import Values, fall_back, field_values, passed_tokens
 from app.store.tables import calls, registrations, timeline
 from app.store.tables import people as people_table
+from app.store.unsettled import note_lost
 
-CallKind = Literal["upsert", "lookup", "trigger"]
+CallKind = Literal["upsert", "lookup", "trigger", "check"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 
@@ -110,55 +113,22 @@ class Fate:
     is_gone: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Backlog:
-    """Registrations that may share a trigger call: equal campaign and tokens."""
-
-    batch_key: str
-    campaign_id: CampaignId
-    size: int
-    oldest: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What is due now, and when the next thing will be."""
-
-    upserts: int
-    lookups: int
-    oldest_person: datetime | None
-    batches: Sequence[Backlog]
-    next_due: datetime | None
-
-
 class Sending:
     """What waits for Marketo, and what is under way. Only the leader uses it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def waiting(self, now: datetime) -> Waiting:
-        """Return what is due, the oldest batch first; at most 500 batches."""
-        c = registrations.c
+    async def waiting(
+        self, now: datetime, horizon: Horizon | None = None, paused: Collection[CampaignId] = ()
+    ) -> Waiting:
+        """Return what is at the head of each source's lines, but for batches of campaigns that are paused."""
+        horizon = horizon or Horizon(now)
         async with self._database.read() as connection:
-            people = await connection.execute(
-                select(c.lookup, func.count(), func.min(c.due_at))
-                .where(c.state == RegistrationState.NEW, c.due_at <= now, c.claimed_by.is_(None))
-                .group_by(c.lookup)
-            )
-            counts = {bool(row[0]): (row[1], row[2]) for row in people}
-            batches = await connection.execute(
-                select(c.batch_key, c.campaign_id, func.count(), func.min(c.due_at))
-                .where(c.state == RegistrationState.KNOWN, c.due_at <= now)
-                .group_by(c.batch_key, c.campaign_id)
-                .order_by(func.min(c.due_at))
-                .limit(500)
-            )
-            due = [Backlog(row[0], CampaignId(row[1]), row[2], row[3]) for row in batches]
+            people = await people_heads(connection, now, horizon)
+            batches = await batch_heads(connection, now, horizon, paused)
             later = (await connection.execute(_next_due(now))).scalars().all()
-        oldest = min((since for _, since in counts.values()), default=None)
-        next_due = min((at for at in later if at), default=None)
-        return Waiting(counts.get(False, (0,))[0], counts.get(True, (0,))[0], oldest, due, next_due)
+        return Waiting(people, batches, min((at for at in later if at), default=None))
 
     async def counted(self) -> tuple[int, datetime | None]:
         """Return how many registrations are not at their end, and since when the longest waiting one has been due."""
@@ -168,20 +138,21 @@ class Sending:
             rows = (await connection.execute(union_all(*each))).all()
         return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
 
-    async def claim_people(self, *, lookup: bool, now: datetime, fence: int, limit: int) -> Call | None:
-        """Take registrations whose person is next, oldest first, and write the call down; None when there are none.
+    async def claim_people(
+        self, *, lookup: bool, now: datetime, fence: int, limit: int, urgent_until: datetime | None = None
+    ) -> Call | None:
+        """Take registrations whose person is next and write the call down; None when there are none.
 
-        Nobody is upserted who is in another upsert, or was so lately that Marketo would make a duplicate.
+        Each source has an equal share of the call; of each, those whose webinar starts by `urgent_until` go first,
+        then the oldest. Nobody is upserted who is in another upsert, or was so lately that Marketo would make a
+        duplicate.
         """
         c = registrations.c
-        due = (
-            select(c.id)
-            .where(c.state == RegistrationState.NEW, c.lookup == int(lookup), c.due_at <= now, c.claimed_by.is_(None))
-            .order_by(c.due_at, c.id)
-            .limit(limit)
-        )
-        if not lookup:
-            due = due.where(~_is_quiet(now), ~_IN_ANOTHER_UPSERT)
+        free = c.lookup == 1 if lookup else and_(c.lookup == 0, ~_is_quiet(now), ~_IN_ANOTHER_UPSERT)
+        async with self._database.read() as connection:
+            ids = await people_next(connection, free, now, urgent_until or now, lookup=lookup, limit=limit)
+        due = select(c.id).where(c.id.in_(ids), c.state == RegistrationState.NEW, c.claimed_by.is_(None), free)
+        due = due.order_by(c.id)
         kind: CallKind = "lookup" if lookup else "upsert"
         return await self._claim(due, kind=kind, campaign_id=None, values={"claimed_by": fence}, fence=fence, now=now)
 
@@ -270,6 +241,7 @@ class Sending:
             if ours:
                 await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
                 await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
+                await _note_lost(connection, call, ours, now)
                 await fall_back(connection, [fate.registration.id for fate in ours if _falls_back(fate, call)])
                 await _share_leads(connection, call, ours, now)
                 await self._learn(connection, ours, now)
@@ -354,6 +326,12 @@ async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[
     if shared:
         await connection.execute(_SETTLE, [_settled(fate, now) for fate in shared])
         await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in shared])
+
+
+async def _note_lost(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
+    """Plan when to look whether the campaign ran, for what stays in the state `sending`."""
+    if looks := [fate.due_at for fate in fates if fate.state is _SENDING and fate.due_at]:
+        await note_lost(connection, [call.id], ended_at=now, look_at=min(looks))
 
 
 def _falls_back(fate: Fate, call: Call) -> bool:

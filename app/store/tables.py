@@ -68,6 +68,14 @@ events = Table(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
+    Index(
+        "ix_events_waiting_of_source",
+        "source",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
 )
 
 registrations = Table(
@@ -122,7 +130,48 @@ registrations = Table(
         postgresql_where=text("state = 'known'"),
     ),
     Index(
+        "ix_registrations_lead_id",
+        "lead_id",
+        sqlite_where=text("lead_id IS NOT NULL"),
+        postgresql_where=text("lead_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_registrations_new_of_source",
+        "source",
+        "lookup",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'new'"),
+        postgresql_where=text("state = 'new'"),
+    ),
+    Index(
+        "ix_registrations_new_by_start",
+        "source",
+        "lookup",
+        "starts_at",
+        "id",
+        sqlite_where=text("state = 'new'"),
+        postgresql_where=text("state = 'new'"),
+    ),
+    Index(
+        "ix_registrations_known_of_source",
+        "source",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'known'"),
+        postgresql_where=text("state = 'known'"),
+    ),
+    Index(
+        "ix_registrations_known_by_start",
+        "source",
+        "starts_at",
+        "id",
+        sqlite_where=text("state = 'known'"),
+        postgresql_where=text("state = 'known'"),
+    ),
+    Index(
         "ix_registrations_sending",
+        "call_id",
         "id",
         sqlite_where=text("state = 'sending'"),
         postgresql_where=text("state = 'sending'"),
@@ -186,6 +235,16 @@ calls = Table(
         sqlite_where=text("finished_at IS NULL"),
         postgresql_where=text("finished_at IS NULL"),
     ),
+)
+
+unsettled = Table(
+    "unsettled",
+    metadata,
+    Column("call_id", String(40), primary_key=True),
+    Column("campaign_id", BigInteger, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),  # or was given up
+    Column("look_at", UtcDateTime, nullable=False),
 )
 
 pauses = Table(

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from app.domain import Cancelled, CampaignId, LeadId, RegistrationState
+from app.domain import CampaignId, Cancelled, LeadId, RegistrationState
 from app.store.database import Database
 from app.store.sending import Call, CallResult, Sending
 from app.store.tables import calls

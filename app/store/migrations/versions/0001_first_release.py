@@ -63,6 +63,14 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
     )
+    op.create_index(
+        "ix_events_waiting_of_source",
+        "events",
+        ["source", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
     op.create_index("uq_events_source_dedupe_key", "events", ["source", "dedupe_key"], unique=True)
     op.create_table(
         "keys",
@@ -153,11 +161,51 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'new'"),
         postgresql_where=sa.text("state = 'new'"),
     )
+    op.create_index(
+        "ix_registrations_lead_id",
+        "registrations",
+        ["lead_id"],
+        unique=False,
+        sqlite_where=sa.text("lead_id IS NOT NULL"),
+        postgresql_where=sa.text("lead_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_registrations_new_of_source",
+        "registrations",
+        ["source", "lookup", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index(
+        "ix_registrations_new_by_start",
+        "registrations",
+        ["source", "lookup", "starts_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index(
+        "ix_registrations_known_of_source",
+        "registrations",
+        ["source", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'known'"),
+        postgresql_where=sa.text("state = 'known'"),
+    )
+    op.create_index(
+        "ix_registrations_known_by_start",
+        "registrations",
+        ["source", "starts_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'known'"),
+        postgresql_where=sa.text("state = 'known'"),
+    )
     op.create_index("ix_registrations_person_key", "registrations", ["person_key", "id"], unique=False)
     op.create_index(
         "ix_registrations_sending",
         "registrations",
-        ["id"],
+        ["call_id", "id"],
         unique=False,
         sqlite_where=sa.text("state = 'sending'"),
         postgresql_where=sa.text("state = 'sending'"),
@@ -184,3 +232,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("event_id IS NOT NULL"),
     )
     op.create_index("ix_timeline_registration_id", "timeline", ["registration_id", "id"], unique=False)
+    op.create_table(
+        "unsettled",
+        sa.Column("call_id", sa.String(length=40), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("began_at", UtcDateTime, nullable=False),
+        sa.Column("ended_at", UtcDateTime, nullable=False),
+        sa.Column("look_at", UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_unsettled")),
+    )
