@@ -12,13 +12,15 @@ import structlog
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
-from app.dispatch.day import Day
+from app.dispatch.day import Day, DayState
+from app.dispatch.forecast import Forecast, Means, forecast
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.sender import Sender
 from app.dispatch.settling import ActivityLog, Settler
+from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
 from app.domain import Clock
@@ -43,7 +45,7 @@ _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
 _log = structlog.get_logger(__name__)
 
 
-class _Marketo(Marketo, ActivityLog, Protocol):
+class _Marketo(Marketo, ActivityLog, UsageStatistics, Protocol):
     """All that the dispatcher needs of Marketo."""
 
 
@@ -77,7 +79,10 @@ class _Term:
     pauses: Pauses
     window: Window
     day: Day
+    reconciler: Reconciler
     bells: tuple[Bell, ...]
+    forecast: Forecast | None = None
+    day_state: DayState = DayState.OPEN
 
 
 class Dispatcher:
@@ -103,16 +108,25 @@ class Dispatcher:
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the outbound work. Holds no secret and nobody's data."""
-        term = self._term
+        term, now, ticks = self._term, self._work.clock(), self._work.ticks()
         if term is None:
             return {"leader": False, "in_flight": 0, "window_used": 0, "paused": {}}
         return {
             "leader": True,
             "in_flight": term.window.in_flight,
-            "window_used": term.window.used(self._work.ticks()),
+            "window_used": term.window.used(ticks),
+            "allowed": {
+                "calls_per_window": term.window.rate.at(ticks),
+                "in_flight": term.window.concurrency.at(ticks),
+                "is_shrunk": term.window.rate.is_shrunk(ticks) or term.window.concurrency.is_shrunk(ticks),
+            },
             "day_used": term.day.used,
+            "day_used_by_others": term.day.others,
+            "day_left": term.day.left,
+            "day_state": str(term.day.state(now)),
+            "forecast": _told(term.forecast, now),
             "on_ambiguous": term.settler.described(),
-            "paused": {**term.pauses.described(), **_spent(term.day, self._work.clock())},
+            "paused": {**term.pauses.described(), **_of_day(term.day, now)},
         }
 
     async def run(self) -> None:
@@ -161,12 +175,13 @@ class Dispatcher:
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
-        renewing, sweeping, counting, forgetting, settling = Bell(), Bell(), Bell(), Bell(), Bell()
-        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling)
+        renewing, sweeping, counting, forgetting, settling, asking = (Bell() for _ in range(6))
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
             repeat(term.settler.step, bell=settling, name="settling"),
+            repeat(term.reconciler.step, bell=asking, name="usage"),
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
             repeat(self._forget, bell=forgetting, name="forget"),
@@ -189,9 +204,22 @@ class Dispatcher:
         work = self._work
         events, oldest = await EventQueue(work.database).waiting()
         registrations, due = await Sending(work.database).counted()
+        if term := self._term:
+            ahead = await Sending(work.database).ahead(webhooks=events)
+            now = work.clock()
+            term.forecast = forecast(ahead, _means(term, now, work.ticks()))
+            self._tell_day(term, now)
         ages = [at for at in (oldest, due) if at]
         work.metrics.backlog_counted({"events": events, "registrations": registrations}, min(ages) if ages else None)
         return _COUNTED_EVERY
+
+    def _tell_day(self, term: _Term, now: datetime) -> None:
+        """Log when the day's calls run short or begin anew, once each."""
+        state = term.day.state(now)
+        if state is not term.day_state:
+            tell = _log.info if state is DayState.OPEN else _log.error
+            tell("the day's calls", state=str(state), used=term.day.used, others=term.day.others, limit=term.day.limit)
+            term.day_state = state
 
     async def _forget(self) -> float:
         gone = await People(self._work.database, self._work.memory).prune(self._work.clock())
@@ -230,13 +258,38 @@ class Dispatcher:
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
         settler = Settler(caller, work.marketo, Unsettled(work.database))
-        return _Term(lease, intake, sender, settler, pauses, window, day, (intake.bell, sender_bell))
+        reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
+        bells = (intake.bell, sender_bell)
+        return _Term(lease, intake, sender, settler, pauses, window, day, reconciler, bells)
 
 
-def _spent(day: Day, now: datetime) -> Mapping[str, str]:
-    if not day.wait(now):
-        return {}
-    return {"day": f"The day's {day.limit} calls are used up. Until {day.ends_at:%Y-%m-%d %H:%M:%S} UTC."}
+def _of_day(day: Day, now: datetime) -> Mapping[str, str]:
+    described = day.described(now)
+    return {"day": described} if described else {}
+
+
+def _means(term: _Term, now: datetime, ticks: float) -> Means:
+    begins_at = now + timedelta(seconds=max(term.pauses.wait(), term.day.wait(now)))
+    return Means(
+        free=term.window.free(ticks),
+        per_window=term.window.rate.at(ticks),
+        left_today=term.day.left_for_all,
+        per_day=term.day.open_to_all,
+        day_ends_at=term.day.ends_at,
+        begins_at=begins_at,
+    )
+
+
+def _told(told: Forecast | None, now: datetime) -> Mapping[str, object] | None:
+    if told is None:
+        return None
+    return {
+        "registrations": told.registrations,
+        "webhooks": told.webhooks,
+        "calls": told.calls,
+        "seconds": round(told.seconds(now), 1),
+        "through_at": told.through_at.isoformat(),
+    }
 
 
 async def _give_back(lease: Lease) -> None:

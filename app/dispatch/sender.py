@@ -8,11 +8,13 @@ import structlog
 
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
-from app.dispatch.plan import MOST_LEADS, MOST_PEOPLE, Job, PeopleJob, choose
+from app.dispatch.day import DayState
+from app.dispatch.plan import URGENT, Job, PeopleJob, Turns, choose
 from app.dispatch.window import SPAN
 from app.domain import Clock, RegistrationState
 from app.store.calls import CallLog
-from app.store.sending import Call, Sending, Waiting
+from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
+from app.store.sending import Call, Sending
 
 _IDLE = 1.0  # seconds between two looks at the store
 _BUSY = 0.2  # seconds until people who are in another upsert, or were so lately, are asked for again
@@ -28,6 +30,7 @@ class Sender:
     caller: Caller
     clock: Clock
     bell: Bell
+    _turns: Turns = field(default_factory=Turns)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
 
@@ -36,7 +39,7 @@ class Sender:
         now, ticks = self.clock(), self.caller.ticks()
         ended = await log.ended_since(now - timedelta(seconds=SPAN))
         self.caller.window.remember(ticks - max(0.0, (now - at).total_seconds()) for at in ended)
-        self.caller.day.used = await log.count_since(self.caller.day.began_at)
+        self.caller.day.own = await log.count_since(self.caller.day.began_at)
         await self.caller.pauses.load()
 
     async def step(self) -> float:
@@ -44,14 +47,12 @@ class Sender:
         self.caller.lease.check()
         if paused := self.caller.pauses.wait() or self.caller.day.wait(self.clock()):
             return min(paused, _IDLE)
-        waiting = self._without_busy(await self.sending.waiting(self.clock()))
-        job = choose(waiting, paused=self.caller.pauses.paused_campaigns())
-        if job is None:
-            return self._idle(waiting)
-        wait = self.caller.window.wait(self.caller.ticks(), is_full=job.is_full)
-        if wait != 0:
-            return _IDLE if wait is None else min(wait, _IDLE)
-        return await self._begin(job)
+        jobs, idle = await self._jobs()
+        ticks = self.caller.ticks()
+        waits = [(_IDLE if wait is None else min(wait, _IDLE)) for wait in (self._wait(job, ticks) for job in jobs)]
+        if 0 not in waits:
+            return min(waits, default=idle)
+        return await self._begin(jobs[waits.index(0)])
 
     async def sweep(self) -> float:
         """Bury what could not be sent in time."""
@@ -68,12 +69,28 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    async def _jobs(self) -> tuple[list[Job], float]:
+        """Return the calls that could be made, the best first; else how long to sleep."""
+        now, paused = self.clock(), self.caller.pauses.paused_campaigns()
+        horizon = self._horizon()
+        waiting = self._without_busy(await self.sending.waiting(now, horizon, paused))
+        jobs = choose(waiting, now=now, paused=paused, ago=self._turns.ago(), soonest_first=horizon.only)
+        return jobs, self._idle(waiting)
+
+    def _horizon(self) -> Horizon:
+        """Look out for urgent webinars; when the day's calls end, for nothing but those before the next day."""
+        now, day = self.clock(), self.caller.day
+        is_saving = day.state(now) is not DayState.OPEN
+        return Horizon(day.ends_at, only=True) if is_saving else Horizon(now + URGENT)
+
+    def _wait(self, job: Job, ticks: float) -> float | None:
+        return self.caller.window.wait(ticks, job.pace)
+
     def _without_busy(self, waiting: Waiting) -> Waiting:
         """Leave out people who could not be claimed just now, so that nobody waits for them."""
         now = self.caller.ticks()
         self._all_busy = {lookup: until for lookup, until in self._all_busy.items() if until > now}
-        upserts = 0 if False in self._all_busy else waiting.upserts
-        return replace(waiting, upserts=upserts, lookups=0 if True in self._all_busy else waiting.lookups)
+        return replace(waiting, people=[some for some in waiting.people if some.lookup not in self._all_busy])
 
     def _idle(self, waiting: Waiting) -> float:
         if self._all_busy:
@@ -83,7 +100,8 @@ class Sender:
         return min(_IDLE, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
 
     async def _begin(self, job: Job) -> float:
-        self.caller.window.begin(self.caller.ticks())  # before the claim, which takes along all that has arrived
+        # Before the claim, which takes along all that has arrived.
+        self.caller.window.begin(self.caller.ticks(), job.pace)
         try:
             call = await self._claim(job)
         except BaseException:
@@ -92,7 +110,8 @@ class Sender:
         if call is None:
             self.caller.window.give_back()
             return self._nobody(job)
-        self._count(call)
+        self._turns.take(job.sources)
+        self.caller.day.begin_call(self.clock())
         task = asyncio.create_task(self.caller.carry_out(call))
         self._running.add(task)
         task.add_done_callback(self._ended)
@@ -108,15 +127,11 @@ class Sender:
     async def _claim(self, job: Job) -> Call | None:
         now, fence = self.clock(), self.caller.lease.fence
         if isinstance(job, PeopleJob):
-            return await self.sending.claim_people(lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE)
+            until = self._horizon().until
+            return await self.sending.claim_people(
+                lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE, urgent_until=until
+            )
         return await self.sending.claim_batch(job.backlog, now=now, fence=fence, limit=MOST_LEADS)
-
-    def _count(self, call: Call) -> None:
-        day = self.caller.day
-        day.begin_call(self.clock())
-        if day.used == day.limit:
-            until = day.ends_at.isoformat()
-            _log.error("the day's budget is used up", calls=day.limit, until=until, call_id=call.id)
 
     def _ended(self, task: "asyncio.Task[None]") -> None:
         self._running.discard(task)

@@ -17,11 +17,11 @@ from app.dispatch import evidence
 from app.dispatch.backoff import after_failure
 from app.dispatch.caller import Caller
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
-from app.dispatch.window import SPAN
+from app.dispatch.window import SPAN, Pace
 from app.domain import FINAL_STATES, CallId, Cause, LeadId, RegistrationState
 from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
-from app.marketo.answers import Answer
 from app.marketo.codes import Consequence, Executed
+from app.marketo.envelope import Answer
 from app.marketo.failures import CallFailed
 from app.store.sending import Call
 from app.store.takeover import OnAmbiguous
@@ -133,9 +133,9 @@ class Settler:
     def _wait(self) -> float:
         """Return how many seconds to wait for a place; the last one in flight is left to what is more urgent."""
         window, now = self.caller.window, self.caller.ticks()
-        if window.in_flight >= max(1, window.most_in_flight - 1):
+        if window.in_flight >= max(1, window.concurrency.at(now) - 1):
             return _BUSY
-        seconds = window.wait(now, is_full=False)
+        seconds = window.wait(now, Pace.SPACED)
         return min(_IDLE, max(self._rest_until - now, _BUSY if seconds is None else seconds, 0.0))
 
     async def _go_on(self, reading: _Reading) -> None:
@@ -168,7 +168,7 @@ class Settler:
     async def _request(self, reading: _Reading, ask: Callable[[], Awaitable[_Found]]) -> _Found:
         """Make one request in a place of the window, and write it down before and after."""
         caller, begun = self.caller, self.caller.clock()
-        caller.window.begin(caller.ticks())
+        caller.window.begin(caller.ticks(), Pace.SPACED)
         try:
             size = len(reading.parts[0])
             call_id = reading.check_id = await self.unsettled.begin(size=size, fence=caller.lease.fence, now=begun)
@@ -197,7 +197,7 @@ class Settler:
 
     async def _failed(self, call: Call, failed: CallFailed, begun: datetime) -> None:
         if failed.consequence in _PAUSING:  # others are the log's own trouble, and campaigns go on
-            await self.caller.pauses.failed(failed, call, begun=begun)
+            await self.caller.take_refusal(failed, call, begun)
         outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
         await self._ended(call, outcome, code=failed.code, message=failed.message, request_id=failed.request_id)
 

@@ -154,8 +154,7 @@ TABLE: Mapping[str, Meaning] = {
     "605": _DEFECT,
     "606": _no(
         Consequence.RATE,
-        "Too many calls in 20 seconds, all integrations together; the relay waits.",
-        wait=timedelta(seconds=20),
+        "Too many calls in 20 seconds, all integrations together; the relay waits, and allows itself fewer.",
     ),
     "607": _no(
         Consequence.QUOTA,

@@ -12,6 +12,7 @@ from typing import Any, Literal
 from sqlalchemy import (
     ColumnElement,
     CompoundSelect,
+    Integer,
     Row,
     Select,
     and_,
@@ -29,13 +30,13 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
 from app.store import people
 from app.store.database import Database
-from app.store.heads import Backlog, Horizon, Waiting, batch_heads, people_heads, people_next
+from app.store.heads import MOST_LEADS, Backlog, Horizon, Waiting, batch_heads, people_heads, people_next
 from app.store.links import Values, fall_back, field_values, passed_tokens
 from app.store.tables import calls, registrations, timeline
 from app.store.tables import people as people_table
 from app.store.unsettled import note_lost
 
-CallKind = Literal["upsert", "lookup", "trigger", "check"]
+CallKind = Literal["upsert", "lookup", "trigger", "check", "usage"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 
@@ -113,6 +114,20 @@ class Fate:
     is_gone: bool = False
 
 
+@dataclass(frozen=True, slots=True)
+class Ahead:
+    """All that is not at its end, due or not: registrations, people to find, campaign requests, webhooks not yet read.
+
+    A request that is under way is not counted.
+    """
+
+    registrations: int = 0
+    upserts: int = 0
+    lookups: int = 0
+    requests: int = 0
+    webhooks: int = 0
+
+
 class Sending:
     """What waits for Marketo, and what is under way. Only the leader uses it."""
 
@@ -137,6 +152,20 @@ class Sending:
         async with self._database.read() as connection:
             rows = (await connection.execute(union_all(*each))).all()
         return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
+
+    async def ahead(self, *, webhooks: int = 0) -> Ahead:
+        """Return how much there is to do; this reads all that waits."""
+        c = registrations.c
+        people = select(c.lookup, func.count()).where(c.state == RegistrationState.NEW).group_by(c.lookup)
+        each = [select(c.batch_key).where(c.state == state) for state in _WAITING]
+        keys = union_all(*each).subquery()
+        sizes = select(func.count().label("size")).select_from(keys).group_by(keys.c.batch_key).subquery()
+        # Integers divide to integers in both databases: a batch that is not full is a call, too.
+        full = func.sum((sizes.c.size + (MOST_LEADS - 1)).op("/", return_type=Integer())(MOST_LEADS))
+        async with self._database.read() as connection:
+            counts = {bool(row[0]): row[1] for row in await connection.execute(people)}
+            total, requests = (await connection.execute(select(func.sum(sizes.c.size), full))).one()
+        return Ahead(int(total or 0), counts.get(False, 0), counts.get(True, 0), int(requests or 0), webhooks)
 
     async def claim_people(
         self, *, lookup: bool, now: datetime, fence: int, limit: int, urgent_until: datetime | None = None
