@@ -116,13 +116,6 @@ async def test_the_oldest_people_are_claimed_first(database: Database, clock: Mo
     assert keys(await people(database, clock(), limit=3)) == ["d@example.com"]
 
 
-async def test_people_in_another_call_are_left(database: Database, clock: MovableClock) -> None:
-    """Two upserts of one address at the same moment make duplicate people."""
-    await record(database, clock(), draft(clock(), "a@example.com"), draft(clock(), "b@example.com"))
-    assert keys(await people(database, clock(), busy=["a@example.com"])) == ["b@example.com"]
-    assert keys(await people(database, clock())) == ["a@example.com"]
-
-
 async def test_lookups_and_upserts_go_apart(database: Database, clock: MovableClock) -> None:
     """They are different requests to Marketo."""
     await record(database, clock(), draft(clock(), "a@example.com"), draft(clock(), "b@example.com", lookup=True))
