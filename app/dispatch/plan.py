@@ -6,7 +6,7 @@ requests that wait take more along; so both kinds are weighed by the same measur
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from app.dispatch.window import Pace
@@ -47,16 +47,16 @@ class Turns:
     """Counts calls, to know how long ago each source had its turn."""
 
     _calls: int = 0
-    _served: dict[str, int] | None = None
+    _served: dict[str, int] = field(default_factory=dict)
 
-    def take(self, sources: Collection[str]) -> None:
-        """Note that a call was made for these sources."""
+    def take(self, job: Job) -> None:
+        """Note that a call was made."""
         self._calls += 1
-        self._served = {**(self._served or {}), **dict.fromkeys(sources, self._calls)}
+        self._served |= dict.fromkeys(job.sources, self._calls)
 
     def ago(self) -> Mapping[str, int]:
         """Return by source how many calls of others were made since its own."""
-        return {source: self._calls - at for source, at in (self._served or {}).items()}
+        return {source: self._calls - at for source, at in self._served.items()}
 
 
 @dataclass(frozen=True, slots=True)

@@ -109,14 +109,14 @@ def _joined(known: People | None, one: People) -> People:
     return replace(one, size=size, oldest=oldest, starts_at=min(starts, default=None))
 
 
-def _people_head(source: str, lookup: int, now: datetime, until: datetime | None) -> Select[Any]:
+def _people_head(source: str, lookup: int, now: datetime, until: datetime | None) -> Select[*tuple[Any, ...]]:
     c = registrations.c
     head = _line(select(c.created_at, c.starts_at), source, until, now).where(
         c.state == RegistrationState.NEW, c.lookup == lookup, c.claimed_by.is_(None)
     )
     rows = head.limit(MOST_PEOPLE).subquery()
     told = (func.count(), func.min(rows.c.created_at), func.min(rows.c.starts_at))
-    counted: Select[Any] = select(literal(source), literal(lookup), *told).select_from(rows)
+    counted: Select[*tuple[Any, ...]] = select(literal(source), literal(lookup), *told).select_from(rows)
     return counted
 
 
