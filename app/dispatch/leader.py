@@ -257,7 +257,7 @@ class Dispatcher:
             sender_bell=sender_bell,
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell)
-        settler = Settler(caller, work.marketo, Unsettled(work.database))
+        settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))
         reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
         bells = (intake.bell, sender_bell)
         return _Term(lease, intake, sender, settler, pauses, window, day, reconciler, bells)
