@@ -259,7 +259,7 @@ class Dispatcher:
             look_every=work.look_every,
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
-        settler = Settler(caller, work.marketo, Unsettled(work.database))
+        settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))
         reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
         bells = (intake.bell, sender_bell)
         return _Term(lease, intake, sender, settler, pauses, window, day, reconciler, bells)

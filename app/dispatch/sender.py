@@ -116,7 +116,7 @@ class Sender:
         if call is None:
             self.caller.window.give_back()
             return self._nobody(job)
-        self._turns.take(job.sources)
+        self._turns.take(job)
         self.caller.day.begin_call(self.clock())
         task = asyncio.create_task(self.caller.carry_out(call))
         self._running.add(task)

@@ -16,6 +16,7 @@ import structlog
 from app.dispatch import evidence
 from app.dispatch.backoff import after_failure
 from app.dispatch.caller import Caller
+from app.dispatch.day import DayState
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
 from app.dispatch.window import SPAN, Pace
 from app.domain import FINAL_STATES, CallId, Cause, LeadId, RegistrationState
@@ -23,7 +24,8 @@ from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityT
 from app.marketo.codes import Consequence, Executed
 from app.marketo.envelope import Answer
 from app.marketo.failures import CallFailed
-from app.store.sending import Call
+from app.store.calls import CallLog
+from app.store.sending import Call, CallResult
 from app.store.takeover import OnAmbiguous
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
 
@@ -96,6 +98,7 @@ class Settler:
     caller: Caller
     log: ActivityLog
     unsettled: Unsettled
+    calls: CallLog
     refused: str = ""
     _types: Mapping[int, str] = field(default_factory=dict)
     _reading: _Reading | None = None
@@ -117,18 +120,27 @@ class Settler:
             return await self._release()
         if paused := self.caller.pauses.wait() or self.caller.day.wait(self.caller.clock()):
             return min(paused, _IDLE)
-        if self._reading is None and not (lost := await self.unsettled.due(self.caller.clock())):
-            return await self._idle()
         if self._reading is None:
-            self._reading = _Reading.of(lost, self.caller.clock())
+            self._reading = await self._due()
+        if self._reading is None:
+            return await self._idle()
         if self._reading.parts and (wait := self._wait()):
             return wait
         await self._go_on(self._reading)
         return 0.0
 
+    async def _due(self) -> _Reading | None:
+        """Begin to read for what is due; when the day's calls end, only for what would come too late tomorrow."""
+        now, day = self.caller.clock(), self.caller.day
+        lost = await self.unsettled.due(now)
+        if day.state(now) is not DayState.OPEN:
+            lost = [one for one in lost if any(comes_too_late(r, day.ends_at, now) for r in one.registrations)]
+        return _Reading.of(lost, now) if lost else None
+
     async def _idle(self) -> float:
         at = await self.unsettled.next_look()
-        return _IDLE if at is None else min(_IDLE, max(0.01, (at - self.caller.clock()).total_seconds()))
+        wait = _IDLE if at is None else (at - self.caller.clock()).total_seconds()
+        return min(_IDLE, wait) if wait > 0 else _IDLE
 
     def _wait(self) -> float:
         """Return how many seconds to wait for a place; the last one in flight is left to what is more urgent."""
@@ -146,6 +158,10 @@ class Settler:
         except CallFailed as failed:
             await self._not_read(reading, failed)
             return
+        except Exception:  # a defect of ours must not ask every second
+            self._reading = None
+            await self.unsettled.postpone(reading.lost, look_at=self.caller.clock() + _LONGEST)
+            raise
         if not reading.parts or self.refused:
             self._reading = None
         if not reading.parts:
@@ -170,20 +186,19 @@ class Settler:
         caller, begun = self.caller, self.caller.clock()
         caller.window.begin(caller.ticks(), Pace.SPACED)
         try:
-            size = len(reading.parts[0])
-            call_id = reading.check_id = await self.unsettled.begin(size=size, fence=caller.lease.fence, now=begun)
-            caller.day.begin_call(begun)
+            reading.check_id = await self.calls.begin("check", fence=caller.lease.fence)
         except BaseException:
             caller.window.give_back()
             raise
-        call = Call(call_id, "check", None, ())
+        caller.day.begin_call(begun)
+        call = Call(reading.check_id, "check", None, ())
         try:
             answer = await self._asked(ask)
         except CallFailed as failed:
             await self._failed(call, failed, begun)
             raise
         await caller.pauses.worked(call, begun=begun)
-        await self._ended(call, "done", request_id=answer.request_id)
+        await self._ended(call, CallResult("done", request_id=answer.request_id))
         return answer
 
     async def _asked(self, ask: Callable[[], Awaitable[_Found]]) -> _Found:
@@ -199,22 +214,13 @@ class Settler:
         if failed.consequence in _PAUSING:  # others are the log's own trouble, and campaigns go on
             await self.caller.take_refusal(failed, call, begun)
         outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
-        await self._ended(call, outcome, code=failed.code, message=failed.message, request_id=failed.request_id)
+        await self._ended(call, CallResult(outcome, failed.code, failed.message, failed.request_id))
 
-    async def _ended(
-        self,
-        call: Call,
-        outcome: Literal["done", "refused", "lost"],
-        *,
-        request_id: str | None,
-        code: str | None = None,
-        message: str | None = None,
-    ) -> None:
-        self.caller.metrics.call_finished(call.kind, code or "ok")
-        _log.info("activity log asked", call_id=call.id, outcome=outcome, code=code or "ok", request_id=request_id)
-        await self.unsettled.end(
-            call.id, outcome, code=code, message=message, request_id=request_id, now=self.caller.clock()
-        )
+    async def _ended(self, call: Call, result: CallResult) -> None:
+        code, request_id = result.code or "ok", result.request_id
+        self.caller.metrics.call_finished(call.kind, code)
+        _log.info("activity log asked", call_id=call.id, outcome=result.outcome, code=code, request_id=request_id)
+        await self.calls.end(call.id, result)
 
     async def _not_read(self, reading: _Reading, failed: CallFailed) -> None:
         """Go on later, without the log, or after a pause just where it stopped."""
@@ -271,7 +277,7 @@ class Settler:
             verdict = evidence.ran(lost.began_at, asked, at, clearly=clearly)
             if verdict is Ran.NO and not reading.is_whole:
                 verdict = Ran.UNCLEAR
-            is_last = look_at is None or registration.expires_at <= look_at
+            is_last = look_at is None or comes_too_late(registration, look_at, reading.began_at)
             if verdict is Ran.YES or is_last:
                 decisions.append(decide(registration, lost, verdict, at, now=reading.began_at))
         await self._write(lost, decisions, look_at, reading.check_id)
@@ -302,6 +308,12 @@ class Settler:
 def next_look(ended_at: datetime, now: datetime, delay: timedelta) -> datetime | None:
     """Return when to look next at a request that ended then; None when what is not there by now did not run."""
     return next((at for at in (ended_at + delay * times for times in LOOKS) if at > now), None)
+
+
+def comes_too_late(registration: Undecided, look_at: datetime, now: datetime) -> bool:
+    """Tell whether a decision at the next look would be too late for an e-mail before the webinar's start."""
+    starts_at = registration.starts_at
+    return registration.expires_at <= look_at or (starts_at is not None and now < starts_at <= look_at)
 
 
 def decide(

@@ -4,11 +4,11 @@ Each source has its own line in an index, so that one with 100,000 waiting hides
 the webinars' starts, so that an urgent one is seen over all that came before it.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, zip_longest
-from typing import Any, TypeVar
+from itertools import chain, islice, zip_longest
+from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Subquery, Table, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +18,7 @@ from app.store.tables import registrations
 
 MOST_PEOPLE = 300  # an upsert or look-up, Marketo's limit
 MOST_LEADS = 100  # a trigger call, Marketo's limit
+_SPARE = 1000  # people that a claim looks at beyond those it takes: some are in another upsert, or were so lately
 _One = TypeVar("_One")
 
 
@@ -181,19 +182,28 @@ def _line(
     return line.where(c.starts_at <= until).order_by(c.starts_at, c.id)
 
 
+class PersonNext(NamedTuple):
+    """A registration whose person is next, and the person."""
+
+    id: str
+    person_key: str
+    person_hash: str
+
+
 async def people_next(
-    connection: AsyncConnection, free: ColumnElement[bool], now: datetime, until: datetime, *, lookup: bool, limit: int
-) -> list[str]:
-    """Return the ids of those whose person is next: an equal share a source, urgent ones first, then the oldest."""
+    connection: AsyncConnection, now: datetime, until: datetime, *, lookup: bool, limit: int
+) -> dict[str, list[PersonNext]]:
+    """Return the head of each source's line, urgent ones first, then the oldest: some more than `limit`."""
     c = registrations.c
-    lines: dict[str, list[str]] = {}
+    lines: dict[str, list[PersonNext]] = {}
     for source in await sources_of(connection, registrations, RegistrationState.NEW):
         for end in (until, None):
-            line = _line(select(c.id), source, end, now).where(
-                c.state == RegistrationState.NEW, c.lookup == int(lookup), c.claimed_by.is_(None), free
+            line = _line(select(c.id, c.person_key, c.person_hash), source, end, now).where(
+                c.state == RegistrationState.NEW, c.lookup == int(lookup), c.claimed_by.is_(None)
             )
-            lines.setdefault(source, []).extend((await connection.execute(line.limit(limit))).scalars())
-    return fair(lines, limit)
+            rows = await connection.execute(line.limit(limit + _SPARE))
+            lines.setdefault(source, []).extend(PersonNext(*row) for row in rows)
+    return lines
 
 
 def fair(lines: Mapping[str, Sequence[_One]], limit: int) -> list[_One]:
@@ -201,3 +211,10 @@ def fair(lines: Mapping[str, Sequence[_One]], limit: int) -> list[_One]:
     once = [list(dict.fromkeys(line)) for line in lines.values()]
     rounds = zip_longest(*((([one]) for one in line) for line in once), fillvalue=[])
     return list(chain.from_iterable(chain.from_iterable(rounds)))[:limit]
+
+
+def batched(items: Iterable[_One], size: int) -> Iterator[list[_One]]:
+    """Return the items in lists of at most `size`."""
+    rest = iter(items)
+    while some := list(islice(rest, size)):
+        yield some

@@ -10,14 +10,10 @@ from datetime import datetime
 from typing import Any, Literal
 
 from sqlalchemy import (
-    ColumnElement,
     CompoundSelect,
-    Integer,
     Row,
     Select,
-    and_,
     bindparam,
-    exists,
     func,
     insert,
     select,
@@ -30,7 +26,18 @@ from sqlalchemy.sql.dml import ReturningUpdate
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
 from app.store import people
 from app.store.database import Database
-from app.store.heads import MOST_LEADS, Backlog, Horizon, Waiting, batch_heads, people_heads, people_next
+from app.store.heads import (
+    MOST_LEADS,
+    Backlog,
+    Horizon,
+    PersonNext,
+    Waiting,
+    batch_heads,
+    batched,
+    fair,
+    people_heads,
+    people_next,
+)
 from app.store.links import Values, fall_back, field_values, passed_tokens
 from app.store.tables import calls, registrations, timeline
 from app.store.tables import people as people_table
@@ -39,6 +46,7 @@ from app.store.unsettled import note_lost
 CallKind = Literal["upsert", "lookup", "trigger", "check", "usage"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
+_AT_ONCE = 500  # keys in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,11 +168,10 @@ class Sending:
         each = [select(c.batch_key).where(c.state == state) for state in _WAITING]
         keys = union_all(*each).subquery()
         sizes = select(func.count().label("size")).select_from(keys).group_by(keys.c.batch_key).subquery()
-        # Integers divide to integers in both databases: a batch that is not full is a call, too.
-        full = func.sum((sizes.c.size + (MOST_LEADS - 1)).op("/", return_type=Integer())(MOST_LEADS))
+        calls_of_each = (sizes.c.size + (MOST_LEADS - 1)) // MOST_LEADS
         async with self._database.read() as connection:
             counts = {bool(row[0]): row[1] for row in await connection.execute(people)}
-            total, requests = (await connection.execute(select(func.sum(sizes.c.size), full))).one()
+            total, requests = (await connection.execute(select(func.sum(sizes.c.size), func.sum(calls_of_each)))).one()
         return Ahead(int(total or 0), counts.get(False, 0), counts.get(True, 0), int(requests or 0), webhooks)
 
     async def claim_people(
@@ -177,13 +184,14 @@ class Sending:
         duplicate.
         """
         c = registrations.c
-        free = c.lookup == 1 if lookup else and_(c.lookup == 0, ~_is_quiet(now), ~_IN_ANOTHER_UPSERT)
-        async with self._database.read() as connection:
-            ids = await people_next(connection, free, now, urgent_until or now, lookup=lookup, limit=limit)
-        due = select(c.id).where(c.id.in_(ids), c.state == RegistrationState.NEW, c.claimed_by.is_(None), free)
-        due = due.order_by(c.id)
-        kind: CallKind = "lookup" if lookup else "upsert"
-        return await self._claim(due, kind=kind, campaign_id=None, values={"claimed_by": fence}, fence=fence, now=now)
+        values = {"claimed_by": fence}
+        async with self._database.write() as connection:
+            heads = await people_next(connection, now, urgent_until or now, lookup=lookup, limit=limit)
+            ids = await _free(connection, heads, now, limit) if not lookup else fair(heads, limit)
+            due = select(c.id).where(c.id.in_([one.id for one in ids]), c.state == RegistrationState.NEW)
+            due = due.where(c.claimed_by.is_(None)).order_by(c.id)
+            kind: CallKind = "lookup" if lookup else "upsert"
+            return await self._claim(connection, due, kind=kind, campaign_id=None, values=values, fence=fence, now=now)
 
     async def claim_batch(self, backlog: Backlog, *, now: datetime, fence: int, limit: int) -> Call | None:
         """Take registrations of one batch, oldest first, mark them as sending, and write the call down."""
@@ -195,12 +203,15 @@ class Sending:
             .limit(limit)
         )
         values = {"claimed_by": fence, "state": RegistrationState.SENDING}
-        return await self._claim(
-            due, kind="trigger", campaign_id=backlog.campaign_id, values=values, fence=fence, now=now
-        )
+        campaign = backlog.campaign_id
+        async with self._database.write() as connection:
+            return await self._claim(
+                connection, due, kind="trigger", campaign_id=campaign, values=values, fence=fence, now=now
+            )
 
     async def _claim(
         self,
+        connection: AsyncConnection,
         due: Select[tuple[Any]],
         *,
         kind: CallKind,
@@ -212,16 +223,15 @@ class Sending:
         call_id = CallId(new_id("call", now))
         due_ids = due.with_for_update(skip_locked=True, of=registrations).cte("due")
         claim = update(registrations).values(**values, call_id=call_id).returning(registrations)
-        async with self._database.write() as connection:
-            if kind == "upsert":
-                claim = claim.where(registrations.c.id.in_(await self._asked(connection, due, now)))
-            else:
-                claim = claim.where(registrations.c.id.in_(select(due_ids.c.id)))
-            claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
-            if not claimed:
-                return None
-            row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
-            await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
+        if kind == "upsert":
+            claim = claim.where(registrations.c.id.in_(await self._asked(connection, due, now)))
+        else:
+            claim = claim.where(registrations.c.id.in_(select(due_ids.c.id)))
+        claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
+        if not claimed:
+            return None
+        row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
+        await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
         return Call(call_id, kind, campaign_id, claimed)
 
     async def _asked(self, connection: AsyncConnection, due: Select[tuple[Any]], now: datetime) -> list[str]:
@@ -299,18 +309,26 @@ class Sending:
         return [(source, i) for source, i, _ in gone]
 
 
-def _is_quiet(now: datetime) -> ColumnElement[bool]:
-    p = people_table.c
-    return exists().where(p.key_hash == registrations.c.person_hash, p.quiet_until > now)
+async def _free(
+    connection: AsyncConnection, heads: Mapping[str, Sequence[PersonNext]], now: datetime, limit: int
+) -> list[PersonNext]:
+    """Leave out who is in another upsert or was so lately.
 
-
-_other = registrations.alias("other")
-_IN_ANOTHER_UPSERT = exists().where(
-    _other.c.person_key == registrations.c.person_key,
-    _other.c.state == RegistrationState.NEW,
-    _other.c.lookup == 0,
-    _other.c.claimed_by.is_not(None),
-)
+    Asked by their keys: as a condition of the queue's own query it makes PostgreSQL compare each with each, as long as
+    it has no statistics of a crowd that has just come.
+    """
+    once = {one.person_key: one.person_hash for line in heads.values() for one in line}
+    p, c, busy = people_table.c, registrations.c, set[str]()
+    for some in batched(once.values(), _AT_ONCE):
+        quiet = select(p.key_hash).where(p.key_hash.in_(some), p.quiet_until > now)
+        busy.update((await connection.execute(quiet)).scalars())
+    held = select(c.person_key).where(c.state == RegistrationState.NEW, c.claimed_by.is_not(None), c.lookup == 0)
+    upserted = set((await connection.execute(held)).scalars())
+    free = {
+        source: [one for one in line if one.person_hash not in busy and one.person_key not in upserted]
+        for source, line in heads.items()
+    }
+    return fair(free, limit)
 
 
 def _next_due(now: datetime) -> CompoundSelect[tuple[Any]]:

@@ -7,12 +7,11 @@ changes nothing about that. Each look is fenced by the time for which it was pla
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Literal
 
-from sqlalchemy import delete, func, insert, literal, select, union_all, update
+from sqlalchemy import and_, delete, func, insert, literal, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
+from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState
 from app.store.database import Database
 from app.store.tables import UtcDateTime, calls, registrations, timeline, unsettled
 
@@ -29,6 +28,7 @@ class Undecided:
     source: str
     lead_id: LeadId
     attempts: int
+    starts_at: datetime | None
     expires_at: datetime
 
 
@@ -116,6 +116,7 @@ class Unsettled:
     async def others(self, lost: LostRequest, leads: Collection[LeadId], *, since: datetime) -> list[OtherRequest]:
         """Return what else was asked of the campaign for these people since then: taken, under way, or lost as well.
 
+        One that is held for a person may have run, and counts as lost.
         Ask after the activities were read: then no activity can belong to a request that is not among them.
         """
         r, t, k = registrations.c, timeline.c, calls.c
@@ -125,34 +126,12 @@ class Unsettled:
         of_timeline = registrations.join(timeline, t.registration_id == r.id).join(calls, k.id == t.call_id)
         taken = asked.add_columns(literal(1)).select_from(of_timeline).where(t.what == "sent", k.started_at >= since)
         of_call = registrations.join(calls, k.id == r.call_id)
-        running = asked.add_columns(literal(0)).select_from(of_call).where(r.state == _SENDING)
+        is_open = or_(r.state == _SENDING, and_(r.cause == Cause.ANSWER_LOST, k.started_at >= since))
+        running = asked.add_columns(literal(0)).select_from(of_call).where(is_open)
         async with self._database.read() as connection:
             rows = await connection.execute(union_all(taken, running))
             found = {OtherRequest(LeadId(row[0]), CallId(row[1]), row[2], bool(row[3])) for row in rows}
         return sorted(found, key=lambda other: (other.began_at, other.call_id))
-
-    async def begin(self, *, size: int, fence: int, now: datetime) -> CallId:
-        """Write down one request to the activity log, before it is made."""
-        call_id = CallId(new_id("call", now))
-        row = {"id": call_id, "kind": "check", "campaign_id": None, "size": size, "fence": fence, "started_at": now}
-        async with self._database.write() as connection:
-            await connection.execute(insert(calls).values(row))
-        return call_id
-
-    async def end(
-        self,
-        call_id: CallId,
-        outcome: Literal["done", "refused", "lost"],
-        *,
-        now: datetime,
-        code: str | None = None,
-        message: str | None = None,
-        request_id: str | None = None,
-    ) -> None:
-        """Write down how a request to the activity log ended."""
-        values = {"finished_at": now, "outcome": outcome, "code": code, "message": message, "request_id": request_id}
-        async with self._database.write() as connection:
-            await connection.execute(update(calls).where(calls.c.id == call_id).values(values))
 
     async def postpone(self, lost: Sequence[LostRequest], *, look_at: datetime) -> None:
         """Look at these later."""
@@ -212,7 +191,7 @@ class Unsettled:
 async def _undecided(connection: AsyncConnection, call_id: str) -> list[Undecided]:
     c = registrations.c
     rows = await connection.execute(
-        select(c.id, c.source, c.lead_id, c.attempts, c.expires_at)
+        select(c.id, c.source, c.lead_id, c.attempts, c.starts_at, c.expires_at)
         .where(c.call_id == call_id, c.state == _SENDING, c.claimed_by.is_(None))
         .order_by(c.id)
     )

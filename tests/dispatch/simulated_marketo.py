@@ -25,6 +25,21 @@ class Request:
 
 
 @dataclass
+class Mail:
+    """One e-mail: what it is about and which link it shows, which is read from the person when it is not passed."""
+
+    lead: int
+    title: str
+    link: str | None
+    made_at: float
+    is_passed: bool
+
+
+_MADE_AFTER = 300.0  # seconds; an e-mail reads the person's fields some time after the campaign request
+_RUNS_ON = 90.0  # seconds; Marketo's time-out of an upsert whose answer was lost
+
+
+@dataclass
 class SimulatedMarketo:
     """Knows people by address, takes upserts, searches and campaign requests, and counts the e-mails.
 
@@ -45,6 +60,8 @@ class SimulatedMarketo:
     page: int = 300
     request_id: str = "1#abc"
     requests: list[Request] = field(default_factory=list)
+    link_fields: dict[int, str] = field(default_factory=dict)  # what the person field holds, by lead
+    mails: list[Mail] = field(default_factory=list)
     sent: Counter[tuple[int, int]] = field(default_factory=Counter)  # (lead, campaign) → e-mails
     most_at_once: int = 0
     broken_rules: list[str] = field(default_factory=list)
@@ -63,11 +80,13 @@ class SimulatedMarketo:
         try:
             await self._take(Request(Endpoint.SYNC, keys))
         except CallFailed as failed:
-            ended = -100.0 if failed.executed is Executed.NO else self.ticks()
+            ended = -100.0 if failed.executed is Executed.NO else self.ticks() + _RUNS_ON
+            if failed.executed is not Executed.NO:
+                self._save(records)
             raise
         finally:
             self._upserting |= dict.fromkeys(keys, ended)
-        return SyncAnswer(self.request_id, (), tuple(self._upsert(key) for key in keys))
+        return SyncAnswer(self.request_id, (), tuple(self._save(records)))
 
     async def find_people(self, values: Sequence[str], /, *, next_page_token: str | None = None) -> FindAnswer:
         keys = tuple(value.lower() for value in values)
@@ -88,6 +107,7 @@ class SimulatedMarketo:
         request = Request(Endpoint.TRIGGER, keys, tuple(lead_ids), campaign_id, tuple(sorted(tokens.items())))
         await self._take(request, refuse=lambda: self._refuse_request(request))
         self.sent.update((lead, campaign_id) for lead in lead_ids)
+        self.mails += [self._mail(lead, tokens) for lead in lead_ids]
         if self.lost:
             raise self.lost.pop(0)
         return TriggerAnswer(self.request_id, ())
@@ -98,7 +118,11 @@ class SimulatedMarketo:
 
     def busy_once(self, address: str) -> dict[str, Reason]:
         """Skip this record once, for another transaction's lock on it; return what is left of that."""
-        self.skipped[address] = Reason("719", "lock wait")
+        return self.skip_once(address, Reason("719", "lock wait"))
+
+    def skip_once(self, address: str, reason: Reason) -> dict[str, Reason]:
+        """Skip this record once for this reason."""
+        self.skipped[address] = reason
         self._busy_once.add(address)
         return self.skipped
 
@@ -153,6 +177,21 @@ class SimulatedMarketo:
         if not known:
             self.add(key, 1000 + len(self.people))
         return PersonOutcome(self.people[key][0].lead_id, PersonStatus.UPDATED if known else PersonStatus.CREATED)
+
+    def _save(self, records: Sequence[PersonRecord]) -> list[PersonOutcome]:
+        outcomes = [self._upsert(record.key.lower()) for record in records]
+        for record, outcome in zip(records, outcomes, strict=True):
+            if outcome.lead_id is not None and (link := record.fields.get("webinarJoinLink")):
+                self.link_fields[outcome.lead_id] = link
+                for mail in self.mails:
+                    if mail.lead == outcome.lead_id and mail.made_at > self.ticks() and not mail.is_passed:
+                        mail.link = link
+        return outcomes
+
+    def _mail(self, lead: int, tokens: dict[str, str]) -> Mail:
+        link = tokens.get("JoinLink", self.link_fields.get(lead))
+        made_at = self.ticks() + _MADE_AFTER
+        return Mail(lead, tokens["WebinarTitle"], link, made_at, "JoinLink" in tokens)
 
     def _rule(self, is_kept: bool, rule: str) -> None:
         if not is_kept:

@@ -8,8 +8,9 @@ import pytest
 from app.domain import Cause, LeadId, RegistrationState
 from app.store.calls import CallLog
 from app.store.database import Database
+from app.store.heads import Backlog, People
 from app.store.registrations import Draft
-from app.store.sending import Backlog, Call, CallResult, Claimed, Fate, Sending
+from app.store.sending import Ahead, Call, CallResult, Claimed, Fate, Sending
 from tests.conftest import MovableClock
 from tests.store.given import CAMPAIGN, DONE, FENCE, REFUSED, batch, draft, fate, found, history, people, record, seen
 from tests.store.given import sending as under_way
@@ -55,10 +56,11 @@ async def test_what_waits_is_counted_by_kind(database: Database, clock: MovableC
     clock.move(timedelta(seconds=1))
     await record(database, clock(), _known(clock, "k@example.com", "w-2"))
     waiting = await Sending(database).waiting(clock())
-    assert (waiting.upserts, waiting.lookups, waiting.oldest_person, waiting.next_due) == (2, 1, began, later)
-    assert list(waiting.batches) == [
-        Backlog("key of w-1", CAMPAIGN, 3, began),
-        Backlog("key of w-2", CAMPAIGN, 1, clock()),
+    assert list(waiting.people) == [People("custom", False, 2, began), People("custom", True, 1, began)]
+    assert (waiting.upserts, waiting.lookups, waiting.next_due) == (2, 1, later)
+    assert sorted(waiting.batches, key=lambda one: one.oldest) == [
+        Backlog("key of w-1", CAMPAIGN, 3, began, "custom"),
+        Backlog("key of w-2", CAMPAIGN, 1, clock(), "custom"),
     ]
 
 
@@ -69,9 +71,10 @@ def _known(clock: MovableClock, email: str, webinar: str = "w-1", lead_id: int =
 async def test_nothing_waits_in_an_empty_store(database: Database, clock: MovableClock) -> None:
     """The first look of every start."""
     waiting = await Sending(database).waiting(clock())
-    assert (waiting.upserts, waiting.lookups, waiting.oldest_person, waiting.next_due) == (0, 0, None, None)
+    assert (waiting.upserts, waiting.lookups, waiting.people, waiting.next_due) == (0, 0, [], None)
     assert list(waiting.batches) == []
     assert await Sending(database).counted() == (0, None)
+    assert await Sending(database).ahead(webhooks=4) == Ahead(webhooks=4)
     assert (await people(database, clock()), await batch(database, clock())) == (None, None)
     assert await CallLog(database, clock=clock).count_since(clock()) == 0
 

@@ -3,16 +3,15 @@
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select
 
 from app.domain import CampaignId, Cancelled, LeadId, RegistrationState
+from app.store.calls import CallLog
 from app.store.database import Database
 from app.store.sending import Call, CallResult, Sending
-from app.store.tables import calls
 from app.store.takeover import Found, take_over
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Unsettled
 from tests.conftest import MovableClock
-from tests.store.given import DONE, FENCE, batch, fate, history, record, seen, sending
+from tests.store.given import DONE, FENCE, batch, fate, record, seen, sending
 
 LOST = CallResult("lost", code="502")
 DELAY = timedelta(minutes=1)
@@ -76,7 +75,7 @@ async def test_a_decision_stands_in_the_timeline(
     call = await lose(database, clock)
     clock.move(DELAY)
     store, lost = Unsettled(database), await due(database, clock)
-    check = await store.begin(size=1, fence=FENCE, now=clock())
+    check = await CallLog(database, clock=clock).begin("check", fence=FENCE)
     decisions = decided(lost, state)
     assert await store.settle(lost, decisions, look_at=None, check_id=check, now=clock()) == decisions
     view = await seen(database, call.registrations[0].id)
@@ -160,14 +159,3 @@ async def test_who_cancels_meanwhile_is_not_mailed_after_all(
     view = await seen(database, call.registrations[0].id)
     assert view.state is (SENT if state is SENT else RegistrationState.CANCELLED)
     assert view.cause == (None if state is SENT else "refunded")
-
-
-async def test_a_request_to_the_log_stands_among_the_calls(database: Database, clock: MovableClock) -> None:
-    """So that the window and the day of the next leader count it."""
-    store = Unsettled(database)
-    check = await store.begin(size=30, fence=FENCE, now=clock())
-    await store.end(check, "refused", code="606", message="Max rate", request_id="r#3", now=clock())
-    async with database.read() as connection:
-        row = (await connection.execute(select(calls).where(calls.c.id == check))).one()
-    assert (row.kind, row.size, row.outcome, row.code, row.finished_at) == ("check", 30, "refused", "606", clock())
-    assert await history(database, (await sending(database, clock())).registrations[0].id) == ["registered"]
