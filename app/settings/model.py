@@ -158,8 +158,8 @@ class Settings(BaseSettings):
     )
     marketo_calls_per_day: int = _setting(
         50_000,
-        "Calls a day, reset at midnight US Central",
-        expects="a whole number of at least 1: the relay's share of Marketo's daily quota",
+        "Calls a day of the instance, all integrations together, reset at midnight US Central",
+        expects="a whole number of at least 1: Marketo's daily quota, of all integrations together",
         ge=1,
     )
     marketo_on_ambiguous: Annotated[Literal["check", "retry", "hold"], LowerCase] = _setting(
