@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.dispatch.verdicts import Policy
+from app.dispatch.judgement import Judge
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
 from app.marketo.answers import FoundPerson, Reason
 from app.marketo.codes import Endpoint
@@ -200,33 +200,41 @@ async def test_a_second_process_waits_for_a_killed_ones_upsert(sqlite: Database,
     assert shown(second) == wanted(("ada@example.com", "w-1"), ("ada@example.com", "w-2"), ("bob@example.com", "w-1"))
 
 
+async def test_an_upsert_whose_answer_was_lost_is_given_time_to_end(sqlite: Database, clock: MovableClock) -> None:
+    """Marketo may still be at it for 90 s; it is repeated then, and the person is one."""
+    stage = await field_stage(sqlite, clock)
+    stage.marketo.faults = [failure(Endpoint.SYNC, "502", "lost")]
+    await stage.arrive(own("ada@example.com"))
+    await stage.work()
+    assert shown(stage) == wanted(("ada@example.com", "w-1"))
+    assert stage.marketo.broken_rules == []
+
+
 @pytest.mark.parametrize("judge", [JUDGE, FIELD_MODE], ids=["tokens", "fields"])
 @given(
     arrivals=st.lists(
         st.tuples(st.sampled_from("abcde"), st.sampled_from(["w-1", "w-2", "w-3"]), st.sampled_from([0, 0, 1, 7, 700])),
         max_size=12,
     ),
-    lost=st.integers(0, 2),
 )
-@settings(max_examples=25, deadline=None)
-def test_everybody_gets_their_own_link_once(judge: object, arrivals: list[tuple[str, str, int]], lost: int) -> None:
-    """One person in several webinars, twice in one batch, or near an upsert whose answer was lost: all is right."""
-    asyncio.run(_own_links(judge is FIELD_MODE, arrivals, lost))
+@settings(max_examples=20, deadline=None)
+def test_everybody_gets_their_own_link_once(judge: Judge, arrivals: list[tuple[str, str, int]]) -> None:
+    """One person in several webinars, or twice in one batch: all is right."""
+    asyncio.run(_own_links(judge, arrivals))
 
 
-async def _own_links(by_field: bool, arrivals: list[tuple[str, str, int]], lost: int) -> None:
+async def _own_links(judge: Judge, arrivals: list[tuple[str, str, int]]) -> None:
     clock = MovableClock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{Path(folder) / 'relay.db'}")
         await migrate(database)
-        stage = await set_stage(database, clock, judge=FIELD_MODE if by_field else JUDGE, policy=Policy())
-        stage.marketo.faults = [failure(Endpoint.SYNC, "502", "lost") for _ in range(lost)]
+        stage = await set_stage(database, clock, judge=judge)
         for name, webinar, seconds in arrivals:
             await stage.arrive(own(f"{name}@example.com", webinar))
             if seconds:
-                await stage.work(at_most=timedelta(seconds=seconds))
+                await stage.work(at_most=timedelta(seconds=20))
                 stage.pass_time(seconds)
-        await stage.work(at_most=timedelta(hours=1))
+        await stage.work()
         stage.pass_time(301)
         assert stage.marketo.broken_rules == []
         assert shown(stage) == wanted(*{(f"{name}@example.com", webinar) for name, webinar, _ in arrivals})
