@@ -44,9 +44,9 @@ def _bars(axes: Any, plot: Bars) -> None:
     names, values = [name for name, _ in plot.bars][::-1], [value for _, value in plot.bars][::-1]
     colours = [_COLOURS[0] if name == plot.bars[0][0] else _INK for name in names]
     drawn = axes.barh(names, values, color=colours, height=0.6)
-    axes.bar_label(drawn, [f" {value:,.0f}" for value in values], color=_INK)
     for label, value in plot.marks:
-        axes.axvline(value, color=_COLOURS[1], linewidth=1, linestyle="--", label=label)
+        axes.axvline(value, color=_COLOURS[1], linewidth=1, linestyle="--", label=label, zorder=0)
+    axes.bar_label(drawn, [f"{value:,.0f}" for value in values], color=_INK, padding=5)
     axes.set_xlabel(plot.unit)
     axes.margins(x=0.12)
     _legend(axes, plot.marks)
@@ -55,8 +55,8 @@ def _bars(axes: Any, plot: Bars) -> None:
 def _lines(axes: Any, plot: Lines) -> None:
     for colour, (label, x, y) in zip(_COLOURS, plot.lines, strict=False):
         axes.plot(x, y, color=colour, linewidth=1.6, label=label)
-    for label, value in plot.marks:
-        axes.axhline(value, color=_INK, linewidth=1, linestyle="--", label=label)
+    for dashes, (label, value) in zip(("--", ":", "-."), plot.marks, strict=False):
+        axes.axhline(value, color=_INK, linewidth=1, linestyle=dashes, label=label)
     axes.set_xlabel(plot.x_label)
     axes.set_ylabel(plot.y_label)
     if plot.log_y:
