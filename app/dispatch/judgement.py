@@ -3,8 +3,8 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 
 from app.domain import (
     GIVE_UP_AFTER,
@@ -62,7 +62,8 @@ class Judge:
 
     def draft(self, found: Registered, *, source: str, received_at: datetime, now: datetime) -> Draft:
         """Return the registration that this finding makes."""
-        webinar = self.catalogue.complete(found.webinar)
+        completed = self.catalogue.complete(found.webinar)
+        webinar = replace(completed, starts_at=_in_utc(completed.starts_at))
         campaign = self._campaign(found, source)
         tokens = self._tokens(webinar, found.tokens)
         flaw = self._flaw(found, webinar, campaign, tokens, received_at)
@@ -136,6 +137,14 @@ def person_key(key: str) -> str:
     if len(key) <= _LONGEST_KEY:
         return storable(key)
     return f"sha256:{hashlib.sha256(storable(key).encode()).hexdigest()}"
+
+
+def _in_utc(at: datetime | None) -> datetime | None:
+    """Return the time in UTC; None for the ends of the calendar, which senders use for 'no date'."""
+    try:
+        return at.astimezone(UTC) if at else None
+    except OverflowError:
+        return None
 
 
 def _first_state(lead_id: LeadId | None) -> RegistrationState:

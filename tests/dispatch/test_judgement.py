@@ -222,3 +222,14 @@ def test_it_is_tried_until_the_webinar_starts(starts_in: timedelta | None, lasts
     """A reminder after the start helps nobody, but who registers during it still gets an hour of tries."""
     starts_at = None if starts_in is None else NOON + starts_in
     assert expiry(starts_at, NOON) == NOON + lasts
+
+
+def test_a_start_at_the_end_of_the_calendar_is_no_start() -> None:
+    """Senders write it for 'no date'; with an offset it is no time in UTC, and the registration must not be lost."""
+    for sentinel in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-01:00"):
+        judge = Judge(catalogue=Catalogue(), campaigns={"custom": CampaignId(1)}, allowed=frozenset({CampaignId(1)}))
+        webinar = Webinar("w-1", "Title", "https://meet.example.com/1", starts_at=datetime.fromisoformat(sentinel))
+        found = Registered(Person("ada@example.com"), webinar)
+        now = datetime(2026, 11, 23, tzinfo=UTC)
+        drafted = judge.draft(found, source="custom", received_at=now, now=now)
+        assert (drafted.state, drafted.starts_at) == (RegistrationState.NEW, None)
