@@ -4,7 +4,7 @@ FROM python:3.13.9-slim-bookworm AS build
 ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv --without-pip /opt/relay
 COPY requirements.lock /tmp/requirements.lock
-RUN python3 -m pip --python /opt/relay/bin/python install --no-compile --only-binary :all: --require-hashes \
+RUN python3 -m pip --python /opt/relay/bin/python install --no-compile --only-binary :all: --no-deps --require-hashes \
       -r /tmp/requirements.lock
 # Byte code is made here, since the running container can't write; by hash, so that a copy's time stamps don't matter.
 RUN /opt/relay/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/relay/lib
