@@ -56,19 +56,3 @@ async def _collect(receive: Receive, limit: int) -> bytes:
             raise Refused(too_large(limit))
         if not message.get("more_body", False):
             return body
-
-
-async def discard(receive: Receive, *, at_most: int, within: timedelta) -> None:
-    """Swallow what a refused sender still sends, for a while.
-
-    Closing a socket with unread bytes resets it, and the reset can overtake the answer that says why.
-    """
-    try:
-        async with asyncio.timeout(within.total_seconds()):
-            while at_most > 0:
-                message = await receive()
-                if message["type"] == "http.disconnect" or not message.get("more_body", False):
-                    return
-                at_most -= len(message.get("body", b""))
-    except TimeoutError:
-        return

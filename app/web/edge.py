@@ -8,22 +8,18 @@ import random
 import re
 import time
 from collections.abc import Iterable
-from datetime import timedelta
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.log import prepared_line
-from app.web.body import discard
 from app.web.parts import WebParts
-from app.web.problems import CLOSE, DEFECT, Headers
+from app.web.problems import DEFECT, Headers
 from app.web.webhooks import PREFIX, UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every few seconds by machines
-LINGER = timedelta(seconds=2)
-LINGER_BYTES = 16 * 1024 * 1024
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PAGE: Headers = (
     (b"x-content-type-options", b"nosniff"),
@@ -99,8 +95,6 @@ class Edge:
             round(seconds * 1000, 2),
             answer.event_id,
         )
-        if answer.unread:
-            await linger(receive, send)
 
     def _known(self, name: str) -> str:
         return name if name in self._parts.sources else UNKNOWN
@@ -131,19 +125,12 @@ class Edge:
 
 
 async def send_answer(answer: Answer, send: Send, request_id: str) -> None:
-    """Send a prepared answer. When it is `unread`, it is complete but the exchange is not: `linger` ends it."""
+    """Send a prepared answer."""
     headers = [
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
         *answer.headers,
     ]
-    if answer.unread:
-        headers.append(CLOSE)
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})
-    await send({"type": "http.response.body", "body": answer.body, "more_body": answer.unread})
-
-
-async def linger(receive: Receive, send: Send) -> None:
-    await discard(receive, at_most=LINGER_BYTES, within=LINGER)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+    await send({"type": "http.response.body", "body": answer.body})

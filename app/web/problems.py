@@ -23,17 +23,13 @@ Headers = tuple[tuple[bytes, bytes], ...]
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """An error answer. `fact` is its short name in metrics and logs.
-
-    `unread`: the sender may still be sending its body.
-    """
+    """An error answer. `fact` is its short name in metrics and logs."""
 
     status: int
     fact: str
     detail: str
     errors: Sequence[FieldProblem] = ()
     headers: Headers = ()
-    unread: bool = False
 
     @property
     def title(self) -> str:
@@ -71,7 +67,7 @@ DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details 
 
 
 def too_large(limit: int) -> Problem:
-    return Problem(413, "too_large", f"The body is larger than {limit} bytes.", unread=True)
+    return Problem(413, "too_large", f"The body is larger than {limit} bytes.", headers=(CLOSE,))
 
 
 def problem_of(error: RequestRefused | StoreUnavailable) -> Problem:

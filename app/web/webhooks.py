@@ -32,7 +32,7 @@ TYPE_NEEDED = frozenset({"custom"})
 class Answer(NamedTuple):
     """What a webhook is answered, ready to be sent. `result` and `source` are bounded: they are metric labels.
 
-    `status` is 0 when the sender is gone and nothing can be sent. `unread`: the sender may still be sending its body.
+    `status` is 0 when the sender is gone and nothing can be sent.
     """
 
     status: int
@@ -42,7 +42,6 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
     headers: Headers = ()
     event_id: str | None = None
-    unread: bool = False
 
 
 def refusal(problem: Problem, *, source: str, request_id: str) -> Answer:
@@ -53,7 +52,6 @@ def refusal(problem: Problem, *, source: str, request_id: str) -> Answer:
         source,
         content_type=CONTENT_TYPE,
         headers=problem.headers,
-        unread=problem.unread,
     )
 
 

@@ -1,10 +1,12 @@
 """Speak HTTP a little more strictly than uvicorn: bounded headers, and problems for what is no HTTP at all."""
 
+import asyncio
 import re
-from typing import Any
+from typing import Any, ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.web.farewell import PatientTransport
 from app.web.problems import CONTENT_TYPE, Problem
 
 LARGEST_HEADERS = 65_536  # bytes, about: uvicorn sets no limit, so one sender could fill the memory
@@ -36,36 +38,64 @@ def without_offers(data: bytes) -> bytes:
 class StrictHttp(HttpToolsProtocol):
     """Give this to uvicorn as `http`."""
 
+    transport: PatientTransport
+    lingers_for: ClassVar[float] = 2.0  # seconds
+
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_headers = False
         self._in_body = False
         self._unfinished = 0
 
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
+        super().connection_made(
+            PatientTransport(
+                transport, is_half_read=lambda: self._in_headers or self._in_body, lingers_for=self.lingers_for
+            )
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.transport.lost()
+        super().connection_lost(exc)
+
     def on_message_begin(self) -> None:
         self._in_headers = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        super().on_headers_complete()
         self._in_headers = False
         self._in_body = True
         self._unfinished = 0
-        super().on_headers_complete()
 
     def on_message_complete(self) -> None:
         self._in_body = False
         super().on_message_complete()
 
     def data_received(self, data: bytes) -> None:
+        if self.transport.is_lingering:
+            self.transport.throw_away(data)
+            return
         super().data_received(data if self._in_body else without_offers(data))
         if self._in_headers:
             self._unfinished += len(data)
-            if self._unfinished > LARGEST_HEADERS and not self.transport.is_closing():
+            if self._unfinished > LARGEST_HEADERS:
                 self._refuse(HEADERS_TOO_LARGE)
 
     def send_400_response(self, msg: str) -> None:  # uvicorn's own words, which say no more
         self._refuse(NOT_HTTP)
 
     def _refuse(self, problem: Problem) -> None:
-        self.transport.write(raw_answer(problem))
-        self.transport.close()
+        """Answer and end the connection; a request that was under way on it is cut off.
+
+        One whose answer has begun is not answered twice.
+        """
+        if self._in_body and self.cycle.response_started:
+            self.transport.linger()
+            return
+        if self.cycle is not None:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if not self.transport.is_closing():
+            self.transport.write(raw_answer(problem))
+        self.transport.linger()

@@ -317,7 +317,7 @@ def read(answer: bytes) -> httpx.Response:
 @pytest.mark.parametrize("request_bytes", NOT_HTTP.values(), ids=NOT_HTTP.keys())
 def test_what_is_no_http_is_a_problem_and_ends_the_connection(relay: Relay, request_bytes: bytes) -> None:
     """Not even uvicorn's own plain text."""
-    answer = read(relay.exchange(request_bytes))
+    answer = read(relay.exchange(request_bytes, *[b"x" * 50_000] * 4))  # who goes on sending meets no reset
     assert (answer.status_code, answer.headers["content-type"]) == (400, "application/problem+json")
     assert answer.json()["status"] == 400
 

@@ -190,9 +190,9 @@ class Relay:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp) -> AsyncIterator[Relay]:
+async def serving(app: ASGIApp, *, http: type[StrictHttp] = StrictHttp) -> AsyncIterator[Relay]:
     """Serve an application with uvicorn as `relay serve` does, on a port of the system's choice."""
-    config = uvicorn.Config(app, http=StrictHttp, ws="none", lifespan="on", log_config=None, access_log=False)
+    config = uvicorn.Config(app, http=http, ws="none", lifespan="on", log_config=None, access_log=False)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

@@ -1,0 +1,72 @@
+"""Close a connection so that its peer can still read the last answer.
+
+A socket that is closed with unread bytes, or that gets more of them later, makes the kernel reset the connection; and
+the reset can overtake the answer that says why. So the end is told first (FIN), and what still comes is thrown away
+for a while.
+"""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+MOST_THROWN_AWAY = 16 * 1024 * 1024  # bytes
+
+
+class PatientTransport(asyncio.Transport):
+    """A connection whose `close` lingers when `is_half_read` says that more is to come.
+
+    It is closing from then on: what is written is dropped, and what is read is for `throw_away`.
+    """
+
+    def __init__(self, transport: asyncio.Transport, *, is_half_read: Callable[[], bool], lingers_for: float) -> None:
+        super().__init__()
+        self._transport = transport
+        self._is_half_read = is_half_read
+        self._lingers_for = lingers_for
+        self._left = MOST_THROWN_AWAY
+        self._end: asyncio.TimerHandle | None = None
+
+    @property
+    def is_lingering(self) -> bool:
+        return self._end is not None
+
+    def linger(self) -> None:
+        """Send what is written and FIN; close when the peer does, after `lingers_for` seconds or very many bytes."""
+        if self.is_closing():
+            return
+        self._end = asyncio.get_running_loop().call_later(self._lingers_for, self._transport.close)
+        self._transport.write_eof()
+        self._transport.resume_reading()
+
+    def throw_away(self, data: bytes) -> None:
+        self._left -= len(data)
+        if self._left < 0:
+            self._transport.close()
+
+    def lost(self) -> None:
+        """Forget the timer; to be called when the connection is gone."""
+        if self._end is not None:
+            self._end.cancel()
+
+    def close(self) -> None:
+        if self._is_half_read():
+            self.linger()
+        elif not self.is_closing():
+            self._transport.close()
+
+    def is_closing(self) -> bool:
+        return self._end is not None or self._transport.is_closing()
+
+    def write(self, data: Any) -> None:
+        if self._end is None:
+            self._transport.write(data)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return self._transport.get_extra_info(name, default)
+
+    def pause_reading(self) -> None:
+        if self._end is None:
+            self._transport.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._transport.resume_reading()
