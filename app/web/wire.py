@@ -1,9 +1,10 @@
 """Speak HTTP a little more strictly than uvicorn: bounded headers, and problems for what is no HTTP at all."""
 
 import asyncio
-import re
 from typing import Any, ClassVar
 
+import httptools
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.web.farewell import PatientTransport
@@ -12,9 +13,8 @@ from app.web.problems import CONTENT_TYPE, Problem
 LARGEST_HEADERS = 65_536  # bytes, about: uvicorn sets no limit, so one sender could fill the memory
 NOT_HTTP = Problem(400, "not_http", "This is not HTTP/1.1.")
 HEADERS_TOO_LARGE = Problem(431, "headers_too_large", f"The headers are larger than {LARGEST_HEADERS} bytes.")
-# An offer to speak HTTP/2 or WebSocket, which Java's own client makes with each request. A server may ignore it
-# (RFC 9110, section 7.8), but the parser would stop there and lose the body.
-_OFFER = re.compile(rb"(?<=\n)upgrade:[^\r\n]*\r?\n", re.IGNORECASE)
+HEADERS_TOO_SLOW = Problem(408, "headers_too_slow", "The headers did not arrive in time; send the request again.")
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 
 
 def raw_answer(problem: Problem) -> bytes:
@@ -27,25 +27,26 @@ def raw_answer(problem: Problem) -> bytes:
     return head.encode() + body
 
 
-def without_offers(data: bytes) -> bytes:
-    """Return what begins with headers without the offers to upgrade among them; what follows them is left alone."""
-    if not _OFFER.search(data):
-        return data
-    head, end, rest = data.partition(b"\r\n\r\n")
-    return _OFFER.sub(b"", head + end[:2]) + end[2:] + rest
-
-
 class StrictHttp(HttpToolsProtocol):
-    """Give this to uvicorn as `http`."""
+    """Give this to uvicorn as `http`.
+
+    A connection may be idle for uvicorn's `timeout_keep_alive`, from its start on; once a request has begun, its
+    headers must be here within `headers_within`. A body is waited for by whoever reads it.
+    """
 
     transport: PatientTransport
     lingers_for: ClassVar[float] = 2.0  # seconds
+    headers_within: ClassVar[float] = 15.0  # seconds
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._in_headers = False
         self._in_body = False
-        self._unfinished = 0
+        self._unfinished = 0  # bytes of headers that are not complete
+        self._patience: asyncio.TimerHandle | None = None  # runs while headers are incomplete
+        self._offer = b""  # the headers of a request that offers to upgrade, without the offer
+        self._unanswered = 0  # requests whose headers were complete
+        self._refusal: Problem | None = None  # waits for the answers to earlier requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
         super().connection_made(
@@ -53,49 +54,106 @@ class StrictHttp(HttpToolsProtocol):
                 transport, is_half_read=lambda: self._in_headers or self._in_body, lingers_for=self.lingers_for
             )
         )
+        self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport.lost()
+        self._stop_waiting_for_headers()
+        self._unset_keepalive_if_required()
         super().connection_lost(exc)
 
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None or self.transport.is_lingering:
+            self.transport.throw_away(data)
+            return
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._pass_over_the_offer(data[offer.args[0] :])
+        except httptools.HttpParserError:
+            self._refuse(NOT_HTTP)
+        else:
+            if self._in_headers:
+                self._bound_headers(len(data))
+
     def on_message_begin(self) -> None:
+        # Not at each byte that comes, as uvicorn has it: line breaks between requests would keep a connection for ever.
+        self._unset_keepalive_if_required()
         self._in_headers = True
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
+        if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
+            self._offer = self._headers_without_offer()
+            return
         super().on_headers_complete()
         self._in_headers = False
         self._in_body = True
         self._unfinished = 0
+        self._unanswered += 1
+        if self._patience is not None:
+            self._stop_waiting_for_headers()
 
     def on_message_complete(self) -> None:
-        self._in_body = False
-        super().on_message_complete()
+        if self._in_body:  # else it ended at an offer
+            self._in_body = False
+            super().on_message_complete()
 
-    def data_received(self, data: bytes) -> None:
-        if self.transport.is_lingering:
-            self.transport.throw_away(data)
-            return
-        super().data_received(data if self._in_body else without_offers(data))
+    def on_response_complete(self) -> None:
+        self._unanswered -= 1
+        super().on_response_complete()
         if self._in_headers:
-            self._unfinished += len(data)
-            if self._unfinished > LARGEST_HEADERS:
-                self._refuse(HEADERS_TOO_LARGE)
+            self._unset_keepalive_if_required()
+        if self._refusal is not None and not self._unanswered:
+            self._end_with(self._refusal)
 
-    def send_400_response(self, msg: str) -> None:  # uvicorn's own words, which say no more
-        self._refuse(NOT_HTTP)
+    def _bound_headers(self, more: int) -> None:
+        self._unfinished += more
+        if self._unfinished > LARGEST_HEADERS:
+            self._refuse(HEADERS_TOO_LARGE)
+        elif self._patience is None:
+            self._patience = self.loop.call_later(self.headers_within, self._refuse, HEADERS_TOO_SLOW)
+
+    def _stop_waiting_for_headers(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _headers_without_offer(self) -> bytes:
+        version = self.parser.get_http_version().encode()
+        lines = [self.parser.get_method() + b" " + self.url + b" HTTP/" + version]
+        lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
+        return b"\r\n".join(lines) + b"\r\n\r\n"
+
+    def _pass_over_the_offer(self, rest: bytes) -> None:
+        """Read a request that offers HTTP/2 or WebSocket as if it did not, as a server may (RFC 9110, section 7.8).
+
+        Java's own client makes that offer with each request, and the parser loses the body of such a one.
+        """
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
+        again, self._offer = self._offer + rest, b""
+        self.data_received(again)
 
     def _refuse(self, problem: Problem) -> None:
-        """Answer and end the connection; a request that was under way on it is cut off.
+        """Answer and end the connection, once all earlier requests on it are answered."""
+        self._stop_waiting_for_headers()
+        self._refusal = problem
+        if self._in_body and not self.cycle.response_complete:
+            self._cut_off()
+        if not self._unanswered:
+            self._end_with(problem)
 
-        One whose answer has begun is not answered twice.
-        """
-        if self._in_body and self.cycle.response_started:
-            self.transport.linger()
-            return
-        if self.cycle is not None:
-            self.cycle.disconnected = True
-            self.cycle.message_event.set()
-        if not self.transport.is_closing():
+    def _cut_off(self) -> None:
+        """Give up the request that is being read; whoever handles it learns that the rest will not come."""
+        self._unanswered -= 1
+        self.cycle.disconnected = True
+        self.cycle.message_event.set()
+        if self.pipeline:
+            self.pipeline.popleft()
+
+    def _end_with(self, problem: Problem) -> None:
+        _log.info("connection_refused", reason=problem.fact)
+        if not (self._in_body and self.cycle.response_started):  # nothing is answered twice
             self.transport.write(raw_answer(problem))
         self.transport.linger()

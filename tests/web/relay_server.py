@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import httpx
 import uvicorn
@@ -190,9 +191,9 @@ class Relay:
 
 
 @asynccontextmanager
-async def serving(app: ASGIApp, *, http: type[StrictHttp] = StrictHttp) -> AsyncIterator[Relay]:
+async def serving(app: ASGIApp, *, http: type[StrictHttp] = StrictHttp, **options: Any) -> AsyncIterator[Relay]:
     """Serve an application with uvicorn as `relay serve` does, on a port of the system's choice."""
-    config = uvicorn.Config(app, http=http, ws="none", lifespan="on", log_config=None, access_log=False)
+    config = uvicorn.Config(app, http=http, ws="none", lifespan="on", log_config=None, access_log=False, **options)
     config.load()
     server = uvicorn.Server(config)
     server.lifespan = config.lifespan_class(config)

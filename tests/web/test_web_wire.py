@@ -1,33 +1,137 @@
-"""HTTP before it is a request: offers to speak another protocol."""
+"""HTTP before it is a request: offers to speak another protocol, headers that never end, many requests at once."""
+
+import asyncio
 
 import pytest
 
-from app.web.wire import without_offers
+from app.web.wire import StrictHttp
+from tests.web.relay_server import PATH_SECRET, Relay, Surroundings, serving
 
-
-@pytest.mark.parametrize(
-    ("came", "left"),
-    [
-        (b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nHost: x\r\n\r\n{}", b"POST / HTTP/1.1\r\nHost: x\r\n\r\n{}"),
-        (b"POST / HTTP/1.1\r\nHost: x\r\nUPGRADE: h2c, x\r\n\r\n{}", b"POST / HTTP/1.1\r\nHost: x\r\n\r\n{}"),
-        (b"POST / HTTP/1.1\r\nUpgrade: h2c\r\nHo", b"POST / HTTP/1.1\r\nHo"),
-    ],
-    ids=["first", "last", "headers in two packets"],
+HEAD = (
+    b"POST /webhooks/pendo HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\nx-key: %s\r\n"
+    % PATH_SECRET.encode()
 )
-def test_an_offer_to_upgrade_is_left_out(came: bytes, left: bytes) -> None:
-    """The parser would stop at it and lose the body."""
-    assert without_offers(came) == left
+GOOD = HEAD + b"content-length: 2\r\n\r\n{}"
+LAST = HEAD + b"connection: close\r\ncontent-length: 2\r\n\r\n{}"
+OFFER = b"HTTP2-Settings: AAMAAABk\r\nConnection: Upgrade, HTTP2-Settings\r\n"
 
 
-@pytest.mark.parametrize(
-    "came",
-    [
-        b"POST / HTTP/1.1\r\nHost: x\r\n\r\n{}\r\nUpgrade: h2c\r\n",
-        b"POST / HTTP/1.1\r\nX-Upgrade: h2c\r\nHost: upgrade:\r\n\r\n{}",
-        b"",
-    ],
-    ids=["in the body", "other headers", "nothing"],
-)
-def test_nothing_else_is_touched(came: bytes) -> None:
-    """A signed body least of all."""
-    assert without_offers(came) == came
+class Impatient(StrictHttp):
+    """Waits no longer for headers than a test should take."""
+
+    headers_within = 0.05
+    lingers_for = 0.05
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(part[:3]) for part in answers.split(b"HTTP/1.1 ")[1:]]
+
+
+async def exchange_in_pieces(relay: Relay, sent: bytes, *, size: int) -> bytes:
+    async with relay.connection() as (reader, writer):
+        for start in range(0, len(sent), size):
+            writer.write(sent[start : start + size])
+            await writer.drain()
+            await asyncio.sleep(0)
+        writer.write(LAST)
+        return await reader.read()
+
+
+class TestOffersToUpgrade:
+    """A server may pass over them; the parser would stop there and lose the body."""
+
+    @pytest.mark.parametrize("size", [1, 2, 7, 64, 1000])
+    @pytest.mark.parametrize("offer", [b"Upgrade: h2c\r\n", b"UPGRADE: websocket\r\n", b"upgrade:h2c, x/1\r\n"])
+    async def test_the_body_arrives_however_it_is_cut(
+        self, relay: Relay, around: Surroundings, offer: bytes, size: int
+    ) -> None:
+        """Packets end where they like, and a connection carries more than one request."""
+        body = b'{"id": "upgrade: h2c\\r\\n"}'
+        sent = HEAD + offer + OFFER + b"Content-Length: %d\r\n\r\n" % len(body) + body
+        assert statuses(await exchange_in_pieces(relay, sent, size=size)) == [202, 202]
+        assert [event.body for event in around.inbox.events] == [body, b"{}"]
+
+    async def test_pipelined_requests_may_all_make_one(self, relay: Relay, around: Surroundings) -> None:
+        """The second one's offer comes with the first one's body."""
+        offering = HEAD + b"Upgrade: h2c\r\n" + OFFER + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n"
+        assert statuses(await relay.exchange(offering * 3 + LAST)) == [202] * 4
+        assert [event.body for event in around.inbox.events] == [b"{}"] * 4
+
+    async def test_the_other_headers_stay_as_they_are(self, relay: Relay, around: Surroundings) -> None:
+        sent = HEAD + b"Upgrade: h2c\r\nX-Upgrade: a:b \xff\r\n" + OFFER + b"Content-Length: 2\r\n\r\n{}"
+        assert statuses(await relay.exchange(sent + LAST)) == [202, 202]
+        headers = around.sources["pendo"].requests[0].headers
+        assert (headers["x-upgrade"], headers["http2-settings"]) == ("a:b ÿ", "AAMAAABk")
+        assert "upgrade" not in headers
+
+    async def test_a_tunnel_is_none(self, relay: Relay) -> None:
+        """CONNECT is the other request that would end HTTP."""
+        assert statuses(await relay.exchange(b"CONNECT evil.example:443 HTTP/1.1\r\nhost: x\r\n\r\n")) == [400]
+
+
+class TestSlowHeaders:
+    """Whoever sends a request a byte a minute must not hold a connection for ever."""
+
+    @pytest.mark.parametrize("sent", [b"P", HEAD, HEAD + b"Upgrade: h2c\r\n" + OFFER, GOOD + HEAD])
+    async def test_headers_that_do_not_end_are_408(self, around: Surroundings, sent: bytes) -> None:
+        async with serving(around.app(), http=Impatient) as relay:
+            answers = await relay.exchange(sent)
+        assert statuses(answers)[-1] == 408
+        assert answers.endswith(b'"requestId": "none"}')
+        assert len(around.inbox.events) == sent.count(b"{}")
+
+    async def test_a_byte_now_and_then_wins_no_time(self, around: Surroundings) -> None:
+        """The clock runs from the first byte to the last of the headers."""
+        async with serving(around.app(), http=Impatient) as relay, relay.connection() as (reader, writer):
+            writer.write(HEAD)
+            answer = asyncio.create_task(reader.read())
+            while not answer.done():
+                writer.write(b"x: 1\r\n")
+                await asyncio.sleep(0.005)
+            assert statuses(await answer) == [408]
+
+    async def test_headers_in_time_are_not_held_against_a_slow_body(self, around: Surroundings) -> None:
+        """It has a limit of its own, and is no idleness either."""
+        server = serving(around.app(), http=Impatient, timeout_keep_alive=0.05)
+        async with server as relay, relay.connection() as (reader, writer):
+            for piece in (LAST[:50], LAST[50:-1]):
+                writer.write(piece)
+                await asyncio.sleep(0)
+            await asyncio.sleep(0.1)
+            writer.write(LAST[-1:])
+            assert statuses(await reader.read()) == [202]
+
+    @pytest.mark.parametrize("sent", [b"", b"\r\n", GOOD, GOOD + b"\r\n\r\n"])
+    async def test_an_idle_connection_is_closed(self, around: Surroundings, sent: bytes) -> None:
+        """From its start on, and line breaks between requests are no activity."""
+        async with serving(around.app(), timeout_keep_alive=0.05) as relay:
+            answers = await relay.exchange(sent)
+        assert statuses(answers) == [202] * sent.count(b"{}")
+
+
+class TestPipelined:
+    """What comes first is answered first, whatever follows it on the connection."""
+
+    @pytest.mark.parametrize(
+        ("bad", "status"),
+        [
+            (b"nonsense", 400),
+            (HEAD + b"transfer-encoding: chunked\r\n\r\nzz\r\n", 400),
+            (HEAD + b"x: " + b"x" * 70_000, 431),
+        ],
+        ids=["no request", "no chunk", "endless headers"],
+    )
+    async def test_a_bad_request_does_not_cost_the_good_ones_their_answers(
+        self, relay: Relay, around: Surroundings, bad: bytes, status: int
+    ) -> None:
+        """They are stored; their sender would repeat them, or take the refusal for theirs."""
+        answers = await relay.exchange(GOOD + GOOD + bad, b" " * 100_000)
+        assert statuses(answers) == [202, 202, status]
+        assert len(around.inbox.events) == 2
+
+    async def test_a_sender_that_leaves_in_between_harms_nobody(self, relay: Relay, around: Surroundings) -> None:
+        async with relay.connection() as (_, writer):
+            writer.write(GOOD + HEAD)
+            await writer.drain()
+        assert statuses(await relay.exchange(LAST)) == [202]
+        assert len(around.inbox.events) == 2
