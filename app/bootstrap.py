@@ -85,7 +85,7 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
 
     def begin_stop() -> None:
         draining.is_draining = True
-        backroom.call(workshop.dispatcher.stop)
+        backroom.call(workshop.stop_dispatching)
 
     async def check_store() -> None:
         if not backroom.is_working:
@@ -141,10 +141,16 @@ class _Workshop:
         )
         self.dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
         self.inbox = Inbox(self._database, on_stored=self.dispatcher.wake)
+        self._stopping = asyncio.Event()
 
     async def probe(self) -> None:
         """Commit a tiny write."""
         await probe(self._database, clock=utc_now)
+
+    def stop_dispatching(self) -> None:
+        """Begin no new call; those that run have `_STOP_WITHIN` from now on. Storing goes on."""
+        self.dispatcher.stop()
+        self._stopping.set()
 
     async def work(self, end: asyncio.Event) -> None:
         """Store and dispatch until told to end; then end what runs and close everything."""
@@ -153,15 +159,22 @@ class _Workshop:
             stack.push_async_callback(self._marketo_http.aclose)
             stack.push_async_callback(self._sources_http.aclose)
             writing = asyncio.create_task(self.inbox.run())
-            dispatching = asyncio.create_task(self.dispatcher.run())
+            dispatching = asyncio.create_task(self._dispatch())
             ended = asyncio.create_task(end.wait())
             await asyncio.wait({writing, dispatching, ended}, return_when=asyncio.FIRST_COMPLETED)
-            self.dispatcher.stop()
-            await asyncio.wait({dispatching}, timeout=_STOP_WITHIN.total_seconds())
-            dispatching.cancel()
-            await ended
+            self.stop_dispatching()
+            await asyncio.wait({dispatching, ended})
             self.inbox.close()
             await asyncio.gather(writing, dispatching, return_exceptions=True)
+
+    async def _dispatch(self) -> None:
+        running = asyncio.create_task(self.dispatcher.run())
+        stopped = asyncio.create_task(self._stopping.wait())
+        await asyncio.wait({running, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        await asyncio.wait({running}, timeout=_STOP_WITHIN.total_seconds())
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
 
 
 async def _prepare_store(settings: Settings) -> None:

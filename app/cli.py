@@ -10,6 +10,7 @@ import uvloop
 
 from app import __version__
 from app.errors import RelayError, SettingsInvalid
+from app.listening import own_address
 from app.settings import Checks, Settings, load_settings, render_problems
 
 app = typer.Typer(
@@ -97,9 +98,9 @@ def healthcheck(
     ready: Annotated[bool, typer.Option("--ready", help="Ask /readyz instead of /livez.")] = False,
 ) -> None:
     """Ask the relay on this machine whether it lives; exit code 0 or 1. For a container's HEALTHCHECK."""
-    settings = _settings({}, only=["port"])
+    settings = _settings({}, only=["host", "port"])
     path = "/readyz" if ready else "/livez"
-    connection = HTTPConnection("127.0.0.1", settings.port, timeout=3)
+    connection = HTTPConnection(own_address(settings.host), settings.port, timeout=3)
     try:
         connection.request("GET", path)
         status = connection.getresponse().status

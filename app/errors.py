@@ -2,6 +2,7 @@
 
 RelayError
 ├── SettingsInvalid        the start is refused: settings are missing, malformed or weak        (exit code 2)
+├── AddressUnusable        the port is taken, or the address is none of this machine: the start is refused
 ├── RequestRefused         a webhook is answered with a problem and nothing is stored
 │   ├── NotAuthentic       401
 │   ├── Malformed          400: not JSON, not UTF-8, NaN, too deep …
@@ -36,6 +37,10 @@ class SettingsInvalid(RelayError):
     def __init__(self, problems: Sequence[FieldProblem]) -> None:
         super().__init__("; ".join(f"{p.field}: {p.problem}" for p in problems))
         self.problems = tuple(problems)
+
+
+class AddressUnusable(RelayError):
+    """Nothing can listen where HOST and PORT say; the message says what to set."""
 
 
 class RequestRefused(RelayError):

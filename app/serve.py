@@ -11,13 +11,16 @@ import structlog
 import uvicorn
 
 from app.bootstrap import Relay, running_relay
+from app.listening import bound_sockets
 from app.log import UVICORN_OPTIONS
 from app.main import create_app
 from app.settings import Settings
 from app.web.wire import StrictHttp
 
 KEEP_ALIVE = 75  # seconds; load balancers reuse a connection for up to 60 s, and must not meet a closing one
-_LAST_ANSWERS = 3  # seconds for requests that are under way when the port closes
+# A stop takes DRAIN_SECONDS (4 at most), then these seconds for requests that are under way when the port closes, then
+# two at most for the store's last commit: ten in all, whatever happens.
+LAST_ANSWERS = 3
 SWITCH = 0.0002  # seconds that a busy thread keeps the others waiting; at Python's 0.005 a commit waits for several
 _log = structlog.get_logger(__name__)
 
@@ -26,32 +29,30 @@ async def serve(settings: Settings) -> None:
     """Run the relay until SIGTERM or SIGINT; a second signal ends it at once.
 
     Raises:
+        AddressUnusable: the port is taken, or the address is none of this machine.
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
     sys.setswitchinterval(SWITCH)
+    sockets = bound_sockets(settings.host, settings.port)
     async with running_relay(settings) as relay:
         server = _Server(make_config(settings, relay))
         stop = _Stop(relay, server, settings.drain_seconds)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.drain)
         loop.add_signal_handler(signal.SIGINT, stop.now)
-        await server.serve()
-        if not server.started:
-            raise SystemExit(1)  # uvicorn has said why: the port is taken, or the address is none of this machine
+        await server.serve(sockets)
 
 
 def make_config(settings: Settings, relay: Relay) -> uvicorn.Config:
     """Return uvicorn's configuration. X-Forwarded-* headers are believed from the named proxies only."""
     return uvicorn.Config(
         create_app(relay.web),
-        host=settings.host,
-        port=settings.port,
         lifespan="off",
         loop="uvloop",
         http=StrictHttp,
         ws="none",
         timeout_keep_alive=KEEP_ALIVE,
-        timeout_graceful_shutdown=_LAST_ANSWERS,
+        timeout_graceful_shutdown=LAST_ANSWERS,
         proxy_headers=bool(settings.forwarded_allow_ips),
         forwarded_allow_ips=list(settings.forwarded_allow_ips),
         server_header=False,

@@ -249,9 +249,9 @@ class Settings(BaseSettings):
     drain_seconds: float = _setting(
         3.0,
         "After SIGTERM: how long `/readyz` says no before the port closes, so that the load balancer looks elsewhere",
-        expects="a number of seconds from 0 to 60",
+        expects="a number of seconds from 0 to 4, so that a stop takes ten at most",
         ge=0,
-        le=60,
+        le=4,
     )
     forwarded_allow_ips: Proxies = _setting(
         (),

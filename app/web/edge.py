@@ -4,6 +4,7 @@ It answers webhooks itself and hands everything else to the router. No path and 
 hold secrets and queries hold addresses: a line names the route's template.
 """
 
+import asyncio
 import random
 import re
 import time
@@ -15,7 +16,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.log import prepared_line
 from app.web.parts import WebParts
-from app.web.problems import DEFECT, Headers
+from app.web.problems import DEFECT, STOPPING, Headers, Problem
 from app.web.webhooks import PREFIX, UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
@@ -77,10 +78,11 @@ class Edge:
         started = time.perf_counter()
         try:
             answer = await self._webhooks.answer(scope, receive, request_id)
+        except asyncio.CancelledError:  # the stop has waited long enough for it
+            answer = self._refusal(STOPPING, scope, request_id)
         except Exception:  # noqa: BLE001  # outermost: a defect is loud in the log and says nothing to the sender
-            name = self._known(address(scope["path"])[0])
-            self._log.exception("webhook_failed", source=name, request_id=request_id)
-            answer = refusal(DEFECT, source=name, request_id=request_id)
+            answer = self._refusal(DEFECT, scope, request_id)
+            self._log.exception("webhook_failed", source=answer.source, request_id=request_id)
         if answer.status:
             await send_answer(answer, send, request_id)
         seconds = time.perf_counter() - started
@@ -96,8 +98,9 @@ class Edge:
             answer.event_id,
         )
 
-    def _known(self, name: str) -> str:
-        return name if name in self._parts.sources else UNKNOWN
+    def _refusal(self, problem: Problem, scope: Scope, request_id: str) -> Answer:
+        name = address(scope["path"])[0]
+        return refusal(problem, source=name if name in self._parts.sources else UNKNOWN, request_id=request_id)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
@@ -111,13 +114,17 @@ class Edge:
             await send(message)
 
         scope.setdefault("state", {})["request_id"] = request_id
+        problem = None
         try:
             await self._app(scope, receive, send_with_headers)
+        except asyncio.CancelledError:  # as above
+            problem = STOPPING
         except Exception:  # noqa: BLE001  # the outermost handler, as above
+            problem = DEFECT
             self._log.exception("request_failed", route=route_template(scope))
-            if not status:
-                status = DEFECT.status
-                await send_answer(refusal(DEFECT, source=UNKNOWN, request_id=request_id), send, request_id)
+        if problem and not status:
+            status = problem.status
+            await send_answer(refusal(problem, source=UNKNOWN, request_id=request_id), send, request_id)
         route = route_template(scope)
         line = self._log.debug if route in QUIET else self._log.info
         ms = round((time.perf_counter() - started) * 1000, 2)

@@ -63,6 +63,7 @@ NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: appli
 ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")
 TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it again.", headers=(CLOSE,))
 UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
+STOPPING = Problem(503, "stopping", "The relay is stopping; send it again later.", headers=(RETRY_AFTER,))
 DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details under this requestId.")
 
 

@@ -1,8 +1,11 @@
 """The command as a stranger meets it: wrong settings are told at once, all of them, with exit code 2."""
 
 import os
+import socket
 import subprocess
 import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 from tests.e2e.conftest import StartRelay
@@ -81,6 +84,38 @@ def test_the_health_check_needs_no_other_program(start: StartRelay, tmp_path: Pa
     gone = run("healthcheck", folder=tmp_path, PORT=str(free_port()))
     assert gone.returncode == 1
     assert "does not answer" in gone.stderr
+
+
+def test_the_health_check_asks_where_the_relay_listens(tmp_path: Path) -> None:
+    """HOST may name one address only, and a health check that asks another one would end the container."""
+    with ThreadingHTTPServer(("127.0.0.2", 0), AlwaysWell) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        asked = run("healthcheck", folder=tmp_path, HOST="127.0.0.2", PORT=str(server.server_port))
+        server.shutdown()
+    assert (asked.returncode, asked.stderr) == (0, "")
+
+
+class AlwaysWell(BaseHTTPRequestHandler):
+    """Answers everything with 200."""
+
+    def do_GET(self) -> None:  # the base class's name
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # as above
+        pass
+
+
+def test_a_taken_port_is_told_before_anything_else_starts(tmp_path: Path) -> None:
+    """Exit code 1 and a sentence that says what to set; the store is not touched."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        environ = environment("http://127.0.0.1:1", "sqlite:///relay.db") | {"PORT": port}
+        ended = run("serve", folder=tmp_path, **environ)
+    assert ended.returncode == 1
+    assert f"listens on port {port} of 127.0.0.1 already: stop it, or set PORT" in ended.stderr
+    assert ended.stdout == ""
+    assert not (tmp_path / "relay.db").exists()
 
 
 def test_help_and_version_help(tmp_path: Path) -> None:

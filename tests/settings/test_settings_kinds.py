@@ -248,7 +248,7 @@ def test_choices_do_not_mind_capitals() -> None:
         ("marketo_calls_per_window", 1, 100),
         ("marketo_max_in_flight", 1, 10),
         ("port", 0, 65535),
-        ("drain_seconds", 0, 60),
+        ("drain_seconds", 0, 4),
         ("webinar_over_after_hours", 0, 8760),
     ],
 )

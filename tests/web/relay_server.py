@@ -126,10 +126,12 @@ class Surroundings:
     probes: int = 0
     probe_fails: Callable[[], Exception | None] = lambda: None
     hold_probe: asyncio.Event | None = None
+    probe_begun: asyncio.Event = field(default_factory=asyncio.Event)
     now: datetime = NOW
 
     async def probe(self) -> None:
         self.probes += 1
+        self.probe_begun.set()
         if self.hold_probe is not None:
             await self.hold_probe.wait()
         if error := self.probe_fails():
