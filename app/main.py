@@ -1,22 +1,36 @@
 """Make the web application from its parts. Importing this module does nothing."""
 
 from fastapi import FastAPI
-from starlette.types import Lifespan
+from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
 from app.web.docs import docs_router
-from app.web.edge import Edge
+from app.web.edge import Door, Edge
 from app.web.faults import add_error_answers
 from app.web.openapi import add_description
 from app.web.operations import operations_router
 from app.web.parts import WebParts
+from app.web.webhooks import PREFIX
 
 __all__ = ["WebParts", "create_app"]
 
 
+class RelayApp(FastAPI):
+    """FastAPI with a door of its own for webhooks."""
+
+    door: Door
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one request."""
+        if scope["type"] == "http" and scope["path"].startswith(PREFIX):
+            await self.door(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
 def create_app(parts: WebParts, *, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Return the application. `lifespan` starts and stops what runs beside it (the dispatcher)."""
-    app = FastAPI(
+    app = RelayApp(
         title="Marketo webhook relay",
         version=parts.version,
         lifespan=lifespan,
@@ -27,7 +41,8 @@ def create_app(parts: WebParts, *, lifespan: Lifespan[FastAPI] | None = None) ->
         telemetry={"tracing": False, "metrics": False, "logs": False},
         redirect_slashes=False,  # a redirect would be built from the Host header that the sender chose
     )
-    app.add_middleware(Edge, parts=parts)
+    app.door = Door(parts)
+    app.add_middleware(Edge)
     add_error_answers(app)
     app.include_router(operations_router(parts))
     app.include_router(admin_router(parts))

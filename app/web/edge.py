@@ -1,6 +1,7 @@
-"""The outermost layer: request ids, access lines, figures, headers, and the last answer when something breaks.
+"""What every request passes: request ids, access lines, figures, headers, the last answer when something breaks.
 
-It answers webhooks itself and hands everything else to the router. No path and no query is ever logged, since paths
+`Door` answers webhooks by itself, before the framework has a hand in them: its layers cost as much as all the rest of
+accepting one. `Edge` stands around the router for everything else. No path and no query is ever logged, since paths
 hold secrets and queries hold addresses: a line names the route's template.
 """
 
@@ -17,7 +18,7 @@ from structlog.contextvars import bind_contextvars
 from app.log import prepared_line
 from app.web.parts import WebParts
 from app.web.problems import DEFECT, STOPPING, Headers, Problem
-from app.web.webhooks import PREFIX, UNKNOWN, Answer, Webhooks, address, refusal
+from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every few seconds by machines
@@ -51,11 +52,10 @@ def with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> li
     return [*given, *(h for h in _PAGE if h[0] not in names), (b"x-request-id", request_id.encode())]
 
 
-class Edge:
-    """ASGI middleware around the whole application."""
+class Door:
+    """The endpoints below `/webhooks/`."""
 
-    def __init__(self, app: ASGIApp, *, parts: WebParts) -> None:
-        self._app = app
+    def __init__(self, parts: WebParts) -> None:
         self._parts = parts
         self._webhooks = Webhooks(parts)
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
@@ -64,18 +64,8 @@ class Edge:
         )
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        request_id = chosen_request_id(scope["headers"])
-        if scope["path"].startswith(PREFIX):
-            await self._webhook(scope, receive, send, request_id)
-            return
-        bind_contextvars(request_id=request_id)  # not for webhooks, whose lines name it: it costs as much as their JSON
-        await self._route(scope, receive, send, request_id)
-
-    async def _webhook(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
+        request_id = chosen_request_id(scope["headers"])
         try:
             answer = await self._webhooks.answer(scope, receive, request_id)
         except asyncio.CancelledError:  # the stop has waited long enough for it
@@ -101,6 +91,22 @@ class Edge:
     def _refusal(self, problem: Problem, scope: Scope, request_id: str) -> Answer:
         name = address(scope["path"])[0]
         return refusal(problem, source=name if name in self._parts.sources else UNKNOWN, request_id=request_id)
+
+
+class Edge:
+    """ASGI middleware around the router."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+        self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        request_id = chosen_request_id(scope["headers"])
+        bind_contextvars(request_id=request_id)  # not for webhooks, whose lines name it: it costs as much as their JSON
+        await self._route(scope, receive, send, request_id)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
