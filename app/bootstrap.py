@@ -34,7 +34,7 @@ from app.store.database import Database, open_database
 from app.store.health import probe
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
-from app.store.migrate import HEAD, MIGRATION_WAIT, migrate, schema_version
+from app.store.opening import prepare_store
 from app.web.parts import WebParts
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
@@ -67,8 +67,9 @@ async def running_relay(settings: Settings) -> AsyncIterator[Relay]:
     Raises:
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
-    await _prepare_store(settings)
-    database = open_database(settings.database_url.get_secret_value())
+    url = settings.database_url.get_secret_value()
+    await prepare_store(url, may_migrate=settings.migrate_on_start)
+    database = open_database(url)
     try:
         async with _at_work(settings, database) as relay:
             yield relay
@@ -175,20 +176,6 @@ class _Workshop:
         await asyncio.wait({running}, timeout=_STOP_WITHIN.total_seconds())
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
-
-
-async def _prepare_store(settings: Settings) -> None:
-    """Bring the tables up to date; patiently, since another process may be at it."""
-    database = open_database(settings.database_url.get_secret_value(), lock_wait=MIGRATION_WAIT)
-    try:
-        if settings.migrate_on_start:
-            await migrate(database)
-        elif await schema_version(database) != HEAD:
-            raise StoreUnavailable(
-                "The database lacks this version's tables: run `relay migrate` (MIGRATE_ON_START is off)."
-            )
-    finally:
-        await database.close()
 
 
 def _open_marketo(settings: Settings) -> httpx.AsyncClient:

@@ -44,7 +44,7 @@ def serve(
 
     settings = _settings({"host": host, "port": port, "relay_config": config}, checks=CHECKS)
     configure_logging(level=settings.log_level, format=settings.log_format, secrets=settings.secrets())
-    _run(serve_until_stopped(settings))
+    _run(serve_until_stopped(settings), settings)
 
 
 @app.command()
@@ -76,20 +76,11 @@ def sandbox(context: typer.Context) -> None:
 @app.command()
 def migrate() -> None:
     """Bring the database's tables up to date, one process at a time; does nothing when they are."""
-    from app.store.database import open_database  # noqa: PLC0415  # as above
-    from app.store.migrate import HEAD, MIGRATION_WAIT  # noqa: PLC0415  # as above
-    from app.store.migrate import migrate as run_migrations  # noqa: PLC0415  # as above
+    from app.store.migrate import HEAD  # noqa: PLC0415  # as above
+    from app.store.opening import prepare_store  # noqa: PLC0415  # as above
 
     settings = _settings({}, only=["database_url"])
-
-    async def bring_up_to_date() -> bool:
-        database = open_database(settings.database_url.get_secret_value(), lock_wait=MIGRATION_WAIT)
-        try:
-            return await run_migrations(database)
-        finally:
-            await database.close()
-
-    changed = _run(bring_up_to_date())
+    changed = _run(prepare_store(settings.database_url.get_secret_value()), settings)
     typer.echo(f"The database has schema {HEAD} now." if changed else f"Nothing to do: the database has schema {HEAD}.")
 
 
@@ -134,11 +125,13 @@ def _settings(
         _fail(render_problems(invalid.problems), code=2)
 
 
-def _run(work: Coroutine[object, object, Result]) -> Result:
+def _run(work: Coroutine[object, object, Result], settings: Settings) -> Result:
+    from app.log import Masker  # noqa: PLC0415  # as above
+
     try:
         return uvloop.run(work)
     except RelayError as problem:
-        _fail(str(problem), code=1)
+        _fail(Masker(settings.secrets()).mask(str(problem)), code=1)  # drivers repeat what they were given
 
 
 def _fail(text: str, *, code: int) -> NoReturn:

@@ -205,9 +205,9 @@ def test_the_example_of_a_relay_toml_is_valid(tmp_path: Path) -> None:
     """It is copied as it stands."""
     environ = {
         "RELAY_CONFIG": str(ROOT / "docs/relay.example.toml"),
-        "MARKETO_BASE_URL": "https://123-ABC-456.mktorest.com",
-        "MARKETO_CLIENT_ID": "x",
-        "MARKETO_CLIENT_SECRET": "x",
+        "MARKETO_BASE_URL": "https://482-XKB-119.mktorest.com",
+        "MARKETO_CLIENT_ID": "4f8c1d92-6a37",
+        "MARKETO_CLIENT_SECRET": "vQ7mLzR2xKc9",
         "MARKETO_CAMPAIGN_ID": "1",
         "CUSTOM_API_KEYS": "q7Zr-1mVt_9KxLwP2cYb",
     }

@@ -16,8 +16,9 @@ from app.domain import is_web_link
 from app.settings.strength import (
     RECIPE,
     SIGNING_RECIPE,
-    malformation,
+    placeholder,
     signing_weakness,
+    vendor_weakness,
     weakness,
 )
 
@@ -84,6 +85,12 @@ def _weak_in_a_path(secret: str) -> str | None:
 def _web_link(text: str) -> str:
     if not is_web_link(text):
         raise ValueError("must begin with https:// or http:// and hold no spaces")
+    return text
+
+
+def _vendor_id(text: str) -> str:
+    if problem := placeholder(text):
+        raise ValueError(f"{problem}. Copy it again from where it is shown")
     return text
 
 
@@ -186,6 +193,7 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 WebLink = Annotated[str, AfterValidator(_web_link)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 TokenName = Annotated[str, AfterValidator(_token_name)]
+VendorId = Annotated[str, AfterValidator(_vendor_id)]
 EventbriteActions = Annotated[CommaSeparated, AfterValidator(_eventbrite_actions)]
 Proxies = Annotated[CommaSeparated, AfterValidator(_proxies)]
 LowerCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)
@@ -205,4 +213,4 @@ SigningSecrets = Annotated[
     BeforeValidator(_secrets(signing_weakness, f"A good one is made by: {SIGNING_RECIPE}")),
 ]
 VendorKey = Annotated[SecretStr, BeforeValidator(_secret(weakness, "Copy it again from where it is shown"))]
-VendorSecret = Annotated[SecretStr, BeforeValidator(_secret(malformation, "Copy it again from where it is shown"))]
+VendorSecret = Annotated[SecretStr, BeforeValidator(_secret(vendor_weakness, "Copy it again from where it is shown"))]

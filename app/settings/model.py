@@ -6,7 +6,7 @@ Making a `Settings` reads nothing but its arguments. `app.settings.load` gathers
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qsl, unquote, urlsplit
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -24,6 +24,7 @@ from app.settings.kinds import (
     Proxies,
     SigningSecrets,
     TokenName,
+    VendorId,
     VendorKey,
     VendorSecret,
     WebLink,
@@ -90,7 +91,7 @@ class Settings(BaseSettings):
         where="In Marketo: Admin > Integration > Web Services > REST API > Endpoint",
         needed=True,
     )
-    marketo_client_id: str = _setting("", "Client id of the custom service", where=_LAUNCHPOINT, needed=True)
+    marketo_client_id: VendorId = _setting("", "Client id of the custom service", where=_LAUNCHPOINT, needed=True)
     marketo_client_secret: VendorSecret = _setting(
         SecretStr(""), "Client secret of the custom service", where=_LAUNCHPOINT, needed=True
     )
@@ -276,10 +277,16 @@ class Settings(BaseSettings):
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret in the clear, for the log to mask: keys, tokens and the database's password."""
-        password = urlsplit(self.database_url.get_secret_value()).password
-        found = [unquote(password)] if password else []
+        found = _passwords_in(self.database_url.get_secret_value())
         for name in type(self).model_fields.keys() - {"database_url"}:
             value = getattr(self, name)
             several = value if isinstance(value, tuple) else (value,)
             found += [one.get_secret_value() for one in several if isinstance(one, SecretStr) and one]
         return tuple(found)
+
+
+def _passwords_in(url: str) -> list[str]:
+    """Return the passwords in a database's address: before the host, and in the query (`password`, `sslpassword`)."""
+    parts = urlsplit(url)
+    before_host = [unquote(parts.password)] if parts.password else []
+    return before_host + [value for name, value in parse_qsl(parts.query) if "password" in name.lower() and value]

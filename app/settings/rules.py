@@ -13,6 +13,7 @@ from app.settings.model import Settings
 Judge = Callable[[str], object]
 
 _OURS = ("eventbrite_webhook_token", "pendo_webhook_secret", "custom_webhook_secrets", "custom_api_keys", "admin_token")
+_EXAMPLE = "123-abc-456"  # the instance in this program's own texts; a stranger may have it
 _SWITCHES = ("eventbrite_webhook_token", "pendo_webhook_secret", "custom_webhook_secrets", "custom_api_keys")
 _USELESS_ALONE = {
     "eventbrite_api_token": "eventbrite_webhook_token",
@@ -84,7 +85,10 @@ def _marketo_names(settings: Settings) -> Iterator[FieldProblem]:
 
 
 def _refused_by(checks: Checks, settings: Settings) -> Iterator[FieldProblem]:
-    if settings.marketo_base_url:
+    if _EXAMPLE in settings.marketo_base_url.lower():
+        problem = f"is the example from the documentation. {about('marketo_base_url')}"
+        yield FieldProblem("MARKETO_BASE_URL", problem)
+    elif settings.marketo_base_url:
         yield from _judged(checks.base_url, "MARKETO_BASE_URL", settings.marketo_base_url)
     for name, text in _campaigns(settings):
         yield from _judged(checks.campaign, name, text)

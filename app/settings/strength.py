@@ -14,9 +14,11 @@ _SIGNING_PREFIX = "whsec_"
 _SIGNING_BYTES = range(24, 65)  # Standard Webhooks 1.0.0: a secret has 24 to 64 bytes
 _FEWEST_CHARACTERS = 5  # sixteen random hexadecimal digits practically always have more different ones
 _PLACEHOLDER = re.compile(
-    r"(?:change|replace|insert|enter|your|this|with|here|secret|password|passwd|token|key|placeholder|example|sample"
-    r"|test|dummy|default|webhook|admin|api|todo|me|my|it|x|[0-9]|[^a-z0-9])+"
+    r"(?:change|replace|insert|enter|put|paste|copy|your|this|the|from|with|here|goes|client|secret|password|passwd"
+    r"|token|key|value|id|identifier|placeholder|example|sample|test|dummy|default|webhook|admin|api|marketo|launchpoint"
+    r"|service|view|details|none|null|todo|tbd|me|my|it|x|[0-9]|[^a-z0-9])+"
 )
+_TO_BE_FILLED_IN = re.compile(r"<.*>|\[.*\]|\{.*\}|\$[A-Z_]+|\$\{.*\}|\$\(.*\)|%[A-Za-z_]+%|\*{3,}", re.DOTALL)
 
 
 def weakness(secret: str) -> str | None:
@@ -25,7 +27,7 @@ def weakness(secret: str) -> str | None:
 
 
 def malformation(secret: str) -> str | None:
-    """Return why a secret cannot travel in a header, None when it can: the check for those that vendors made."""
+    """Return why a secret cannot travel in a header, None when it can."""
     if not secret:
         return "is empty"
     if not (secret.isascii() and secret.isprintable()):
@@ -33,6 +35,17 @@ def malformation(secret: str) -> str | None:
     if secret != secret.strip():
         return "begins or ends with a space"
     return None
+
+
+def placeholder(text: str) -> str | None:
+    """Return what is wrong with a text that stands where a vendor's value belongs: `changeme`, `<client id>`, `$ID`."""
+    is_one = _PLACEHOLDER.fullmatch(text.lower()) or _TO_BE_FILLED_IN.fullmatch(text)
+    return "is a placeholder" if text and is_one else None
+
+
+def vendor_weakness(secret: str) -> str | None:
+    """Return what is wrong with a secret that a vendor made, None when it may be one."""
+    return malformation(secret) or placeholder(secret)
 
 
 def signing_weakness(secret: str) -> str | None:
@@ -52,8 +65,8 @@ def signing_weakness(secret: str) -> str | None:
 
 
 def _guessable(secret: str) -> str | None:
-    if _PLACEHOLDER.fullmatch(secret.lower()):
-        return "is a placeholder"
+    if problem := placeholder(secret):
+        return problem
     if len(secret) < SHORTEST:
         return f"has {len(secret)} characters, at least {SHORTEST} are needed"
     return "repeats a few characters" if len(set(secret)) < _FEWEST_CHARACTERS else None

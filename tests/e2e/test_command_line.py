@@ -8,6 +8,8 @@ import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import ROOT, environment, free_port
 
@@ -53,8 +55,30 @@ def test_an_unusable_store_is_told(tmp_path: Path) -> None:
     (tmp_path / "data").write_text("in the way")
     ended = run("migrate", folder=tmp_path, DATABASE_URL="sqlite:///data/relay.db")
     assert ended.returncode == 1
+    assert "DATABASE_URL" in ended.stderr
     assert "data/relay.db" in ended.stderr
+    assert "writable" in ended.stderr
     assert "Traceback" not in ended.stderr
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "postgresql://relay:pass-Zk3vB8xQ@127.0.0.1:{port}/relay",
+        "postgresql://127.0.0.1:{port}/relay?user=relay&password=pass-Zk3vB8xQ",
+        "postgresql://127.0.0.1:{port}/relay?user=relay&password=pass-Zk3vB8xQ&pass-Zk3vB8xQ=1",
+    ],
+)
+def test_a_database_that_cannot_be_reached_is_named_by_its_setting(tmp_path: Path, command: str, address: str) -> None:
+    """And what to look at; its password stays out, also where the driver would repeat it."""
+    environ = environment("http://127.0.0.1:1", address.format(port=free_port()))
+    ended = run(command, folder=tmp_path, **environ)
+    assert ended.returncode == 1
+    assert "DATABASE_URL" in ended.stderr
+    assert "whether PostgreSQL runs" in ended.stderr
+    assert "Zk3vB8xQ" not in ended.stderr + ended.stdout
+    assert "Traceback" not in ended.stderr + ended.stdout
 
 
 def test_migrate_says_what_it_did(tmp_path: Path) -> None:

@@ -2,15 +2,17 @@
 
 import base64
 import secrets
+import string
 import subprocess
+from uuid import UUID
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from pydantic import SecretStr, ValidationError
 
 from app.settings import Settings, WebinarSettings
-from app.settings.strength import RECIPE, SIGNING_RECIPE, signing_weakness, weakness
+from app.settings.strength import RECIPE, SIGNING_RECIPE, placeholder, signing_weakness, weakness
 
 
 def signing(size: int) -> str:
@@ -97,7 +99,7 @@ def test_several_secrets_are_taken_while_rotating_and_each_is_judged() -> None:
 def test_secrets_can_be_given_as_values_or_not_at_all() -> None:
     """Tests and the demo build Settings in code."""
     made = Settings(
-        admin_token=(SecretStr("q7Zr-1mVt_9KxLwP2cYb"),), marketo_client_secret=SecretStr("x"), custom_api_keys=()
+        admin_token=(SecretStr("q7Zr-1mVt_9KxLwP2cYb"),), marketo_client_secret=SecretStr("q"), custom_api_keys=()
     )
 
     assert made.custom_api_keys == ()
@@ -113,8 +115,31 @@ def test_a_secret_for_a_path_must_fit_into_one() -> None:
 
 def test_a_vendors_secret_is_not_judged_by_its_length() -> None:
     """Marketo made it; a person can't make it longer."""
-    assert Settings(marketo_client_secret="x1").marketo_client_secret == SecretStr("x1")
-    assert "line break" in refusal(marketo_client_secret="x1\n")
+    assert Settings(marketo_client_secret="q1").marketo_client_secret == SecretStr("q1")
+    assert "line break" in refusal(marketo_client_secret="q1\n")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("changeme", "xxx", "XXXX-XXXX", "your-client-secret", "YOUR_CLIENT_ID", "<client id>", "<from LaunchPoint>"),
+        *("$CLIENT_SECRET", "${CLIENT_ID}", "{{ client_id }}", "[client-id]", "%SECRET%", "********", "...", "TODO"),
+        *("client-id-goes-here", "paste the secret from LaunchPoint here", "$(cat secret)", "000000", "<...>"),
+    ],
+)
+def test_what_was_not_filled_in_stops_the_start(text: str) -> None:
+    """Marketo would answer 401, and the first registration would be the one to find out."""
+    assert "placeholder" in refusal(marketo_client_secret=text)
+    assert "placeholder" in refusal(marketo_client_id=text)
+
+
+@given(st.uuids(), st.text(string.ascii_letters + string.digits, min_size=32, max_size=32))
+def test_what_marketo_makes_is_never_taken_for_a_placeholder(client_id: UUID, secret: str) -> None:
+    """Client ids are UUIDs, secrets 32 letters and digits, as published examples show."""
+    assume(len(set(secret)) > 12)
+    assume(len(set(str(client_id))) > 12)
+    assert placeholder(str(client_id)) is None
+    assert placeholder(secret) is None
 
 
 def test_secrets_do_not_show_in_what_is_printed() -> None:

@@ -14,7 +14,7 @@ from app.settings import Checks, Settings, load_settings, render_problems, setti
 
 GOOD_SECRET = "q7Zr-1mVt_9KxLwP2cYb"
 GOOD = {
-    "MARKETO_BASE_URL": "https://123-ABC-456.mktorest.com",
+    "MARKETO_BASE_URL": "https://482-XKB-119.mktorest.com",
     "MARKETO_CLIENT_ID": "an-id",
     "MARKETO_CLIENT_SECRET": "s",
     "MARKETO_CAMPAIGN_ID": "1234",
@@ -294,7 +294,7 @@ def test_what_only_marketo_can_judge_is_told_with_the_rest(tmp_path: Path) -> No
         load_settings(environ=environ, folder=tmp_path, checks=Checks(base_url=refuse, campaign=refuse))
 
     told = [(problem.field, problem.problem) for problem in refused.value.problems]
-    assert ("MARKETO_BASE_URL", "no good: https://123-ABC-456.mktorest.com") in told
+    assert ("MARKETO_BASE_URL", "no good: https://482-XKB-119.mktorest.com") in told
     assert ("MARKETO_CAMPAIGN_ID", "no good: 1234") in told
     assert ("MARKETO_ALLOWED_CAMPAIGN_IDS", "no good: 7") in told
     assert ("MARKETO_ALLOWED_CAMPAIGN_IDS", "no good: 8") in told
@@ -338,6 +338,12 @@ def test_every_secret_is_listed_for_the_log_to_mask(load: Load) -> None:
         "open/sesame",
     }
     assert set(load().secrets()) == {GOOD_SECRET, "s"}
+
+
+def test_a_password_in_the_query_of_the_databases_address_is_masked_too(load: Load) -> None:
+    """PostgreSQL takes it there as well, also the one of a client certificate's key."""
+    url = "postgresql://db/relay?user=relay&password=open%2Fsesame&sslpassword=key+phrase"
+    assert set(load({"DATABASE_URL": url}).secrets()) == {GOOD_SECRET, "s", "open/sesame", "key phrase"}
 
 
 _TEXT = st.text(st.characters(exclude_characters="\0"), max_size=40)

@@ -10,7 +10,7 @@ from app.settings import load_settings
 ONE = "q7Zr-1mVt_9KxLwP2cYb"
 TWO = "Vt_9KxLwP2cYbq7Zr-1m"
 BASE = {
-    "MARKETO_BASE_URL": "https://123-ABC-456.mktorest.com",
+    "MARKETO_BASE_URL": "https://482-XKB-119.mktorest.com",
     "MARKETO_CLIENT_ID": "an-id",
     "MARKETO_CLIENT_SECRET": "s",
     "MARKETO_CAMPAIGN_ID": "1234",
@@ -32,6 +32,13 @@ def test_a_relay_without_sources_does_not_start(tmp_path: Path) -> None:
 
     assert name.startswith("EVENTBRITE_WEBHOOK_TOKEN, PENDO_WEBHOOK_SECRET, CUSTOM_WEBHOOK_SECRETS or")
     assert problem.startswith("is missing")
+
+
+def test_the_example_of_the_documentation_is_no_instance(tmp_path: Path) -> None:
+    """The client secret would be sent to whoever has that name."""
+    found = told(tmp_path, {"MARKETO_BASE_URL": "https://123-abc-456.mktorest.com/rest", "CUSTOM_API_KEYS": ONE})
+    assert found["MARKETO_BASE_URL"].startswith("is the example from the documentation.")
+    assert "Web Services" in found["MARKETO_BASE_URL"]
 
 
 def test_a_weak_switch_is_told_once(tmp_path: Path) -> None:

@@ -1,0 +1,52 @@
+"""Make the database ready when a process starts, and say what to do when that cannot be done."""
+
+from sqlalchemy.engine import URL, make_url
+
+from app.errors import StoreUnavailable
+from app.store.database import open_database
+from app.store.migrate import HEAD, MIGRATION_WAIT, migrate, schema_version
+
+_NO_TABLES = "The database lacks this version's tables: run `relay migrate` (MIGRATE_ON_START is off)."
+
+
+async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
+    """Bring the tables up to date, patiently, since another process may be at it; return whether anything was done.
+
+    Raises:
+        StoreTooNew: the tables were made by a newer relay.
+        StoreUnavailable: the database cannot be used; names the setting at fault and what to look at.
+    """
+    try:
+        is_ready, changed = await _prepared(url, may_migrate=may_migrate)
+    except StoreUnavailable as problem:
+        raise StoreUnavailable(in_words(make_url(url), str(problem))) from problem
+    if not is_ready:
+        raise StoreUnavailable(_NO_TABLES)
+    return changed
+
+
+def in_words(url: URL, problem: str) -> str:
+    """Say which database it is, without its password, what is wrong with it, and what to look at."""
+    if url.get_backend_name() == "sqlite":
+        shown = f"sqlite:///{url.database}"
+        advice = (
+            "Its folder must exist or be makeable, and file and folder be writable for the user who runs the relay; "
+            "another program must not hold it locked."
+        )
+    else:
+        shown = f"postgresql://{url.host or '(local)'}{f':{url.port}' if url.port else ''}/{url.database or ''}"
+        advice = (
+            "Look whether PostgreSQL runs and can be reached from here, whether the database exists, and whether user "
+            "and password are right."
+        )
+    return f"The database that DATABASE_URL names ({shown}) cannot be used.\n{problem}\n{advice}"
+
+
+async def _prepared(url: str, *, may_migrate: bool) -> tuple[bool, bool]:
+    database = open_database(url, lock_wait=MIGRATION_WAIT)
+    try:
+        if may_migrate:
+            return True, await migrate(database)
+        return await schema_version(database) == HEAD, False
+    finally:
+        await database.close()
