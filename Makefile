@@ -18,15 +18,21 @@ $(VENV)/bin/python:
 $(RUNTIME): requirements.lock | $(VENV)/bin/python
 	@echo "Preparing $(VENV) from requirements.lock …"
 	@$(PIP) -r requirements.lock
-	@printf '#!/bin/sh\nexec "$$(dirname "$$0")/python" -m app "$$@"\n' > $(BIN)/relay && chmod +x $(BIN)/relay
 	@touch $@
 
-$(DEV): requirements-dev.lock $(RUNTIME)
+# It works in any folder (whose .env and relay.toml it then reads), also behind a symbolic link. -P: the folder that one
+# happens to be in is no place to import from.
+$(BIN)/relay: Makefile | $(VENV)/bin/python
+	@printf '%s\n' '#!/bin/sh' 'bin=$$(dirname "$$(readlink -f "$$0")")' \
+	  'PYTHONPATH="$$bin/../..$${PYTHONPATH:+:$$PYTHONPATH}" exec "$$bin/python" -P -m app "$$@"' > $@
+	@chmod +x $@
+
+$(DEV): requirements-dev.lock $(RUNTIME) | $(BIN)/relay
 	@echo "Adding the tools for tests from requirements-dev.lock …"
 	@$(PIP) -r requirements-dev.lock
 	@touch $@
 
-setup: $(RUNTIME) ## prepare .venv, nothing else
+setup: $(RUNTIME) $(BIN)/relay ## prepare .venv, nothing else
 
 demo: $(RUNTIME) ## see the whole way: webhooks in, the reminder e-mail out (simulated Marketo, nothing leaves this machine)
 	@$(BIN)/python -m app demo

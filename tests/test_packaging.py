@@ -2,6 +2,7 @@
 
 import re
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -216,6 +217,16 @@ def test_the_example_of_a_relay_toml_is_valid(tmp_path: Path) -> None:
 
     assert settings.webinars["w-42"].aliases == ("1234567890123",)
     assert settings.webinars["w-43"].title is None
+
+
+def test_the_command_works_in_any_folder(tmp_path: Path) -> None:
+    """Also behind a link, and where a folder happens to be called app."""
+    (tmp_path / "app").mkdir()
+    (tmp_path / "app" / "__init__.py").write_text("raise SystemExit('the wrong app')")
+    (tmp_path / "linked").symlink_to(Path(sys.executable).parent / "relay")
+    for command in (Path(sys.executable).parent / "relay", tmp_path / "linked"):
+        ended = subprocess.run([command, "--version"], cwd=tmp_path, capture_output=True, text=True, check=False)
+        assert ended.stdout.startswith("relay "), ended.stderr
 
 
 def test_ci_runs_the_checks_and_then_the_tests() -> None:
