@@ -193,12 +193,13 @@ class Intake:
             for found in findings
             if isinstance(found, Registered)
         ]
-        gone = [_as_stored(found) for found in findings if isinstance(found, Cancelled)]
+        gone = [_as_stored(found, self.judge) for found in findings if isinstance(found, Cancelled)]
         return Meaning(event_fate(event, findings, outcome.fetched), drafts, gone)
 
 
-def _as_stored(gone: Cancelled) -> Cancelled:
-    return Cancelled(person_key(gone.person_key), storable(gone.webinar_id), storable_or_none(gone.subject), gone.cause)
+def _as_stored(gone: Cancelled, judge: Judge) -> Cancelled:
+    webinar_id, subject = storable(judge.webinar_id(gone.webinar_id)), storable_or_none(gone.subject)
+    return Cancelled(person_key(gone.person_key), webinar_id, subject, gone.cause)
 
 
 def event_fate(event: Event, findings: Sequence[Finding], fetched: Json) -> EventFate:

@@ -70,7 +70,7 @@ class Judge:
         return Draft(
             id=new_id("reg", now),
             source=source,
-            webinar_id=storable(webinar.id),
+            webinar_id=storable(self.webinar_id(webinar.id)),
             person_key=person_key(found.person.key),
             subject=storable_or_none(found.subject),
             state=flaw.state if flaw else _first_state(found.person.lead_id),
@@ -88,6 +88,11 @@ class Judge:
             due_at=now,
             expires_at=expiry(webinar.starts_at, received_at),
         )
+
+    def webinar_id(self, named: str) -> str:
+        """Return the configured webinar's own id for one that is named by an alias: both names are one registration."""
+        configured = self.catalogue.find(named)
+        return configured.id if configured else named
 
     def _campaign(self, found: Registered, source: str) -> CampaignId:
         configured = self.catalogue.find(found.webinar.id)

@@ -45,8 +45,7 @@ class Catalogue:
     def complete(self, webinar: Webinar) -> Webinar:
         """Return the webinar as the reminder shall name it: configured, else the source's, else the default.
 
-        The id stays the source's own, also when it was found by an alias: it is part of a registration's identity.
-        Completing twice changes nothing.
+        The id stays the source's own, also when it was found by an alias. Completing twice changes nothing.
         """
         known = self.find(webinar.id) or ConfiguredWebinar(webinar.id)
         return replace(

@@ -59,9 +59,8 @@ class Door:
         self._parts = parts
         self._webhooks = Webhooks(parts)
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
-        self._line = prepared_line(
-            "webhook_answered", "request_id", "method", "route", "source", "result", "status", "ms", "event_id"
-        )
+        fields = ("request_id", "method", "route", "source", "result", "status", "ms", "event_id", "reason")
+        self._line = prepared_line("webhook_answered", *fields)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
@@ -86,6 +85,7 @@ class Door:
             answer.status,
             round(seconds * 1000, 2),
             answer.event_id,
+            answer.reason,
         )
 
     def _refusal(self, problem: Problem, scope: Scope, request_id: str) -> Answer:

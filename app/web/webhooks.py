@@ -42,6 +42,7 @@ class Answer(NamedTuple):
     content_type: bytes = JSON
     headers: Headers = ()
     event_id: str | None = None
+    reason: str | None = None  # why an authentic webhook is of no interest
 
 
 def refusal(problem: Problem, *, source: str, request_id: str) -> Answer:
@@ -122,7 +123,8 @@ class Webhooks:
 
     async def _store(self, name: str, inbound: Inbound, verdict: Accepted | Ignored) -> Answer:
         if isinstance(verdict, Ignored):
-            return Answer(200, b'{"status":"ignored","reason":"%s"}' % verdict.cause.encode(), "ignored", name)
+            body = b'{"status":"ignored","reason":"%s"}' % verdict.cause.encode()
+            return Answer(200, body, "ignored", name, reason=verdict.cause.value)
         now = inbound.received_at
         event = NewEvent(
             id=EventId(new_id("evt", now)),

@@ -26,6 +26,7 @@ from app.domain import (
 )
 from app.errors import LeadershipLost, ResolveFailed, StoreUnavailable
 from app.marketo.codes import Endpoint
+from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database
 from app.store.views import EventView
 from tests.conftest import MovableClock
@@ -304,6 +305,17 @@ async def test_an_event_ends_as_what_its_findings_say(
     stage.source.meanings = {b"1": findings}
     [view] = await settled(stage, *await events_of(stage, b"1"))
     assert (view.state, view.cause, len(view.registrations)) == ended
+
+
+async def test_a_refund_under_an_alias_cancels_what_was_registered_under_the_name(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """Both names are one webinar."""
+    catalogue = Catalogue([ConfiguredWebinar("w-1", aliases=("other-name",))])
+    stage = await set_stage(sqlite, clock, judge=replace(JUDGE, catalogue=catalogue))
+    await stage.arrive(registered("ada@example.com"))
+    await stage.arrive(Cancelled("ada@example.com", "other-name", None))
+    assert [one.state for one in await stage.registrations()] == [RegistrationState.CANCELLED]
 
 
 async def test_a_refund_cancels_what_has_not_been_sent(sqlite: Database, clock: MovableClock) -> None:

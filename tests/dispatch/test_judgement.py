@@ -45,6 +45,15 @@ def test_a_known_lead_needs_no_look_up() -> None:
     assert (made.state, made.lead_id, made.person_key) == (RegistrationState.KNOWN, 42, "lead:42")
 
 
+def test_a_webinar_is_the_same_under_its_name_and_under_its_aliases() -> None:
+    """Else one person would get two reminders of one webinar."""
+    judge = replace(JUDGE, catalogue=Catalogue([ConfiguredWebinar("w-9", aliases=("w-1",))]))
+    by_alias, by_name = (draft(Registered(ADA, replace(TALK, id=name)), judge=judge) for name in ("w-1", "w-9"))
+    assert by_alias.webinar_id == by_name.webinar_id == "w-9"
+    assert by_alias.identity == by_name.identity
+    assert draft(Registered(ADA, replace(TALK, id="w-2")), judge=judge).webinar_id == "w-2"
+
+
 PAST = NOON - timedelta(hours=24, seconds=1)
 FLAWS = [
     (Registered(ADA, replace(TALK, starts_at=PAST)), Cause.WEBINAR_OVER),
@@ -132,7 +141,7 @@ def test_what_is_configured_wins_over_what_the_source_sends() -> None:
     made = draft(Registered(ADA, TALK, campaign_id=CampaignId(7)), judge=judge)
     assert made.campaign_id == 8
     assert (made.tokens["WebinarTitle"], made.starts_at) == ("Mine", NOON)
-    assert made.webinar_id == "w-1", "the id is part of the identity"
+    assert made.webinar_id == "w-9", "the id is part of the identity, and an alias is none of its own"
 
 
 def test_a_payload_may_name_a_campaign_that_is_allowed() -> None:

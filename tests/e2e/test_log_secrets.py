@@ -239,6 +239,13 @@ def test_lines_about_registrations_and_calls_name_them(lines: Sequence[dict[str,
     assert all(line["event_id"].startswith("evt_") for line in lines if line["event"] == "not resolved")
 
 
+def test_an_ignored_webhook_has_its_reason(lines: Sequence[dict[str, Any]]) -> None:
+    """Its event is not stored: the line is all there is."""
+    ignored = [line for line in lines if line.get("result") == "ignored"]
+    assert "test_ping" in {line["reason"] for line in ignored}
+    assert all(line["reason"] for line in ignored)
+
+
 def test_no_address_is_logged(output: str) -> None:
     """Neither of a registrant, nor of anything that looks like one, in any encoding."""
     assert ADDRESS.findall(output) == []

@@ -150,6 +150,7 @@ class TestAccessLines:
             "result": "accepted",
             "status": 202,
             "event_id": answer.json()["id"],
+            "reason": None,
             "level": "info",
         }
 
