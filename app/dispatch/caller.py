@@ -188,7 +188,10 @@ class Caller:
             if fate.state in FINAL_STATES:
                 self.metrics.registration_settled(fate.registration.source, fate.state)
             if fate.state is RegistrationState.DEAD:
-                _log.error("registration dead", registration_id=fate.registration.id, cause=fate.cause)
+                _log.error("registration dead", registration_id=fate.registration.id, cause=fate.cause, call_id=call.id)
+            if fate.state is RegistrationState.SENT:
+                ids = {"registration_id": fate.registration.id, "call_id": call.id, "request_id": result.request_id}
+                _log.info("registration sent", **ids)
 
 
 def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:

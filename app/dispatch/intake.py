@@ -172,9 +172,8 @@ class Intake:
         for change in changes:
             if change.state in FINAL_STATES and change.what in _REACHED_AN_END:
                 self.metrics.registration_settled(change.source, change.state)
-            _log.info(
-                "registration recorded", registration_id=change.registration_id, what=change.what, state=change.state
-            )
+            ids = {"registration_id": change.registration_id, "event_id": change.event_id}
+            _log.info("registration recorded", **ids, what=change.what, state=change.state)
 
     def _meaning(self, outcome: Outcome, now: datetime) -> Meaning:
         if isinstance(outcome, EventFate):

@@ -63,12 +63,13 @@ class Meaning:
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What recording did to one registration: `state` is the one that it has now."""
+    """What recording did to one registration: `state` is the one that it has now, `event_id` what brought it."""
 
     registration_id: str
     source: str
     state: RegistrationState
     what: str
+    event_id: str
 
 
 @dataclass(slots=True)
@@ -98,7 +99,7 @@ class _Recording:
     def note(self, known: _Known, what: str, detail: str, event_id: str) -> None:
         row = {"registration_id": known.draft.id, "at": self.now, "what": what, "detail": detail, "event_id": event_id}
         self.entries.append(row)
-        self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what))
+        self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what, event_id))
 
 
 class Registrations:

@@ -231,8 +231,12 @@ def test_every_answer_has_its_line_under_the_id_that_its_sender_got(
 def test_lines_about_registrations_and_calls_name_them(lines: Sequence[dict[str, Any]]) -> None:
     """So that one can follow somebody through the log without knowing who it is."""
     about = [line for line in lines if line["event"].startswith("registration")]
-    assert {"registration recorded", "registration dead"} <= {line["event"] for line in about}
+    assert {"registration recorded", "registration sent", "registration dead"} <= {line["event"] for line in about}
     assert all(line["registration_id"].startswith("reg_") for line in about)
+    assert all(line["event_id"].startswith("evt_") for line in about if line["event"] == "registration recorded")
+    sent = [line for line in about if line["event"] == "registration sent"]
+    assert all(line["call_id"].startswith("call_") and line["request_id"] for line in sent)
+    assert len(sent) == len({line["registration_id"] for line in sent})
     calls = [line for line in lines if line["event"] == "call answered"]
     assert all(line["call_id"].startswith("call_") for line in calls)
     assert {line["outcome"] for line in calls} == {"done", "refused", "lost"}

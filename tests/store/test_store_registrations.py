@@ -50,7 +50,7 @@ async def test_a_webhook_makes_a_registration(database: Database, clock: Movable
     changes = await Registrations(database).record(
         [Meaning(mapped(event), [wanted])], fence=FENCE, now=clock(), leads_since=clock()
     )
-    assert changes == [Change(wanted.id, "custom", NEW, "registered")]
+    assert changes == [Change(wanted.id, "custom", NEW, "registered", event.id)]
     view = await seen(database, wanted.id)
     assert (view.email, view.state, view.tokens, view.due_at) == ("Ada@Example.com", NEW, wanted.tokens, clock())
     assert (view.created_at, view.updated_at, view.sent_at, view.calls) == (clock(), clock(), None, [])
