@@ -1,0 +1,56 @@
+"""`relay demo`, the first thing that a stranger sees: it ends by itself, and well only when each e-mail came once."""
+
+import os
+import re
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from app.sandbox import demo, seed
+from app.sandbox.traffic import Reminder, expected_reminders, sample_traffic
+from tests.e2e.harness import ROOT
+
+REMINDERS = expected_reminders(
+    sample_traffic("http://relay.test", sandbox_url="http://sandbox.test", now=datetime(2026, 11, 23, tzinfo=UTC))
+)
+
+
+def test_without_a_terminal_it_tells_the_whole_way_and_ends(tmp_path: Path) -> None:
+    """What came in, what was made of it, each call, and every expected e-mail once, as a file too."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
+    ended = subprocess.run(
+        [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", "0"],
+        cwd=tmp_path,
+        env=kept | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    told = ended.stdout
+    assert ended.returncode == 0, told + ended.stderr
+    assert "Nothing leaves this machine" in told
+    for fact in ("order.placed", "Test button", "Pendo", "duplicate", "ignored", "webinar.joinlink", seed.TITLE_TOKEN):
+        assert fact in told, fact
+    written = [path.read_text(encoding="utf-8") for path in sorted((tmp_path / "mails").glob("*.html"))]
+    assert len(written) == len(REMINDERS) >= 4
+    assert all(path.name in told for path in (tmp_path / "mails").iterdir())
+    assert all(re.search(r'<img [^>]*src="data:image/', html) for html in written), "the pictures are inside"
+    for reminder in REMINDERS:
+        assert reminder.to in told
+
+
+def email(reminder: Reminder) -> dict[str, Any]:
+    return {"to": reminder.to, "tokens": {seed.TITLE_TOKEN: reminder.title, seed.JOIN_LINK_TOKEN: reminder.join_link}}
+
+
+def test_a_lost_a_doubled_and_an_unasked_e_mail_are_each_a_failure() -> None:
+    """A demo that shows three of four e-mails and ends well would be believed."""
+    every = [email(reminder) for reminder in REMINDERS]
+    assert demo._not_once(every, REMINDERS) == []
+    assert demo._not_once(every[1:], REMINDERS) == [f"{REMINDERS[0].to}: the reminder arrived 0 times"]
+    assert demo._not_once([*every, every[0]], REMINDERS) == [f"{REMINDERS[0].to}: the reminder arrived 2 times"]
+    [unasked] = demo._not_once([*every, {"to": "nobody@example.com", "tokens": {}}], REMINDERS)
+    assert unasked == "nobody@example.com: an e-mail that nobody asked for"
