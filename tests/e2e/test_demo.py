@@ -1,7 +1,10 @@
 """`relay demo`, the first thing that a stranger sees: it ends by itself, and well only when each e-mail came once."""
 
+import contextlib
 import os
+import pty
 import re
+import signal
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -40,6 +43,43 @@ def test_without_a_terminal_it_tells_the_whole_way_and_ends(tmp_path: Path) -> N
     assert all(re.search(r'<img [^>]*src="data:image/', html) for html in written), "the pictures are inside"
     for reminder in REMINDERS:
         assert reminder.to in told
+
+
+def read_until(screen: int, fact: str) -> str:
+    """Return what a terminal shows until the text is there, without its colours."""
+    shown = b""
+    with contextlib.suppress(OSError):  # the other end is closed
+        while fact.encode() not in shown and (more := os.read(screen, 65_536)):
+            shown += more
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode(errors="replace")).replace("\r", "")
+
+
+def test_in_a_terminal_it_stays_and_its_two_lines_work_until_ctrl_c(tmp_path: Path) -> None:
+    """They are copied as they stand."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
+    screen, terminal = pty.openpty()
+    shown = subprocess.Popen(
+        [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", "0"],
+        cwd=tmp_path,
+        env=kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"},
+        stdin=terminal,
+        stdout=terminal,
+        stderr=terminal,
+        start_new_session=True,
+    )
+    os.close(terminal)
+    try:
+        told = read_until(screen, "/readyz")
+        register, ask = re.findall(r"^curl .*$", told, re.MULTILINE)
+        for command, fact in ((register, '"accepted"'), (ask, '"items"')):
+            answer = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=20, check=True)
+            assert fact in answer.stdout
+        shown.send_signal(signal.SIGINT)
+        assert shown.wait(20) == 0
+    finally:
+        shown.kill()
+        shown.wait()
+        os.close(screen)
 
 
 def email(reminder: Reminder) -> dict[str, Any]:
