@@ -60,11 +60,14 @@ def configure_logging(
     threading.excepthook = _log_uncaught_in_thread
 
 
-def prepared_line(event: str, *fields: str) -> Callable[..., None]:
+def prepared_line(
+    event: str, *fields: str, soon: Callable[[Callable[[], None]], object] = lambda write: write()
+) -> Callable[..., None]:
     """Return a function that logs this fact at level info, given the fields' values in order.
 
-    For the hot path only: a third of the usual cost, since nothing is looked for in the line. So every value must be a
-    number, None, or a word or id of our own, never anything that a sender wrote.
+    For the hot path only: a fraction of the usual cost, since nothing is looked for in the line. So every value must be
+    a number, None, or a word or id of our own, never anything that a sender wrote. `soon` says when what it is handed
+    is called: with an event loop's `call_soon`, the lines of one turn are written together.
     """
     config = structlog.get_config()
     logger: FilteringBoundLogger = structlog.get_logger().bind()
@@ -72,12 +75,21 @@ def prepared_line(event: str, *fields: str) -> Callable[..., None]:
         return lambda *_values: None
     if _render_json not in config["processors"]:
         return lambda *values: logger.info(event, **dict(zip(fields, values, strict=True)))
+    lines: list[str] = []
     write = config["logger_factory"]().msg
+
+    def write_lines() -> None:
+        together = "\n".join(lines)
+        lines.clear()
+        write(together)
+
     template = f'{{"event":"{event}",' + "".join(f'"{field}":%s,' for field in fields) + '"level":"info","at":"%s"}'
 
     def line(*values: float | str | None) -> None:
         at = datetime.now(UTC).isoformat().replace("+00:00", "Z")
-        write(template % (*[_literal(value) for value in values], at))
+        lines.append(template % (*[_literal(value) for value in values], at))
+        if len(lines) == 1:
+            soon(write_lines)
 
     return line
 

@@ -5,7 +5,7 @@ import logging
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from urllib.parse import quote, quote_plus
 
 import httpx
@@ -238,6 +238,18 @@ class TestPreparedLine:
         first, second = (json.loads(line) for line in log.text.splitlines())
         assert first.pop("at")[:16] == second.pop("at")[:16]
         assert first == second
+
+    def test_lines_of_one_turn_are_written_together(self, log: Lines) -> None:
+        """A system call for each costs a busy relay more than making the line."""
+        later: list[Callable[[], None]] = []
+        line = prepared_line("answered", "id", soon=later.append)
+        line("one")
+        line("two")
+        assert (log.text, len(later)) == ("", 1)
+        later.pop()()
+        line("three")
+        later.pop()()
+        assert [json.loads(text)["id"] for text in log.text.splitlines()] == ["one", "two", "three"]
 
     def test_on_a_console_it_is_an_ordinary_line(self) -> None:
         with captured_log(style="console") as lines:

@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -52,6 +52,10 @@ def with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> li
     return [*given, *(h for h in _PAGE if h[0] not in names), (b"x-request-id", request_id.encode())]
 
 
+def _this_turn(write: Callable[[], None]) -> None:
+    asyncio.get_running_loop().call_soon(write)
+
+
 class Door:
     """The endpoints below `/webhooks/`."""
 
@@ -60,7 +64,7 @@ class Door:
         self._webhooks = Webhooks(parts)
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
         fields = ("request_id", "method", "route", "source", "result", "status", "ms", "event_id", "reason")
-        self._line = prepared_line("webhook_answered", *fields)
+        self._line = prepared_line("webhook_answered", *fields, soon=_this_turn)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         started = time.perf_counter()
