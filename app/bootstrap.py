@@ -31,10 +31,13 @@ from app.sources.eventbrite import EventbriteApi, EventbriteSource
 from app.sources.pendo import PendoApi, PendoPaths, PendoSource
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
+from app.store.finding import Calls
 from app.store.health import probe
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.opening import prepare_store
+from app.store.search import Search
+from app.web.console.parts import ConsoleParts, WebinarTokens
 from app.web.parts import WebParts
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
@@ -105,6 +108,14 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
         max_body=settings.max_body_bytes,
         clock=utc_now,
         version=__version__,
+        console=ConsoleParts(
+            search=Search(database),
+            calls=Calls(database),
+            tokens=WebinarTokens(
+                settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image
+            ),
+            secrets=tuple(SecretStr(secret) for secret in settings.secrets()),
+        ),
     )
     await backroom.open()
     try:

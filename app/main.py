@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
+from app.web.console.router import console_router
 from app.web.docs import docs_router
 from app.web.edge import Door, Edge
 from app.web.faults import add_error_answers
@@ -46,6 +47,8 @@ def create_app(parts: WebParts, *, lifespan: Lifespan[FastAPI] | None = None) ->
     add_error_answers(app)
     app.include_router(operations_router(parts))
     app.include_router(admin_router(parts))
+    if parts.console:
+        app.include_router(console_router(parts, parts.console))
     add_description(app)
     if parts.public_docs:
         app.include_router(docs_router(app))

@@ -22,6 +22,7 @@ from app.domain import (
 )
 from app.sources.webinars import Catalogue
 from app.store.registrations import Draft
+from app.store.spelling import spelt
 
 _GRACE = timedelta(hours=1)  # whoever registers during a webinar still gets this long a try
 _LONGEST_KEY = 320
@@ -87,6 +88,7 @@ class Judge:
             starts_at=webinar.starts_at,
             due_at=now,
             expires_at=expiry(webinar.starts_at, received_at),
+            webinar_key=spelt(storable_or_none(webinar.title)),
         )
 
     def webinar_id(self, named: str) -> str:

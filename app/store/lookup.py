@@ -42,7 +42,7 @@ class Lookup:
         if cursor is not None:
             statement = statement.where(registrations.c.id < cursor)
         async with self._database.read() as connection:
-            found = [_registration(row) for row in (await connection.execute(statement)).mappings()]
+            found = [registration_view(row) for row in (await connection.execute(statement)).mappings()]
         items = found[:limit]
         return RegistrationPage(items, items[-1].id if len(found) > limit else None)
 
@@ -54,8 +54,8 @@ class Lookup:
             if row is None:
                 return None
             entries = await _timeline(connection, registration_id)
-            made = await _calls(connection, {entry.call_id for entry in entries} | {row["call_id"]})
-        return _registration(row, entries, made)
+            made = await call_views(connection, {entry.call_id for entry in entries} | {row["call_id"]})
+        return registration_view(row, entries, made)
 
     async def event(self, event_id: str) -> EventView | None:
         """Return one event with the registrations that it made or touched, None when there is none."""
@@ -96,16 +96,18 @@ async def _timeline(connection: AsyncConnection, registration_id: str) -> list[T
     return [TimelineEntry(row.at, row.what, row.detail, row.event_id, row.call_id) for row in rows]
 
 
-async def _calls(connection: AsyncConnection, wanted: set[str | None]) -> list[CallView]:
+async def call_views(connection: AsyncConnection, wanted: set[str | None]) -> list[CallView]:
+    """Return these calls as others see them, oldest first."""
     ids = [call_id for call_id in wanted if call_id]
     rows = await connection.execute(select(calls).where(calls.c.id.in_(ids)).order_by(calls.c.started_at))
     names = CallView.__dataclass_fields__
     return [CallView(**{name: row[name] for name in names}) for row in rows.mappings()]
 
 
-def _registration(
+def registration_view(
     row: Mapping[Any, Any], entries: Sequence[TimelineEntry] = (), made: Sequence[CallView] = ()
 ) -> RegistrationView:
+    """Return a row of the table as others see it."""
     names = set(RegistrationView.__dataclass_fields__) - {"timeline", "calls", "state"}
     values = {name: row[name] for name in names}
     return RegistrationView(**values, state=RegistrationState(row["state"]), timeline=entries, calls=made)

@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import Cancelled, Cause, LeadId, RegistrationState
 from app.store.database import Database
 from app.store.events import EventFate, settle_events
+from app.store.spelling import name_keys, spelt
 from app.store.tables import registrations, timeline
 
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
@@ -41,6 +42,7 @@ class Draft:
     starts_at: datetime | None
     due_at: datetime
     expires_at: datetime
+    webinar_key: str | None = None  # the title as it is searched by; what is sent stands in `tokens`
 
     @property
     def identity(self) -> str:
@@ -253,7 +255,9 @@ def _update_by_id(row: Mapping[str, Any]) -> Any:
 
 
 def _row(draft: Draft) -> dict[str, Any]:
-    return asdict(draft) | {"identity": draft.identity, "tokens": dict(draft.tokens), "lookup": int(draft.lookup)}
+    searched = name_keys(draft.first_name, draft.last_name) | {"webinar_ref": spelt(draft.webinar_id)}
+    stored = {"identity": draft.identity, "tokens": dict(draft.tokens), "lookup": int(draft.lookup)}
+    return asdict(draft) | stored | searched
 
 
 def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -42,6 +42,8 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+Key = String(320).with_variant(String(320, collation="C"), "postgresql")  # sorted by code point, as SQLite does
+
 events = Table(
     "events",
     metadata,
@@ -77,7 +79,7 @@ registrations = Table(
     Column("identity", String(64), nullable=False),  # a hash, since PostgreSQL indexes no value over 2.7 kB
     Column("source", String(40), nullable=False),
     Column("webinar_id", Text, nullable=False),
-    Column("person_key", String(320), nullable=False),
+    Column("person_key", Key, nullable=False),
     Column("subject", Text, nullable=True),
     Column("state", String(12), nullable=False),
     Column("lookup", Integer, nullable=False),  # 1: find the person, 0: upsert it
@@ -87,6 +89,10 @@ registrations = Table(
     Column("lead_id", BigInteger, nullable=True),
     Column("first_name", Text, nullable=True),
     Column("last_name", Text, nullable=True),
+    Column("name_key", Key, nullable=True),  # these four are what it is searched by, see app.store.spelling
+    Column("surname_key", Key, nullable=True),
+    Column("webinar_key", Key, nullable=True),
+    Column("webinar_ref", Key, nullable=True),
     Column("campaign_id", BigInteger, nullable=False),
     Column("tokens", JSON, nullable=False),
     Column("batch_key", String(64), nullable=False),  # equal for equal campaign and token values
@@ -101,7 +107,11 @@ registrations = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("sent_at", UtcDateTime, nullable=True),
     Index("uq_registrations_identity", "identity", unique=True),
-    Index("ix_registrations_person_key", "person_key", "id"),
+    Index("ix_registrations_person_key", "person_key", text("id DESC")),
+    Index("ix_registrations_name_key", "name_key", text("id DESC")),
+    Index("ix_registrations_surname_key", "surname_key", text("id DESC")),
+    Index("ix_registrations_webinar_key", "webinar_key", text("id DESC")),
+    Index("ix_registrations_webinar_ref", "webinar_ref", text("id DESC")),
     Index("ix_registrations_source", "source", "id"),
     Index(
         "ix_registrations_new",
@@ -130,6 +140,18 @@ registrations = Table(
         sqlite_where=text("state = 'dead'"),
         postgresql_where=text("state = 'dead'"),
     ),
+    Index(
+        "ix_registrations_ignored",
+        "id",
+        sqlite_where=text("state = 'ignored'"),
+        postgresql_where=text("state = 'ignored'"),
+    ),
+    Index(
+        "ix_registrations_cancelled",
+        "id",
+        sqlite_where=text("state = 'cancelled'"),
+        postgresql_where=text("state = 'cancelled'"),
+    ),
 )
 
 timeline = Table(
@@ -148,6 +170,12 @@ timeline = Table(
         "event_id",
         sqlite_where=text("event_id IS NOT NULL"),
         postgresql_where=text("event_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_timeline_call_id",
+        "call_id",
+        sqlite_where=text("call_id IS NOT NULL"),
+        postgresql_where=text("call_id IS NOT NULL"),
     ),
 )
 

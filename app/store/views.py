@@ -100,3 +100,36 @@ class RegistrationFilter:
     source: str | None = None
     state: RegistrationState | None = None
     webinar_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What a person searches for; None or empty means any.
+
+    `text` is how an e-mail address, a name or a surname begins, `webinar` how a title or a webinar's id does. `since`
+    and `until` are about when the registration was made, `until` not included.
+    """
+
+    text: str | None = None
+    webinar: str | None = None
+    source: str | None = None
+    states: frozenset[RegistrationState] = frozenset()
+    cause: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A page of what was searched for. Where text or webinar were given it is sorted by them, then newest first."""
+
+    items: Sequence[RegistrationView]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallWithRegistrations:
+    """One request to Marketo and the registrations that it was about, as far as they are shown."""
+
+    call: CallView
+    registrations: Sequence[RegistrationView]

@@ -11,6 +11,7 @@ from app.domain import Clock, NewEvent, utc_now
 from app.metrics import Metrics
 from app.sources.base import Source
 from app.store.views import EventView, Receipt, RegistrationFilter, RegistrationPage, RegistrationView
+from app.web.console.parts import ConsoleParts
 
 Status = Callable[[], Mapping[str, object]]
 
@@ -75,3 +76,4 @@ class WebParts:
     clock: Clock = utc_now
     version: str = "0"
     public_docs: bool = True
+    console: ConsoleParts | None = None

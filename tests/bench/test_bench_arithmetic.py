@@ -3,13 +3,13 @@
 from pathlib import Path
 
 import pytest
-from bench.results import Bars, Figure, Lines, Results, Row, kept_results
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.arithmetic import median, percentile, quantiles
 from bench.generator import Job, answer_size, arrivals
 from bench.report import table
+from bench.results import Bars, Figure, Lines, Results, Row, kept_results
 
 SAMPLES = st.lists(st.floats(min_value=0, max_value=1e6), min_size=1, max_size=200)
 

@@ -116,7 +116,9 @@ async def test_a_newer_schema_is_left_alone(empty_database: Database) -> None:
 
 
 def _differences(connection: Connection) -> list[Any]:
-    found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts={"compare_type": True}), metadata)
+    # Indexes are compared by `_schema`: Alembic takes a descending column for an expression, and gives up.
+    opts = {"compare_type": True, "include_object": lambda _object, _name, kind, *_: kind != "index"}
+    found: list[Any] = compare_metadata(MigrationContext.configure(connection, opts=opts), metadata)
     return found
 
 

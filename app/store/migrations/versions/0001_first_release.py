@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.store.tables import UtcDateTime
+from app.store.tables import Key, UtcDateTime
 
 revision = "0001"
 down_revision = None
@@ -94,7 +94,7 @@ def upgrade() -> None:
         sa.Column("identity", sa.String(length=64), nullable=False),
         sa.Column("source", sa.String(length=40), nullable=False),
         sa.Column("webinar_id", sa.Text(), nullable=False),
-        sa.Column("person_key", sa.String(length=320), nullable=False),
+        sa.Column("person_key", Key, nullable=False),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("lookup", sa.Integer(), nullable=False),
@@ -104,6 +104,10 @@ def upgrade() -> None:
         sa.Column("lead_id", sa.BigInteger(), nullable=True),
         sa.Column("first_name", sa.Text(), nullable=True),
         sa.Column("last_name", sa.Text(), nullable=True),
+        sa.Column("name_key", Key, nullable=True),
+        sa.Column("surname_key", Key, nullable=True),
+        sa.Column("webinar_key", Key, nullable=True),
+        sa.Column("webinar_ref", Key, nullable=True),
         sa.Column("campaign_id", sa.BigInteger(), nullable=False),
         sa.Column("tokens", sa.JSON(), nullable=False),
         sa.Column("batch_key", sa.String(length=64), nullable=False),
@@ -143,7 +147,17 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'new'"),
         postgresql_where=sa.text("state = 'new'"),
     )
-    op.create_index("ix_registrations_person_key", "registrations", ["person_key", "id"], unique=False)
+    for key in ("name_key", "person_key", "surname_key", "webinar_key", "webinar_ref"):
+        op.create_index(f"ix_registrations_{key}", "registrations", [key, sa.text("id DESC")], unique=False)
+    for state in ("cancelled", "ignored"):
+        op.create_index(
+            f"ix_registrations_{state}",
+            "registrations",
+            ["id"],
+            unique=False,
+            sqlite_where=sa.text(f"state = '{state}'"),
+            postgresql_where=sa.text(f"state = '{state}'"),
+        )
     op.create_index(
         "ix_registrations_sending",
         "registrations",
@@ -172,5 +186,13 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("event_id IS NOT NULL"),
         postgresql_where=sa.text("event_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_timeline_call_id",
+        "timeline",
+        ["call_id"],
+        unique=False,
+        sqlite_where=sa.text("call_id IS NOT NULL"),
+        postgresql_where=sa.text("call_id IS NOT NULL"),
     )
     op.create_index("ix_timeline_registration_id", "timeline", ["registration_id", "id"], unique=False)

@@ -1,0 +1,41 @@
+// Live updates and local times. The console works without it.
+"use strict";
+
+const EVERY = 5000; // milliseconds
+
+function localTimes(root) {
+  const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
+  if (!zone || zone === "UTC") return;
+  const format = new Intl.DateTimeFormat("en-GB", {
+    day: "numeric", month: "short", year: "numeric", hour: "2-digit", minute: "2-digit", second: "2-digit",
+  });
+  for (const time of root.querySelectorAll("time[datetime]")) {
+    time.title = time.textContent + " UTC";
+    time.textContent = format.format(new Date(time.dateTime));
+  }
+  for (const place of document.querySelectorAll("[data-zone]")) place.textContent = "in your time zone, " + zone;
+}
+
+function isBusy(part) {
+  const selection = document.getSelection();
+  return part.contains(document.activeElement) || (selection && !selection.isCollapsed && part.contains(selection.anchorNode));
+}
+
+async function refresh() {
+  if (document.hidden) return;
+  const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
+  if (!answer.ok) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
+  localTimes(fresh);
+  for (const part of document.querySelectorAll("[data-live]")) {
+    const newer = fresh.querySelector(`[data-live="${part.dataset.live}"]`);
+    if (newer && newer.outerHTML !== part.outerHTML && !isBusy(part)) part.replaceWith(document.adoptNode(newer));
+  }
+}
+
+function keepFresh() {
+  setTimeout(() => refresh().catch(() => undefined).finally(keepFresh), EVERY);
+}
+
+localTimes(document);
+if (document.querySelector("[data-live]")) keepFresh();

@@ -1,0 +1,55 @@
+"""Show one registration: what became of it and why, its timeline, its e-mail, and the webhooks behind it."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.store.views import EventView, RegistrationView
+from app.web.answers import masked
+from app.web.console import email, shown, words
+from app.web.console.guard import NO_SUCH_THING, known_id, page_router
+from app.web.console.pages import email_page, page, paused_of
+from app.web.console.parts import ConsoleParts
+from app.web.parts import WebParts
+from app.web.problems import Refused
+
+_MOST_EVENTS = 10
+
+
+def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
+    router = page_router()
+    secrets = [secret.get_secret_value() for secret in console.secrets]
+
+    async def found(registration_id: str) -> RegistrationView:
+        if (view := await parts.lookup.registration(known_id(registration_id))) is None:
+            raise Refused(NO_SUCH_THING)
+        return view
+
+    async def events_of(view: RegistrationView) -> Sequence[EventView]:
+        ids = list(dict.fromkeys(entry.event_id for entry in view.timeline if entry.event_id))[:_MOST_EVENTS]
+        events = [await parts.lookup.event(event_id) for event_id in ids]
+        return [event for event in events if event is not None]
+
+    @router.get("/registrations/{registration_id}")
+    async def registration(request: Request, registration_id: str) -> Response:
+        view = await found(registration_id)
+        events = await events_of(view)
+        return page(
+            request,
+            "registration.html",
+            view=view,
+            name=words.name_of(view),
+            title=view.tokens.get(console.tokens.title) or view.webinar_id,
+            verdict=words.verdict(view, paused_of(parts.status())),
+            steps=words.steps(view, events),
+            calls=view.calls,
+            webhooks=[(event, masked(event.headers), shown.payload(event.body, secrets)) for event in events],
+            has_email=bool(view.tokens),
+        )
+
+    @router.get("/registrations/{registration_id}/email")
+    async def as_email(registration_id: str) -> Response:
+        return email_page(email.reminder(await found(registration_id), console.tokens))
+
+    return router

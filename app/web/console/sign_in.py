@@ -1,0 +1,54 @@
+"""Sign in with the ADMIN_TOKEN, and out."""
+
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Depends, Request
+from starlette.responses import RedirectResponse, Response
+
+from app.domain import Clock
+from app.web.console.guard import COOKIE, OFF, Guard, page_router, read_form, read_signed_form, safe_next
+from app.web.console.pages import page
+from app.web.console.session import LASTS, Session, Sessions
+from app.web.problems import Refused
+
+_log = structlog.get_logger(__name__)
+
+
+def sign_in_router(sessions: Sessions, guard: Guard, clock: Clock) -> APIRouter:
+    router = page_router()
+
+    @router.get("/sign-in")
+    async def form(request: Request) -> Response:
+        if not sessions.are_possible:
+            raise Refused(OFF)
+        return page(request, "sign_in.html", next=safe_next(request.query_params.get("next", "")), problem=None)
+
+    @router.post("/sign-in")
+    async def sign_in(request: Request) -> Response:
+        if not sessions.are_possible:
+            raise Refused(OFF)
+        given = await read_form(request)
+        going_on = safe_next(given.get("next", ""))
+        cookie = sessions.open(given.get("token", ""), clock())
+        if cookie is None:
+            _log.warning("console sign-in refused", client=request.client.host if request.client else None)
+            problem = "That is not the admin token. It stands in the relay's settings as ADMIN_TOKEN."
+            return page(request, "sign_in.html", status=401, next=going_on, problem=problem)
+        answer = RedirectResponse(going_on, 303)
+        is_https = request.url.scheme == "https"
+        seconds = int(LASTS.total_seconds())
+        answer.set_cookie(
+            COOKIE, cookie, max_age=seconds, path="/console", httponly=True, samesite="strict", secure=is_https
+        )
+        _log.info("console signed in")
+        return answer
+
+    @router.post("/sign-out")
+    async def sign_out(request: Request, session: Annotated[Session, Depends(guard)]) -> Response:
+        await read_signed_form(request, session)
+        answer = RedirectResponse("/console/sign-in", 303)
+        answer.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
+        return answer
+
+    return router

@@ -1,0 +1,178 @@
+"""Say in words what became of a registration. No I/O: views in, sentences out."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Literal
+
+from app.domain import ADVICE, Cause, EventState, RegistrationState
+from app.store.views import CallView, EventView, RegistrationView, TimelineEntry
+
+Tone = Literal["good", "busy", "bad", "idle"]
+
+_SOURCES = {"eventbrite": "Eventbrite", "pendo": "Pendo", "custom": "Own app"}
+_WAITING = frozenset({RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING})
+STATES: Mapping[str, tuple[str, frozenset[RegistrationState]]] = {
+    "waiting": ("Waiting", _WAITING),
+    "sent": ("Sent", frozenset({RegistrationState.SENT})),
+    "dead": ("Not sent", frozenset({RegistrationState.DEAD})),
+    "cancelled": ("Cancelled", frozenset({RegistrationState.CANCELLED})),
+    "ignored": ("Ignored", frozenset({RegistrationState.IGNORED})),
+}
+_STATE_WORDS: Mapping[str, tuple[str, Tone]] = {
+    RegistrationState.NEW: ("Waiting", "busy"),
+    RegistrationState.KNOWN: ("Waiting", "busy"),
+    RegistrationState.SENDING: ("Sending", "busy"),
+    RegistrationState.SENT: ("Sent", "good"),
+    RegistrationState.DEAD: ("Not sent", "bad"),
+    RegistrationState.CANCELLED: ("Cancelled", "idle"),
+    RegistrationState.IGNORED: ("Ignored", "idle"),
+    EventState.WAITING: ("Waiting", "busy"),
+    EventState.MAPPED: ("Read", "good"),
+}
+_HEADINGS = {
+    "registered": "Registered",
+    "repeated": "Registered again",
+    "updated": "Changed",
+    "reopened": "Taken up again",
+    "kept": "Kept",
+    "cancelled": "Cancelled",
+    "cancelled late": "Cancelled too late",
+    "person found": "Person found in Marketo",
+    "several people": "Several people in Marketo",
+    "person gone": "Person no longer in Marketo",
+    "waiting": "Has to wait",
+    "answer lost": "Marketo's answer was lost",
+    "sent": "Handed to Marketo",
+    "dead": "Not sent",
+}
+_TONES: Mapping[str, Tone] = {
+    "sent": "good",
+    "dead": "bad",
+    "answer lost": "bad",
+    "waiting": "busy",
+    "several people": "busy",
+    "person gone": "busy",
+}
+_CALLS = {
+    "upsert": "Create or update people",
+    "lookup": "Look people up",
+    "trigger": "Request the campaign",
+}
+_AFTER_SENT = (
+    "Marketo has the request and sends the e-mail itself. If it did not arrive, open the person in Marketo and look at "
+    "the Activity Log: no 'Send Email' there means that the campaign's smart list, its qualification rule or an "
+    "unsubscribe left this person out."
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """The answer to 'why did no reminder come?': what is so, what was found, what to do."""
+
+    tone: Tone
+    headline: str
+    reason: str | None
+    to_do: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One line of a timeline."""
+
+    at: datetime
+    heading: str
+    detail: str
+    tone: Tone
+    event_id: str | None = None
+    call_id: str | None = None
+
+
+def source_name(source: str) -> str:
+    """Return a source as people call it."""
+    return _SOURCES.get(source, source.replace("-", " ").replace("_", " ").capitalize())
+
+
+def state_word(state: str) -> str:
+    return _STATE_WORDS.get(state, (state.capitalize(), "idle"))[0]
+
+
+def state_tone(state: str) -> Tone:
+    return _STATE_WORDS.get(state, ("", "bad" if state == "dead" else "idle"))[1]
+
+
+def call_name(kind: str) -> str:
+    return _CALLS.get(kind, kind.capitalize())
+
+
+def advice(cause: str | None) -> str | None:
+    """Return the sentence of what to do about a cause."""
+    return ADVICE.get(Cause(cause)) if cause in set(Cause) else None
+
+
+def moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%-d %b %Y, %H:%M:%S}"
+
+
+def name_of(view: RegistrationView) -> str:
+    """Return whom a registration is about, as well as it is known."""
+    full = f"{view.first_name or ''} {view.last_name or ''}".strip()
+    return full or view.email or (f"Person {view.lead_id}" if view.lead_id else "Somebody without an address")
+
+
+def verdict(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
+    """Say what became of a registration, as somebody from marketing asks it."""
+    match view.state:
+        case RegistrationState.SENT:
+            when = moment(view.sent_at) if view.sent_at else "earlier"
+            return Verdict("good", f"The reminder was handed to Marketo: {when} UTC.", None, _AFTER_SENT)
+        case RegistrationState.SENDING:
+            return Verdict("busy", "The reminder is being handed to Marketo right now.", None, None)
+        case RegistrationState.NEW | RegistrationState.KNOWN:
+            return _waiting(view, paused)
+        case RegistrationState.DEAD:
+            return Verdict("bad", "No reminder was sent.", view.detail, advice(view.cause))
+        case RegistrationState.CANCELLED:
+            return Verdict("idle", "No reminder: the registration was cancelled.", view.detail, advice(view.cause))
+    return Verdict("idle", "No reminder: there was no need for one.", view.detail, advice(view.cause))
+
+
+def _waiting(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
+    next_is = (
+        "its person is looked for in Marketo" if view.state is RegistrationState.NEW else "the campaign is requested"
+    )
+    held = [reason for scope, reason in paused.items() if scope in ("marketo", "day", f"campaign:{view.campaign_id}")]
+    if held:
+        return Verdict("busy", "The reminder waits: Marketo is paused.", " ".join(held), "The relay goes on by itself.")
+    return Verdict("busy", f"The reminder waits; next, {next_is}.", view.detail, None)
+
+
+def steps(view: RegistrationView, events: Iterable[EventView]) -> list[Step]:
+    """Return the timeline from the webhook to the campaign, oldest first."""
+    came = {event.id: _came(event) for event in events}
+    told = [_step(entry, view, is_linked=entry.event_id in came) for entry in view.timeline]
+    return sorted([*came.values(), *told], key=lambda step: step.at)
+
+
+def _came(event: EventView) -> Step:
+    sender = "your own app" if event.source == "custom" else source_name(event.source)
+    return Step(event.received_at, f"Webhook from {sender}", "Stored before it was answered.", "idle", event.id)
+
+
+def _step(entry: TimelineEntry, view: RegistrationView, *, is_linked: bool) -> Step:
+    heading, tone = _HEADINGS.get(entry.what, entry.what.capitalize()), _TONES.get(entry.what, "idle")
+    if entry.what in ("registered", "reopened") and entry.detail == view.detail:  # it came with its flaw
+        heading, tone = f"{heading}, but it cannot be sent", state_tone(view.state)
+    return Step(entry.at, heading, entry.detail, tone, None if is_linked else entry.event_id, entry.call_id)
+
+
+def call_outcome(call: CallView) -> tuple[str, Tone]:
+    """Say how a request to Marketo ended."""
+    match call.outcome:
+        case None:
+            return "No answer yet", "busy"
+        case "done":
+            return "Marketo did it", "good"
+        case "lost":
+            return "The answer was lost", "bad"
+    return "Marketo refused it", "bad"

@@ -1,0 +1,38 @@
+"""The console over a real store, and somebody who is signed in."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from app.store.database import Database, open_database
+from app.store.finding import Calls
+from app.store.lookup import Lookup
+from app.store.migrate import migrate
+from app.store.search import Search
+from app.web.console.parts import ConsoleParts
+from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
+
+
+@pytest.fixture
+async def database(tmp_path: Path) -> AsyncIterator[Database]:
+    """SQLite is enough here: the store's own tests run on both."""
+    opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
+    await migrate(opened)
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def relay(around: Surroundings, database: Database) -> AsyncIterator[Relay]:
+    console = ConsoleParts(search=Search(database), calls=Calls(database), secrets=(SecretStr(PATH_SECRET),))
+    async with serving(around.app(lookup=Lookup(database), console=console)) as running:
+        yield running
+
+
+@pytest.fixture
+async def signed_in(relay: Relay) -> Relay:
+    answer = await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN, "next": "/console"})
+    assert answer.status_code == 303
+    return relay

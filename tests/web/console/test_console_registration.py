@@ -1,0 +1,227 @@
+"""One registration: 'no reminder came, why?' is answered by one page."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from app.domain import Cancelled, Cause, EventId, NewEvent, RegistrationState, new_id
+from app.store.database import Database
+from app.store.events import EventQueue
+from app.store.registrations import Meaning, Registrations
+from app.web.console import email, shown, words
+from app.web.console.parts import WebinarTokens
+from tests.store.given import FENCE, accept, draft, ended, mapped, record, seen, sending
+from tests.web.console.reading import links_of, text_of
+from tests.web.relay_server import NOW, PATH_SECRET, Relay, Surroundings
+
+TOKENS = {
+    "WebinarTitle": "R&D <live>",
+    "JoinLink": "https://zoom.example.com/j/1?a=1&b=2",
+    "WebinarImage": "https://cdn.example.com/i.png",
+}
+HOSTILE = [
+    "<script>alert(1)</script>",
+    "\u202egnp.exe",
+    "👩‍🚀 שלום",
+    "x" * 10_000,
+    "{{ 7 * 7 }}",
+    "\x1b[31m\x07",
+    "\ud800",
+]
+
+
+async def with_webhook(database: Database, body: bytes, **headers: str) -> str:
+    """Let a webhook with this body register somebody, and return the registration's id."""
+    event = NewEvent(EventId(new_id("evt", NOW)), "eventbrite", NOW - timedelta(seconds=2), NOW, headers, body, None)
+    await accept(database, event)
+    (claimed,) = await EventQueue(database).claim(now=NOW, fence=FENCE, limit=1)
+    made = draft(NOW, tokens=TOKENS)
+    await Registrations(database).record([Meaning(mapped(claimed), [made])], fence=FENCE, now=NOW, leads_since=NOW)
+    return made.id
+
+
+async def test_who_was_sent_a_reminder_is_told_when_and_what_then(signed_in: Relay, database: Database) -> None:
+    """'Sent' is not the end of the question: Marketo may leave people out in silence."""
+    sent = await ended(database, NOW, state="sent")
+    text = text_of(await signed_in.client.get(f"/console/registrations/{sent}"))
+    assert "The reminder was handed to Marketo: 23 Nov 2026, 12:00:00 UTC." in text
+    assert "no 'Send Email' there means" in text
+
+
+async def test_who_was_not_is_told_why_and_what_to_do(signed_in: Relay, database: Database) -> None:
+    dead = draft(NOW, state=RegistrationState.DEAD, cause=Cause.TITLE_MISSING, detail="The webinar has no title.")
+    await record(database, NOW, dead)
+    text = text_of(await signed_in.client.get(f"/console/registrations/{dead.id}"))
+    assert "No reminder was sent. The webinar has no title. What to do: Send a title" in text
+
+
+async def test_who_waits_is_told_what_for(signed_in: Relay, database: Database, around: Surroundings) -> None:
+    made = draft(NOW)
+    await record(database, NOW, made)
+    address = f"/console/registrations/{made.id}"
+    assert "next, its person is looked for in Marketo" in text_of(await signed_in.client.get(address))
+    around.status["paused"] = {"marketo": "606: too many calls. Until 2026-11-23 12:00:20 UTC."}
+    assert "Marketo is paused. 606: too many calls" in text_of(await signed_in.client.get(address))
+    around.status["paused"] = {"campaign:99": "1013: no such campaign."}
+    assert "1013" not in text_of(await signed_in.client.get(address))
+
+
+async def test_the_timeline_goes_from_the_webhook_to_the_campaign(signed_in: Relay, database: Database) -> None:
+    registration = await with_webhook(database, b"{}")
+    page = await signed_in.client.get(f"/console/registrations/{registration}")
+    text = text_of(page)
+    assert text.index("Webhook from Eventbrite") < text.index("A webhook registered this person")
+    view = await seen(database, registration)
+    assert f"/console/events/{view.timeline[0].event_id}" in links_of(page)
+
+
+async def test_a_campaign_request_is_linked(signed_in: Relay, database: Database) -> None:
+    sent = await ended(database, NOW, state="sent")
+    view = await seen(database, sent)
+    page = await signed_in.client.get(f"/console/registrations/{sent}")
+    assert f"/console/calls/{view.calls[0].id}" in links_of(page)
+    call = text_of(await signed_in.client.get(f"/console/calls/{view.calls[0].id}"))
+    assert "Request the campaign Marketo did it 1 person in one request" in call
+    assert "r#1" in call
+    assert "ada@example.com" in call
+
+
+async def test_a_call_without_an_answer_is_shown_as_such(signed_in: Relay, database: Database) -> None:
+    call = await sending(database, NOW)
+    text = text_of(await signed_in.client.get(f"/console/calls/{call.id}"))
+    assert "No answer yet" in text
+    assert "none came" in text
+    assert "ada@example.com" in text
+    page = text_of(await signed_in.client.get(f"/console/registrations/{call.registrations[0].id}"))
+    assert "is being handed to Marketo right now" in page
+
+
+async def test_payload_and_headers_show_no_secret(signed_in: Relay, database: Database) -> None:
+    """Neither by its name nor where its value stands, as in the address that Eventbrite repeats."""
+    body = (
+        f'{{"config": {{"endpoint_url": "https://r/webhooks/eventbrite/{PATH_SECRET}"}}, "api_key": "k-1", "n": [1]}}'
+    )
+    registration = await with_webhook(database, body.encode(), **{"X-Api-Key": "k-2", "webhook-id": "msg_1"})
+    view = await seen(database, registration)
+    for path in (f"registrations/{registration}", f"events/{view.timeline[0].event_id}"):
+        page = await signed_in.client.get(f"/console/{path}")
+        assert "msg_1" in page.text
+        assert "endpoint_url" in page.text
+        for secret in (PATH_SECRET, "k-1", "k-2"):
+            assert secret not in page.text
+
+
+async def test_an_event_says_what_it_made(signed_in: Relay, database: Database) -> None:
+    registration = await with_webhook(database, b"not JSON \xff")
+    view = await seen(database, registration)
+    page = await signed_in.client.get(f"/console/events/{view.timeline[0].event_id}")
+    assert f"/console/registrations/{registration}" in links_of(page)
+    assert "not JSON" in page.text
+
+
+async def test_what_the_retention_took_is_said(signed_in: Relay, database: Database) -> None:
+    registration = await with_webhook(database, b"")
+    view = await seen(database, registration)
+    for path in (f"registrations/{registration}", f"events/{view.timeline[0].event_id}"):
+        assert "removed after the retention time" in text_of(await signed_in.client.get(f"/console/{path}"))
+
+
+async def test_the_email_shows_the_tokens_and_can_do_nothing(signed_in: Relay, database: Database) -> None:
+    """It stands in a frame without scripts, and its policy lets in pictures only."""
+    registration = await with_webhook(database, b"{}")
+    answer = await signed_in.client.get(f"/console/registrations/{registration}/email")
+    assert "Hi Ada, You are registered for R&D <live> Join the webinar" in text_of(answer)
+    assert 'href="https://zoom.example.com/j/1?a=1&amp;b=2"' in answer.text
+    assert 'src="https://cdn.example.com/i.png"' in answer.text
+    assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
+    assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+@pytest.mark.parametrize("hostile", HOSTILE)
+async def test_hostile_names_and_titles_are_shown_harmlessly(
+    signed_in: Relay, database: Database, hostile: str
+) -> None:
+    tokens = {
+        "WebinarTitle": hostile,
+        "JoinLink": "javascript:alert(1)",
+        "WebinarImage": "data:text/html,x",
+        hostile[:20]: hostile,
+    }
+    name = hostile.encode(errors="replace").decode()
+    made = draft(NOW, first_name=name, last_name=name, tokens=tokens, webinar=name, subject=name)
+    await record(database, NOW, made)
+    for path in ("", f"/{made.id}", f"/{made.id}/email", ".csv"):
+        answer = await signed_in.client.get(f"/console/registrations{path}")
+        assert answer.status_code == 200
+        assert path == ".csv" or "<script>alert" not in answer.text
+        assert 'href="javascript' not in answer.text
+        assert 'src="data:' not in answer.text
+        is_page = path != ".csv" and not path.endswith("email")
+        assert not is_page or "\u202e" not in answer.text
+        assert not is_page or len(answer.content) < 40_000
+
+
+@pytest.mark.parametrize(
+    "path", ["registrations/reg_0", "events/evt_0", "calls/call_0", "registrations/reg_0/email", "x"]
+)
+async def test_what_does_not_exist_is_a_page_that_helps(signed_in: Relay, path: str) -> None:
+    answer = await signed_in.client.get(f"/console/{path}")
+    assert answer.status_code == 404
+    assert "There is no such thing here" in text_of(answer)
+
+
+@pytest.mark.parametrize("wrong", ["%00", "reg_%00", "%ff", "a%2Fb", "x" * 65, "%27%20OR%201=1", "é"])
+async def test_no_nonsense_is_an_id(signed_in: Relay, wrong: str) -> None:
+    for kind in ("registrations", "events", "calls"):
+        assert (await signed_in.client.get(f"/console/{kind}/{wrong}")).status_code == 404
+
+
+async def test_a_cancelled_one_says_so(signed_in: Relay, database: Database) -> None:
+    made = draft(NOW)
+    await record(database, NOW, made)
+    await record(database, NOW, gone=[Cancelled("ada@example.com", "w-1", None)])
+    text = text_of(await signed_in.client.get(f"/console/registrations/{made.id}"))
+    assert "the registration was cancelled" in text
+
+
+async def test_without_tokens_there_is_no_email_to_show(signed_in: Relay, database: Database) -> None:
+    made = replace(draft(NOW, tokens={}, first_name=None, person_key="lead:7", lead_id=7), email=None)
+    await record(database, NOW, made)
+    text = text_of(await signed_in.client.get(f"/console/registrations/{made.id}"))
+    assert "There is nothing to fill it with" in text
+    assert "Person 7" in text
+
+
+@given(st.text(), st.text())
+def test_a_tokens_value_is_never_read_as_a_token(one: str, other: str) -> None:
+    """Else a name like {{my.JoinLink}} would show what it should not, or never end."""
+    html = email.filled("[{{my.A}}|{{lead.First Name:default=you}}]", {"First Name": other}, {"A": one + "{{my.B}}"})
+    assert "{{my.B}}" in html
+    assert html.count("<") == 0
+
+
+def test_own_token_names_are_filled_in() -> None:
+    names = WebinarTokens("T", "L", "I")
+    assert "{{my.T}}" in email.tutorial_template(names, has_image=True)
+    assert "<img" not in email.tutorial_template(names, has_image=False)
+
+
+@given(st.binary(), st.lists(st.text(max_size=3)))
+def test_any_payload_can_be_shown(body: bytes, secrets: list[str]) -> None:
+    shown.payload(body, secrets).encode()
+
+
+def test_an_endless_payload_is_cut() -> None:
+    text = shown.payload(b"x" * 300_000, [])
+    assert len(text) < 101_000
+    assert "300000 characters" in text
+
+
+@pytest.mark.parametrize("state", list(RegistrationState))
+def test_every_state_has_a_word(state: RegistrationState) -> None:
+    """And is found by one of the search's choices."""
+    assert words.state_word(state) in ("Waiting", "Sending", "Sent", "Not sent", "Cancelled", "Ignored")
+    assert any(state in states for _, states in words.STATES.values())
