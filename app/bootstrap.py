@@ -36,6 +36,7 @@ from app.store.health import probe
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.opening import prepare_store
+from app.store.people import Memory
 from app.store.search import Search
 from app.web.console.parts import ConsoleParts, WebinarTokens
 from app.web.parts import WebParts
@@ -144,12 +145,14 @@ class _Workshop:
             sources=self.sources,
             marketo=_marketo(settings, self._marketo_http),
             judge=make_judge(settings, catalogue),
-            policy=Policy(settings.marketo_on_ambiguous, look_up_only=settings.marketo_lead_mode == "lookup"),
+            policy=make_policy(settings),
             metrics=self.metrics,
             clock=utc_now,
             calls_per_window=settings.marketo_calls_per_window,
             calls_per_day=settings.marketo_calls_per_day,
             most_in_flight=settings.marketo_max_in_flight,
+            memory=make_memory(settings),
+            hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
         )
         self.dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
         self.inbox = Inbox(self._database, on_stored=self.dispatcher.wake)
@@ -207,6 +210,7 @@ def _marketo(settings: Settings, http: httpx.AsyncClient) -> MarketoClient:
         auth=auth,
         lookup_field=settings.marketo_lookup_field,
         partition=settings.marketo_partition,
+        set_by=settings.setting_of_fields,
     )
 
 
@@ -241,7 +245,23 @@ def make_judge(settings: Settings, catalogue: Catalogue) -> Judge:
         names=_token_names(settings),
         look_up_only=settings.marketo_lead_mode == "lookup",
         over_after=timedelta(hours=settings.webinar_over_after_hours),
+        fields=settings.fields_of_tokens,
     )
+
+
+def make_policy(settings: Settings) -> Policy:
+    """Return what the settings decide about lost answers and unknown people."""
+    return Policy(
+        settings.marketo_on_ambiguous,
+        look_up_only=settings.marketo_lead_mode == "lookup",
+        activity_delay=timedelta(seconds=settings.marketo_activity_delay_seconds),
+    )
+
+
+def make_memory(settings: Settings) -> Memory:
+    """Return how people are remembered. Another instance, field or partition has other people at the same addresses."""
+    where = (base_urls(settings.marketo_base_url).rest, settings.marketo_lookup_field, settings.marketo_partition or "")
+    return Memory("\x00".join(where), timedelta(days=settings.marketo_people_ttl_days), settings.marketo_people_max)
 
 
 def _token_names(settings: Settings) -> TokenNames:

@@ -38,6 +38,20 @@ class Metrics:
         self._leader = Gauge("relay_leader", "1 while this process sends.", registry=registry)
         self._window = Gauge("relay_window_calls_used", "Calls to Marketo within the last 20 s.", registry=registry)
         self._in_flight = Gauge("relay_calls_in_flight", "Calls to Marketo under way now.", registry=registry)
+        self._window_allowed = Gauge(
+            "relay_window_calls_allowed", "Calls in 20 s that the relay allows itself now.", registry=registry
+        )
+        self._in_flight_allowed = Gauge(
+            "relay_calls_in_flight_allowed", "Calls at the same time that it allows itself now.", registry=registry
+        )
+        self._day_used = Gauge(
+            "relay_day_calls_used", "Calls of Marketo's day that are used, by all integrations.", registry=registry
+        )
+        self._day_left = Gauge("relay_day_calls_left", "Calls of Marketo's day that are left.", registry=registry)
+        self._forecast = Gauge(
+            "relay_forecast_seconds", "When what waits will be sent, if nothing else comes.", registry=registry
+        )
+        self._forecast_calls = Gauge("relay_forecast_calls", "Calls that it will take.", registry=registry)
         self._paused = Gauge("relay_paused", "1 for each pause in force.", ["scope"], registry=registry)
         self._waiting = Gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"], registry=registry)
         self._oldest = Gauge("relay_oldest_waiting_seconds", "Age of the oldest thing that is due.", registry=registry)
@@ -64,10 +78,17 @@ class Metrics:
         self._ready.set(writable)
 
     def dispatcher_seen(self, status: Mapping[str, object]) -> None:
-        """Take over the dispatcher's status: leader, in_flight, window_used, paused (a mapping or list of scopes)."""
+        """Take over the dispatcher's status; what it lacks counts as 0. `paused` is a mapping or list of scopes."""
         self._leader.set(_number(status.get("leader")))
         self._in_flight.set(_number(status.get("in_flight")))
         self._window.set(_number(status.get("window_used")))
+        allowed, forecast = _mapping(status.get("allowed")), _mapping(status.get("forecast"))
+        self._window_allowed.set(_number(allowed.get("calls_per_window")))
+        self._in_flight_allowed.set(_number(allowed.get("in_flight")))
+        self._day_used.set(_number(status.get("day_used")))
+        self._day_left.set(_number(status.get("day_left")))
+        self._forecast.set(_number(forecast.get("seconds")))
+        self._forecast_calls.set(_number(forecast.get("calls")))
         self._paused.clear()
         paused = status.get("paused")
         for scope in paused if isinstance(paused, Mapping | list | tuple) else ():
@@ -78,6 +99,10 @@ class Metrics:
         age = (now - self._oldest_waiting).total_seconds() if self._oldest_waiting else 0.0
         self._oldest.set(max(age, 0.0))
         return generate_latest(self.registry)
+
+
+def _mapping(value: object) -> Mapping[str, object]:
+    return value if isinstance(value, Mapping) else {}
 
 
 def _number(value: object) -> float:

@@ -62,6 +62,27 @@ def test_a_pause_that_is_over_disappears() -> None:
     assert sample(metrics, "relay_paused", scope="all") is None
 
 
+def test_the_day_the_allowance_and_the_forecast_are_shown() -> None:
+    """An alert can be set on what is left of the day, before it is nothing."""
+    metrics = Metrics()
+    metrics.dispatcher_seen(
+        {
+            "day_used": 48_000,
+            "day_left": 2_000,
+            "allowed": {"calls_per_window": 35, "in_flight": 3},
+            "forecast": {"seconds": 40.0, "calls": 134},
+        }
+    )
+    assert sample(metrics, "relay_day_calls_used") == 48_000
+    assert sample(metrics, "relay_day_calls_left") == 2_000
+    assert sample(metrics, "relay_window_calls_allowed") == 35
+    assert sample(metrics, "relay_calls_in_flight_allowed") == 3
+    assert sample(metrics, "relay_forecast_seconds") == 40
+    assert sample(metrics, "relay_forecast_calls") == 134
+    metrics.dispatcher_seen({"forecast": None})
+    assert sample(metrics, "relay_forecast_seconds") == 0
+
+
 def test_the_store_is_shown_as_the_last_check_found_it() -> None:
     metrics = Metrics()
     metrics.store_probed(writable=True)

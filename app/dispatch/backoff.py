@@ -34,3 +34,9 @@ def next_quota_day(now: datetime) -> datetime:
     there = now.astimezone(_US_CENTRAL)
     midnight = (there + timedelta(days=1)).replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight.astimezone(UTC)
+
+
+def quota_day_began(ends_at: datetime) -> datetime:
+    """Return when the quota day began that ends then, 23, 24 or 25 hours before."""
+    last = (ends_at - timedelta(seconds=1)).astimezone(_US_CENTRAL)
+    return last.replace(hour=0, minute=0, second=0, microsecond=0, fold=0).astimezone(UTC)

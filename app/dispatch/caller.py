@@ -15,7 +15,7 @@ from app.dispatch.day import Day
 from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Policy
-from app.dispatch.window import Window
+from app.dispatch.window import Pace, Window
 from app.domain import FINAL_STATES, CampaignId, Clock, LeadId, RegistrationState
 from app.errors import LeadershipLost, StoreUnavailable
 from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
@@ -27,6 +27,7 @@ from app.store.sending import Call, CallResult, Claimed, Fate, Sending
 
 _STORE_AWAY = 1.0  # seconds between two tries to write what is known
 _Written = TypeVar("_Written")
+LIMITS = frozenset({Consequence.RATE, Consequence.CONCURRENCY, Consequence.QUOTA})  # of the instance, by all together
 _MOST_FOUND = 3000  # records of one look-up: ten a person would be a strange instance
 _log = structlog.get_logger(__name__)
 
@@ -84,8 +85,12 @@ class Caller:
             self.lease.check()
             return await self._answer(call)
         finally:
-            self.window.end(self.ticks())
-            self._room.ring()
+            self.request_ended()
+
+    def request_ended(self) -> None:
+        """Give the place of one request back to the window, and tell who waits for it."""
+        self.window.end(self.ticks())
+        self._room.ring()
 
     async def _answer(self, call: Call) -> tuple[CallResult, list[Fate]]:
         match call.kind:
@@ -95,10 +100,12 @@ class Caller:
             case "lookup":
                 return await self._look_up(call)
             case "trigger":
-                tokens = dict(call.registrations[0].tokens)
+                tokens = dict(call.registrations[0].passed)
                 assert call.campaign_id is not None  # noqa: S101  # a trigger call is claimed with its campaign
                 taken = await self.marketo.trigger(call.campaign_id, verdicts.leads_of(call), tokens)
                 return _done(taken), verdicts.after_trigger(call, taken)
+            case "check" | "usage":
+                raise ValueError(f"calls of the kind {call.kind} are made elsewhere")
 
     async def _look_up(self, call: Call) -> tuple[CallResult, list[Fate]]:
         addresses = [group[0].email or "" for group in verdicts.by_person(call.registrations).values()]
@@ -119,7 +126,7 @@ class Caller:
     async def _place(self, call: Call) -> bool:
         """Wait for a place in the window and take it; False when it is no time for further requests of this call."""
         while not self._must_stop(call):
-            seconds = self.window.wait(self.ticks(), is_full=True)
+            seconds = self.window.wait(self.ticks(), Pace.AT_ONCE)
             if seconds == 0:
                 self.window.begin(self.ticks())
                 self.day.begin_call(self.clock())
@@ -132,18 +139,28 @@ class Caller:
         return self.bell.is_stopping or is_paused or self.day.wait(self.clock()) > 0
 
     async def _refused(self, call: Call, failed: CallFailed, begun: datetime) -> None:
-        await self.pauses.failed(failed, call, begun=begun)
+        await self.take_refusal(failed, call, begun)
         outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
         result = CallResult(outcome, failed.code, failed.message, failed.request_id)
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
         elif verdicts.must_split(call, failed):
             await self._settle(call, result, [])
-            for part in verdicts.halves(call.registrations):
+            for part in verdicts.halves(call):
                 await self._carry_out_part(call, result, part)
         else:
             fates = verdicts.after_refusal(call, failed, policy=self.policy, now=self.clock())
             await self._settle(call, result, fates)
+
+    async def take_refusal(self, failed: CallFailed, call: Call, begun: datetime) -> None:
+        """Pause, and allow ourselves less for a while, as a failure asks for."""
+        now = self.ticks()
+        begun_at = now - max(0.0, (self.clock() - begun).total_seconds())
+        if failed.consequence is Consequence.RATE:
+            self.window.rate.shrink(now, begun=begun_at)
+        elif failed.consequence is Consequence.CONCURRENCY:
+            self.window.concurrency.shrink(now, begun=begun_at)
+        await self.pauses.failed(failed, call, begun=begun)
 
     async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed]) -> None:
         if await self._place(call):

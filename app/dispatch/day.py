@@ -1,33 +1,91 @@
 """The day's budget of calls, which Marketo counts from midnight to midnight US Central. No I/O."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
+from enum import StrEnum
 
-from app.dispatch.backoff import next_quota_day
+from app.dispatch.backoff import next_quota_day, quota_day_began
+
+_SAVED = 0.1  # the last share of the day's calls, kept for webinars that start before the next day
+
+
+class DayState(StrEnum):
+    """How the day stands."""
+
+    OPEN = "open"
+    SAVING = "saving"  # only webinars that start before midnight US Central, the soonest first
+    SPENT = "spent"
 
 
 @dataclass(slots=True)
 class Day:
-    """Counts the relay's own calls of the current quota day against its limit."""
+    """Counts the calls of the current quota day against its limit: the relay's own, and what Marketo tells of others.
+
+    `others` is known from the last report of `stats/usage.json`; `own` from the store and each call begun since.
+    """
 
     limit: int
     ends_at: datetime
-    used: int = 0
+    own: int = 0
+    others: int = 0
+
+    @property
+    def used(self) -> int:
+        """Return how many calls of the day are used, by all integrations as far as is known."""
+        return self.own + self.others
 
     @property
     def began_at(self) -> datetime:
-        """Return about when the day began: days with a clock change are an hour longer or shorter."""
-        return self.ends_at - timedelta(hours=24)
+        """Return when the day began; days with a clock change are an hour longer or shorter."""
+        return quota_day_began(self.ends_at)
+
+    @property
+    def left(self) -> int:
+        return max(0, self.limit - self.used)
+
+    @property
+    def left_for_all(self) -> int:
+        """Return how many calls are left before the rest is saved for the soonest webinars."""
+        return max(0, self.open_to_all - self.used)
+
+    @property
+    def open_to_all(self) -> int:
+        return max(1, int(self.limit * (1 - _SAVED)))
 
     def begin_call(self, now: datetime) -> None:
         self._turn(now)
-        self.used += 1
+        self.own += 1
+
+    def report(self, total: int, *, asked_at: datetime, now: datetime) -> None:
+        """Take over what Marketo counted, of all integrations, in a call that was begun at `asked_at`.
+
+        The relay's own count is never lowered by it: some refusals are not counted there, and it may be behind.
+        """
+        self._turn(now)
+        if asked_at >= self.began_at:
+            self.others = max(0, total - self.own)
+
+    def state(self, now: datetime) -> DayState:
+        self._turn(now)
+        if self.used >= self.limit:
+            return DayState.SPENT
+        return DayState.SAVING if self.used >= self.open_to_all else DayState.OPEN
 
     def wait(self, now: datetime) -> float:
         """Return how many seconds to wait for the next day; 0 while calls are left."""
-        self._turn(now)
-        return 0.0 if self.used < self.limit else (self.ends_at - now).total_seconds()
+        return (self.ends_at - now).total_seconds() if self.state(now) is DayState.SPENT else 0.0
+
+    def described(self, now: datetime) -> str | None:
+        """Return in words why not everything is sent; None while everything is."""
+        until = f"Until {self.ends_at:%Y-%m-%d %H:%M:%S} UTC, midnight US Central"
+        match self.state(now):
+            case DayState.SPENT:
+                return f"The day's {self.limit} calls are used up, {self.others} by others. {until}, nothing is sent."
+            case DayState.SAVING:
+                used = f"{self.used} of the day's {self.limit} calls are used, {self.others} by others."
+                return f"{used} {until}, only webinars that start before are sent, the soonest first."
+        return None
 
     def _turn(self, now: datetime) -> None:
         if now >= self.ends_at:
-            self.ends_at, self.used = next_quota_day(now), 0
+            self.ends_at, self.own, self.others = next_quota_day(now), 0, 0

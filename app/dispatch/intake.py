@@ -39,7 +39,6 @@ _MOST_PEOPLE = 10_000  # one event
 _PATIENCE = timedelta(seconds=90)  # for one event's resolve
 _TOGETHER = 0.05  # seconds to wait for quick ones, so that they are recorded in one transaction
 _IDLE = 1.0  # seconds between two looks at the store, for events that other processes accepted
-_FRESH = timedelta(minutes=10)  # for how long a person's lead id is believed
 _REACHED_AN_END = frozenset({"registered", "reopened", "cancelled"})
 _log = structlog.get_logger(__name__)
 
@@ -166,7 +165,7 @@ class Intake:
             self._tell(await self._write([Meaning(_defect(meaning.fate.event))], now))
 
     async def _write(self, meanings: Sequence[Meaning], now: datetime) -> list[Change]:
-        return await self.registrations.record(meanings, fence=self.lease.fence, now=now, leads_since=now - _FRESH)
+        return await self.registrations.record(meanings, fence=self.lease.fence, now=now)
 
     def _tell(self, changes: Sequence[Change]) -> None:
         for change in changes:

@@ -1,9 +1,8 @@
 """Judge what an adapter found: whether it can be sent, with which campaign and tokens, and until when. No I/O."""
 
 import hashlib
-import json
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from app.domain import (
@@ -21,12 +20,14 @@ from app.domain import (
     new_id,
 )
 from app.sources.webinars import Catalogue
+from app.store.links import batch_key
 from app.store.registrations import Draft
 from app.store.spelling import spelt
 
 _GRACE = timedelta(hours=1)  # whoever registers during a webinar still gets this long a try
 _LONGEST_KEY = 320
 _MOST_TOKENS = 100  # a call, Marketo's limit
+_BLANK = " "
 _LARGEST_NUMBER = 2**63 - 1  # that both databases take
 
 
@@ -51,7 +52,8 @@ class Judge:
     """Turns findings into drafts by the settings.
 
     `campaigns` has each source's campaign; `allowed` those that a payload may name. `over_after` is how long after its
-    start a webinar is over, so that nobody is reminded of it.
+    start a webinar is over, so that nobody is reminded of it. `fields` are the person fields that tokens may travel in,
+    by the tokens' names.
     """
 
     catalogue: Catalogue
@@ -60,6 +62,7 @@ class Judge:
     names: TokenNames = TokenNames()
     look_up_only: bool = False
     over_after: timedelta = timedelta(hours=24)
+    fields: Mapping[str, str] = field(default_factory=dict)
 
     def draft(self, found: Registered, *, source: str, received_at: datetime, now: datetime) -> Draft:
         """Return the registration that this finding makes."""
@@ -88,6 +91,7 @@ class Judge:
             starts_at=webinar.starts_at,
             due_at=now,
             expires_at=expiry(webinar.starts_at, received_at),
+            fields=self.fields if found.person.lead_id is None else {},  # nobody is upserted whose lead is given
             webinar_key=spelt(storable_or_none(webinar.title)),
         )
 
@@ -108,7 +112,9 @@ class Judge:
             self.names.join_link: webinar.join_link,
             self.names.image: webinar.image,
         }
-        return {name: value for name, value in {**more, **own}.items() if value}
+        given = {name: value for name, value in {**more, **own}.items() if value}
+        # What a mapped token would read in its stead is the field, where another webinar's value may stand.
+        return {**dict.fromkeys(self.fields, _BLANK), **given}
 
     def _flaw(
         self,
@@ -187,12 +193,6 @@ def _flaw_of_tokens(tokens: Mapping[str, str]) -> _Flaw | None:
     if any("\x00" in value for value in tokens.values()):
         return _Flaw(Cause.BAD_PAYLOAD, "A token's value has a NUL character.")
     return None
-
-
-def batch_key(campaign: CampaignId, tokens: Mapping[str, str]) -> str:
-    """Return a key that is equal exactly where one trigger call may serve: same campaign, same values byte for byte."""
-    text = json.dumps([campaign, sorted(tokens.items())], ensure_ascii=True)
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def expiry(starts_at: datetime | None, received_at: datetime) -> datetime:

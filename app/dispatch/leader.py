@@ -3,20 +3,24 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
-from app.dispatch.day import Day
+from app.dispatch.day import Day, DayState
+from app.dispatch.forecast import Forecast, Means, forecast
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.sender import Sender
+from app.dispatch.settling import ActivityLog, Settler
+from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
 from app.domain import Clock
@@ -27,14 +31,22 @@ from app.store.calls import CallLog
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.leases import Leases
+from app.store.links import fall_back_from_other_fields
+from app.store.people import Memory, People
 from app.store.registrations import Registrations
 from app.store.sending import Sending
 from app.store.takeover import take_over
+from app.store.unsettled import Unsettled
 
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
+_FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
 _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
 _log = structlog.get_logger(__name__)
+
+
+class _Marketo(Marketo, ActivityLog, UsageStatistics, Protocol):
+    """All that the dispatcher needs of Marketo."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +55,7 @@ class Work:
 
     database: Database
     sources: Mapping[str, Source]
-    marketo: Marketo
+    marketo: _Marketo
     judge: Judge
     policy: Policy
     metrics: Metrics
@@ -53,6 +65,8 @@ class Work:
     most_in_flight: int
     ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     look_every: float = 1.0  # seconds between two looks at the store, for what no bell tells
+    memory: Memory = field(default_factory=Memory)
+    hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
 
 
 @dataclass(slots=True)
@@ -62,10 +76,14 @@ class _Term:
     lease: Lease
     intake: Intake
     sender: Sender
+    settler: Settler
     pauses: Pauses
     window: Window
     day: Day
+    reconciler: Reconciler
     bells: tuple[Bell, ...]
+    forecast: Forecast | None = None
+    day_state: DayState = DayState.OPEN
 
 
 class Dispatcher:
@@ -91,15 +109,25 @@ class Dispatcher:
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the outbound work. Holds no secret and nobody's data."""
-        term = self._term
+        term, now, ticks = self._term, self._work.clock(), self._work.ticks()
         if term is None:
             return {"leader": False, "in_flight": 0, "window_used": 0, "paused": {}}
         return {
             "leader": True,
             "in_flight": term.window.in_flight,
-            "window_used": term.window.used(self._work.ticks()),
+            "window_used": term.window.used(ticks),
+            "allowed": {
+                "calls_per_window": term.window.rate.at(ticks),
+                "in_flight": term.window.concurrency.at(ticks),
+                "is_shrunk": term.window.rate.is_shrunk(ticks) or term.window.concurrency.is_shrunk(ticks),
+            },
             "day_used": term.day.used,
-            "paused": {**term.pauses.described(), **_spent(term.day, self._work.clock())},
+            "day_used_by_others": term.day.others,
+            "day_left": term.day.left,
+            "day_state": str(term.day.state(now)),
+            "forecast": _told(term.forecast, now),
+            "on_ambiguous": term.settler.described(),
+            "paused": {**term.pauses.described(), **_of_day(term.day, now)},
         }
 
     async def run(self) -> None:
@@ -134,21 +162,30 @@ class Dispatcher:
     async def _prepare(self, term: _Term) -> None:
         work = self._work
         found = await take_over(
-            work.database, fence=term.lease.fence, on_ambiguous=work.policy.on_ambiguous, now=work.clock()
+            work.database,
+            fence=term.lease.fence,
+            on_ambiguous=work.policy.on_ambiguous,
+            now=work.clock(),
+            activity_delay=work.policy.activity_delay,
         )
         if found.events or found.people or found.requests:
             _log.warning("took over", events=found.events, people=found.people, requests=found.requests)
+        if others := await fall_back_from_other_fields(work.database, work.judge.fields):
+            _log.warning("the mapping of tokens to fields has changed", registrations_with_own_tokens=others)
         await term.sender.prepare(CallLog(work.database, clock=work.clock))
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
-        renewing, sweeping, counting = Bell(), Bell(), Bell()
-        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting)
+        renewing, sweeping, counting, forgetting, settling, asking = (Bell() for _ in range(6))
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
+            repeat(term.settler.step, bell=settling, name="settling"),
+            repeat(term.reconciler.step, bell=asking, name="usage"),
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
+            repeat(self._forget, bell=forgetting, name="forget"),
             repeat(lambda: self._renew(term.lease), bell=renewing, name="lease"),
         ]
         loops = [asyncio.create_task(step) for step in steps]
@@ -168,9 +205,26 @@ class Dispatcher:
         work = self._work
         events, oldest = await EventQueue(work.database).waiting()
         registrations, due = await Sending(work.database).counted()
+        if term := self._term:
+            ahead = await Sending(work.database).ahead(webhooks=events)
+            now = work.clock()
+            term.forecast = forecast(ahead, _means(term, now, work.ticks()))
+            self._tell_day(term, now)
         ages = [at for at in (oldest, due) if at]
         work.metrics.backlog_counted({"events": events, "registrations": registrations}, min(ages) if ages else None)
         return _COUNTED_EVERY
+
+    def _tell_day(self, term: _Term, now: datetime) -> None:
+        """Log when the day's calls run short or begin anew, once each."""
+        state = term.day.state(now)
+        if state is not term.day_state:
+            tell = _log.info if state is DayState.OPEN else _log.error
+            tell("the day's calls", state=str(state), used=term.day.used, others=term.day.others, limit=term.day.limit)
+            term.day_state = state
+
+    async def _forget(self) -> float:
+        gone = await People(self._work.database, self._work.memory).prune(self._work.clock())
+        return 1.0 if gone else _FORGOTTEN_EVERY
 
     def _make_term(self, lease: Lease) -> _Term:
         work = self._work
@@ -194,7 +248,7 @@ class Dispatcher:
         )
         intake = Intake(
             events=EventQueue(work.database),
-            registrations=Registrations(work.database),
+            registrations=Registrations(work.database, people=People(work.database, work.memory), hold=work.hold),
             sources=work.sources,
             judge=work.judge,
             lease=lease,
@@ -205,13 +259,39 @@ class Dispatcher:
             look_every=work.look_every,
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
-        return _Term(lease, intake, sender, pauses, window, day, (intake.bell, sender_bell))
+        settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))
+        reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
+        bells = (intake.bell, sender_bell)
+        return _Term(lease, intake, sender, settler, pauses, window, day, reconciler, bells)
 
 
-def _spent(day: Day, now: datetime) -> Mapping[str, str]:
-    if not day.wait(now):
-        return {}
-    return {"day": f"The day's {day.limit} calls are used up. Until {day.ends_at:%Y-%m-%d %H:%M:%S} UTC."}
+def _of_day(day: Day, now: datetime) -> Mapping[str, str]:
+    described = day.described(now)
+    return {"day": described} if described else {}
+
+
+def _means(term: _Term, now: datetime, ticks: float) -> Means:
+    begins_at = now + timedelta(seconds=max(term.pauses.wait(), term.day.wait(now)))
+    return Means(
+        free=term.window.free(ticks),
+        per_window=term.window.rate.at(ticks),
+        left_today=term.day.left_for_all,
+        per_day=term.day.open_to_all,
+        day_ends_at=term.day.ends_at,
+        begins_at=begins_at,
+    )
+
+
+def _told(told: Forecast | None, now: datetime) -> Mapping[str, object] | None:
+    if told is None:
+        return None
+    return {
+        "registrations": told.registrations,
+        "webhooks": told.webhooks,
+        "calls": told.calls,
+        "seconds": round(told.seconds(now), 1),
+        "through_at": told.through_at.isoformat(),
+    }
 
 
 async def _give_back(lease: Lease) -> None:

@@ -14,7 +14,8 @@ from app.store.calls import CallLog, Pause
 from app.store.sending import Call
 
 EVERYTHING = "marketo"
-_RATE = timedelta(seconds=20)
+_RATE = timedelta(seconds=5)  # the window has shrunk, too; if that was not enough, up to a whole one
+_LONGEST_RATE = timedelta(seconds=20)
 _CONCURRENCY = timedelta(seconds=1)
 _MENDING = timedelta(seconds=10)  # first wait for a person to mend something; then doubling
 _LONGEST_MENDING = timedelta(minutes=10)
@@ -54,7 +55,7 @@ def _length(failed: CallFailed, times: int, now: datetime) -> timedelta | None:
     asked = failed.retry_after
     match failed.consequence:
         case Consequence.RATE:
-            return asked or _RATE
+            return asked or delay_after(times, first=_RATE, longest=_LONGEST_RATE, jitter=1)
         case Consequence.CONCURRENCY:
             return asked or _CONCURRENCY
         case Consequence.QUOTA:

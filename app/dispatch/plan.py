@@ -1,22 +1,30 @@
-"""Choose the next call to Marketo. No I/O."""
+"""Choose the next call to Marketo. No I/O.
 
-from collections.abc import Collection
-from dataclasses import dataclass
-from datetime import datetime
+What is as full as can be goes before what may still grow. Of the others goes what makes the end soonest: the one in
+which most people have waited longest. People who are not looked up make small campaign requests later, and campaign
+requests that wait take more along; so both kinds are weighed by the same measure, and neither starves the other.
+"""
 
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from app.dispatch.window import Pace
 from app.domain import CampaignId
-from app.store.sending import Backlog, Waiting
+from app.store.heads import MOST_LEADS, MOST_PEOPLE, Backlog, People, Waiting
 
-MOST_PEOPLE = 300  # an upsert or look-up, Marketo's limit
-MOST_LEADS = 100  # a trigger call, Marketo's limit
+URGENT = timedelta(minutes=30)  # a webinar that starts so soon passes later ones
+_PATIENCE = 2  # calls that a source lets others go first
+_NEVER = 1_000_000  # calls ago
 
 
 @dataclass(frozen=True, slots=True)
 class PeopleJob:
-    """Look up or upsert the people that have waited longest."""
+    """Look up or upsert the people that are next; `sources` have some among them."""
 
     lookup: bool
-    is_full: bool
+    pace: Pace
+    sources: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,28 +32,102 @@ class TriggerJob:
     """Request the campaign for one batch of equal tokens."""
 
     backlog: Backlog
-    is_full: bool
+    pace: Pace
+
+    @property
+    def sources(self) -> frozenset[str]:
+        return frozenset({self.backlog.source})
 
 
 Job = PeopleJob | TriggerJob
 
 
-def choose(waiting: Waiting, *, paused: Collection[CampaignId]) -> Job | None:
-    """Return the next call: a full batch before one that may still grow, then what has waited longest."""
-    candidates = [*_people_jobs(waiting), *_trigger_jobs(waiting, paused)]
-    if not candidates:
-        return None
-    return min(candidates, key=lambda candidate: (not candidate[1].is_full, candidate[0]))[1]
+@dataclass(slots=True)
+class Turns:
+    """Counts calls, to know how long ago each source had its turn."""
+
+    _calls: int = 0
+    _served: dict[str, int] = field(default_factory=dict)
+
+    def take(self, job: Job) -> None:
+        """Note that a call was made."""
+        self._calls += 1
+        self._served |= dict.fromkeys(job.sources, self._calls)
+
+    def ago(self) -> Mapping[str, int]:
+        """Return by source how many calls of others were made since its own."""
+        return {source: self._calls - at for source, at in self._served.items()}
 
 
-def _people_jobs(waiting: Waiting) -> list[tuple[datetime, Job]]:
-    jobs: list[tuple[datetime, Job]] = []
-    for lookup, count in ((False, waiting.upserts), (True, waiting.lookups)):
-        if count and waiting.oldest_person:
-            jobs.append((waiting.oldest_person, PeopleJob(lookup, count >= MOST_PEOPLE)))
+@dataclass(frozen=True, slots=True)
+class _Rank:
+    """What decides about one candidate."""
+
+    size: int
+    most: int
+    oldest: datetime
+    starts_at: datetime | None
+
+
+def choose(
+    waiting: Waiting,
+    *,
+    now: datetime,
+    paused: Collection[CampaignId] = (),
+    ago: Mapping[str, int] | None = None,
+    soonest_first: bool = False,
+) -> list[Job]:
+    """Return the calls that could be made, the best first; the first that its pace lets go is the next.
+
+    `ago` tells how many calls were made since each source's own; another source waits for no more than two.
+    `soonest_first` is for a day that ends before its work: then the webinars' starts decide.
+    """
+    candidates = [*_people_jobs(waiting.people), *_trigger_jobs(waiting.batches, paused)]
+    sources = {source for job, _ in candidates for source in job.sources}
+    ranked = []
+    for job, rank in candidates:
+        behind = max((ago or {}).get(source, _NEVER) for source in job.sources)
+        is_turn = len(sources) > 1 and behind >= max(_PATIENCE, len(sources))
+        pace = Pace.AT_ONCE if is_turn else job.pace
+        order = _order(job, rank, now, soonest_first=soonest_first)
+        ranked.append(((not is_turn, *order[:2], -behind if is_turn else 0, *order[2:]), _paced(job, pace)))
+    return [job for _, job in sorted(ranked, key=lambda one: one[0])]
+
+
+def _order(job: Job, rank: _Rank, now: datetime, *, soonest_first: bool) -> tuple[float | bool, ...]:
+    is_urgent = rank.starts_at is not None and rank.starts_at <= now + URGENT
+    start = rank.starts_at.timestamp() if soonest_first and rank.starts_at else 0.0
+    is_full = rank.size >= rank.most
+    weight = rank.size * max(0.01, (now - rank.oldest).total_seconds())
+    return not is_urgent, start, not is_full, is_full and isinstance(job, PeopleJob), -weight
+
+
+def _paced(job: Job, pace: Pace) -> Job:
+    if isinstance(job, PeopleJob):
+        return PeopleJob(job.lookup, pace, job.sources)
+    return TriggerJob(job.backlog, pace)
+
+
+def _people_jobs(people: Sequence[People]) -> list[tuple[Job, _Rank]]:
+    jobs: list[tuple[Job, _Rank]] = []
+    for lookup in (False, True):
+        those = [some for some in people if some.lookup == lookup and some.size]
+        if those:
+            size = min(MOST_PEOPLE, sum(some.size for some in those))
+            oldest = min(some.oldest for some in those)
+            starts = min((some.starts_at for some in those if some.starts_at), default=None)
+            job = PeopleJob(lookup, _pace(size, MOST_PEOPLE), frozenset(some.source for some in those))
+            jobs.append((job, _Rank(size, MOST_PEOPLE, oldest, starts)))
     return jobs
 
 
-def _trigger_jobs(waiting: Waiting, paused: Collection[CampaignId]) -> list[tuple[datetime, Job]]:
-    batches = (batch for batch in waiting.batches if batch.campaign_id not in paused)
-    return [(batch.oldest, TriggerJob(batch, batch.size >= MOST_LEADS)) for batch in batches]
+def _trigger_jobs(batches: Sequence[Backlog], paused: Collection[CampaignId]) -> list[tuple[Job, _Rank]]:
+    return [
+        (TriggerJob(b, _pace(b.size, MOST_LEADS)), _Rank(min(b.size, MOST_LEADS), MOST_LEADS, b.oldest, b.starts_at))
+        for b in batches
+        if b.campaign_id not in paused
+    ]
+
+
+def _pace(size: int, most: int) -> Pace:
+    return Pace.FULL if size >= most else Pace.SPACED

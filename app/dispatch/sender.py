@@ -1,6 +1,7 @@
 """Choose the next call, wait until the window has room for it, claim what it takes along, make it."""
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -8,15 +9,16 @@ import structlog
 
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
-from app.dispatch.plan import MOST_LEADS, MOST_PEOPLE, Job, PeopleJob, choose
+from app.dispatch.day import DayState
+from app.dispatch.plan import URGENT, Job, PeopleJob, Turns, choose
 from app.dispatch.window import SPAN
 from app.domain import Clock, RegistrationState
 from app.store.calls import CallLog
-from app.store.sending import Call, Sending, Waiting
+from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
+from app.store.sending import Call, Sending
 
 _IDLE = 1.0  # seconds between two looks at the store
-_BUSY = 0.2  # seconds until people that are in another call are asked for again
-_UPSERTS_APART = 5.0  # seconds; Marketo makes duplicates of two upserts that come close together
+_BUSY = 0.2  # seconds until people who are in another upsert, or were so lately, are asked for again
 _SWEEP_EVERY = 15.0  # seconds
 _log = structlog.get_logger(__name__)
 
@@ -30,8 +32,8 @@ class Sender:
     clock: Clock
     bell: Bell
     look_every: float = _IDLE
-    _running: dict["asyncio.Task[None]", Call] = field(default_factory=dict)
-    _upserted: dict[str, float] = field(default_factory=dict)
+    _turns: Turns = field(default_factory=Turns)
+    _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
 
     async def prepare(self, log: CallLog) -> None:
@@ -39,7 +41,7 @@ class Sender:
         now, ticks = self.clock(), self.caller.ticks()
         ended = await log.ended_since(now - timedelta(seconds=SPAN))
         self.caller.window.remember(ticks - max(0.0, (now - at).total_seconds()) for at in ended)
-        self.caller.day.used = await log.count_since(self.caller.day.began_at)
+        self.caller.day.own = await log.count_since(self.caller.day.began_at)
         await self.caller.pauses.load()
 
     async def step(self) -> float:
@@ -47,16 +49,19 @@ class Sender:
         self.caller.lease.check()
         if paused := self._paused():
             return paused
-        waiting = self._without_busy(await self.sending.waiting(self.clock()))
+        jobs, idle = await self._jobs()
         if paused := self._paused():  # a call may have ended while we looked
             return paused
-        job = choose(waiting, paused=self.caller.pauses.paused_campaigns())
-        if job is None:
-            return self._idle(waiting)
-        wait = self.caller.window.wait(self.caller.ticks(), is_full=job.is_full)
-        if wait != 0:
-            return _IDLE if wait is None else min(wait, _IDLE)
-        return await self._begin(job)
+        jobs = self._without_paused(jobs)
+        ticks = self.caller.ticks()
+        waits = [(_IDLE if wait is None else min(wait, _IDLE)) for wait in (self._wait(job, ticks) for job in jobs)]
+        if 0 not in waits:
+            return min(waits, default=idle)
+        return await self._begin(jobs[waits.index(0)])
+
+    def _without_paused(self, jobs: Sequence[Job]) -> list[Job]:
+        paused = self.caller.pauses.paused_campaigns()
+        return [job for job in jobs if isinstance(job, PeopleJob) or job.backlog.campaign_id not in paused]
 
     def _paused(self) -> float:
         return min(_IDLE, self.caller.pauses.wait() or self.caller.day.wait(self.clock()))
@@ -76,12 +81,28 @@ class Sender:
                 task.cancel()
             await asyncio.gather(*late, return_exceptions=True)
 
+    async def _jobs(self) -> tuple[list[Job], float]:
+        """Return the calls that could be made, the best first; else how long to sleep."""
+        now, paused = self.clock(), self.caller.pauses.paused_campaigns()
+        horizon = self._horizon()
+        waiting = self._without_busy(await self.sending.waiting(now, horizon, paused))
+        jobs = choose(waiting, now=now, paused=paused, ago=self._turns.ago(), soonest_first=horizon.only)
+        return jobs, self._idle(waiting)
+
+    def _horizon(self) -> Horizon:
+        """Look out for urgent webinars; when the day's calls end, for nothing but those before the next day."""
+        now, day = self.clock(), self.caller.day
+        is_saving = day.state(now) is not DayState.OPEN
+        return Horizon(day.ends_at, only=True) if is_saving else Horizon(now + URGENT)
+
+    def _wait(self, job: Job, ticks: float) -> float | None:
+        return self.caller.window.wait(ticks, job.pace)
+
     def _without_busy(self, waiting: Waiting) -> Waiting:
         """Leave out people who could not be claimed just now, so that nobody waits for them."""
         now = self.caller.ticks()
         self._all_busy = {lookup: until for lookup, until in self._all_busy.items() if until > now}
-        upserts = 0 if False in self._all_busy else waiting.upserts
-        return replace(waiting, upserts=upserts, lookups=0 if True in self._all_busy else waiting.lookups)
+        return replace(waiting, people=[some for some in waiting.people if some.lookup not in self._all_busy])
 
     def _idle(self, waiting: Waiting) -> float:
         if self._all_busy:
@@ -91,7 +112,8 @@ class Sender:
         return min(self.look_every, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
 
     async def _begin(self, job: Job) -> float:
-        self.caller.window.begin(self.caller.ticks())  # before the claim, which takes along all that has arrived
+        # Before the claim, which takes along all that has arrived.
+        self.caller.window.begin(self.caller.ticks(), job.pace)
         try:
             call = await self._claim(job)
         except BaseException:
@@ -100,9 +122,10 @@ class Sender:
         if call is None:
             self.caller.window.give_back()
             return self._nobody(job)
-        self._count(call)
+        self._turns.take(job)
+        self.caller.day.begin_call(self.clock())
         task = asyncio.create_task(self.caller.carry_out(call))
-        self._running[task] = call
+        self._running.add(task)
         task.add_done_callback(self._ended)
         return 0.0
 
@@ -116,31 +139,14 @@ class Sender:
     async def _claim(self, job: Job) -> Call | None:
         now, fence = self.clock(), self.caller.lease.fence
         if isinstance(job, PeopleJob):
+            until = self._horizon().until
             return await self.sending.claim_people(
-                lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE, busy=self._busy()
+                lookup=job.lookup, now=now, fence=fence, limit=MOST_PEOPLE, urgent_until=until
             )
         return await self.sending.claim_batch(job.backlog, now=now, fence=fence, limit=MOST_LEADS)
 
-    def _count(self, call: Call) -> None:
-        day = self.caller.day
-        day.begin_call(self.clock())
-        if day.used == day.limit:
-            until = day.ends_at.isoformat()
-            _log.error("the day's budget is used up", calls=day.limit, until=until, call_id=call.id)
-
-    def _busy(self) -> set[str]:
-        """Return the people who are in a call, or were so lately that Marketo may not see them yet."""
-        lately = self.caller.ticks() - _UPSERTS_APART
-        self._upserted = {key: at for key, at in self._upserted.items() if at > lately}
-        return {key for call in self._running.values() for key in _people_in(call)} | self._upserted.keys()
-
     def _ended(self, task: "asyncio.Task[None]") -> None:
-        call = self._running.pop(task)
-        self._upserted |= dict.fromkeys(_people_in(call), self.caller.ticks())
+        self._running.discard(task)
         if not task.cancelled() and (problem := task.exception()):
             _log.error("a call's task failed", exc_info=problem)
         self.bell.ring()
-
-
-def _people_in(call: Call) -> set[str]:
-    return set() if call.kind == "trigger" else {registration.person_key for registration in call.registrations}

@@ -1,13 +1,14 @@
 """Say what becomes of each registration after a call to Marketo. No I/O: answers and failures in, fates out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import chain
 
 from app.dispatch.backoff import after_failure
 from app.domain import Cause, LeadId, RegistrationState
 from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, TriggerAnswer
-from app.marketo.codes import Consequence, Executed
+from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
 from app.marketo.requests import PersonRecord
 from app.store.sending import Call, Claimed, Fate
@@ -15,15 +16,18 @@ from app.store.takeover import OnAmbiguous
 
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
 _TOO_LARGE = frozenset({"413", "414"})
-_UPSERTS_APART = timedelta(seconds=10)  # an upsert whose answer was lost may run on; a second one makes duplicates
 
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """What the settings decide: what to do after a lost answer, and whether people are ever created."""
+    """What the settings decide: what to do after a lost answer, and whether people are ever created.
+
+    `activity_delay` is after what time Marketo's activity log can tell whether a campaign ran.
+    """
 
     on_ambiguous: OnAmbiguous = "retry"
     look_up_only: bool = False
+    activity_delay: timedelta = timedelta(minutes=1)
 
 
 def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
@@ -35,13 +39,17 @@ def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
 
 
 def records_of(call: Call) -> list[PersonRecord]:
-    """Return one record a person, with the names of that person's latest registration that has some."""
+    """Return one record a person: the names of the latest registration that has some, and the mapped fields' values.
+
+    The store sees to it that no two registrations of a person want different values there.
+    """
     return [_record(group) for group in by_person(call.registrations).values()]
 
 
 def _record(group: Sequence[Claimed]) -> PersonRecord:
     named = next((r for r in reversed(group) if r.first_name or r.last_name), group[-1])
-    return PersonRecord(group[-1].email or "", named.first_name, named.last_name)
+    values = next((r.written for r in group if r.by_field), {})
+    return PersonRecord(group[-1].email or "", named.first_name, named.last_name, values)
 
 
 def leads_of(call: Call) -> list[LeadId]:
@@ -49,24 +57,47 @@ def leads_of(call: Call) -> list[LeadId]:
     return list(dict.fromkeys(r.lead_id for r in call.registrations if r.lead_id is not None))
 
 
-def halves(registrations: Sequence[Claimed]) -> tuple[Sequence[Claimed], Sequence[Claimed]]:
-    middle = len(registrations) // 2
-    return registrations[:middle], registrations[middle:]
+def _apart(call: Call) -> list[list[Claimed]]:
+    """Group what must stay together: a person in two calls in a row would become two, a lead be mailed twice."""
+    groups: dict[str | int | None, list[Claimed]] = {}
+    for registration in call.registrations:
+        key = registration.lead_id if call.kind == "trigger" else registration.person_key
+        groups.setdefault(key, []).append(registration)
+    return list(groups.values())
+
+
+def halves(call: Call) -> tuple[Sequence[Claimed], Sequence[Claimed]]:
+    """Return the registrations of a call in two parts, each person in one of them."""
+    groups = _apart(call)
+    middle = len(groups) // 2
+    return list(chain(*groups[:middle])), list(chain(*groups[middle:]))
 
 
 def must_split(call: Call, failed: CallFailed) -> bool:
     """Tell whether a refusal of the whole call may be the fault of one of its records."""
-    return failed.consequence in _ONE_BY_ONE and len(call.registrations) > 1
+    return failed.consequence in _ONE_BY_ONE and len(_apart(call)) > 1
 
 
 def after_sync(call: Call, answer: SyncAnswer, *, now: datetime) -> list[Fate]:
     """Put each outcome, which come in the order of the records, on that person's registrations."""
     groups = by_person(call.registrations).values()
     return [
-        _after_outcome(registration, outcome, now)
+        fate
         for group, outcome in zip(groups, answer.people, strict=True)
-        for registration in group
+        for fate in _without_fields(group, [_after_outcome(registration, outcome, now) for registration in group])
     ]
+
+
+def _without_fields(group: Sequence[Claimed], fates: list[Fate]) -> list[Fate]:
+    """Try a person once more who was refused with values in mapped fields: the values may be what was refused."""
+    if not any(registration.by_field for registration in group):
+        return fates
+    return [_pass_tokens(fate) if fate.state is RegistrationState.DEAD else fate for fate in fates]
+
+
+def _pass_tokens(fate: Fate) -> Fate:
+    detail = f"{fate.detail} It is tried again with tokens of its own."
+    return replace(fate, state=RegistrationState.NEW, what="waiting", detail=detail, cause=None, falls_back=True)
 
 
 def _after_outcome(registration: Claimed, outcome: PersonOutcome, now: datetime) -> Fate:
@@ -78,7 +109,7 @@ def _after_outcome(registration: Claimed, outcome: PersonOutcome, now: datetime)
     if reason.consequence is Consequence.SEVERAL_PEOPLE:
         detail = "Several people in Marketo have this address (1007); the one updated last is looked up."
         return Fate(registration, RegistrationState.NEW, "several people", detail, lookup=True)
-    if reason.consequence is Consequence.RETRY:
+    if reason.consequence in (Consequence.RETRY, Consequence.CONFIGURATION):
         return _again(registration, RegistrationState.NEW, _words(reason), now)
     return _bury(registration, Cause.PERSON_REFUSED, _words(reason))
 
@@ -111,7 +142,8 @@ def after_trigger(call: Call, answer: TriggerAnswer) -> list[Fate]:
 
 def after_refusal(call: Call, failed: CallFailed, *, policy: Policy, now: datetime) -> list[Fate]:
     """Say what becomes of the registrations of a call that failed as a whole and is not split."""
-    return [_after_refusal(r, call, failed, policy, now) for r in call.registrations]
+    fates = [_after_refusal(r, call, failed, policy, now) for r in call.registrations]
+    return _without_fields(call.registrations, fates) if call.kind == "upsert" else fates
 
 
 def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
@@ -132,6 +164,11 @@ def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy
 
 def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
     lost = f"{_sentence(failed)} The campaign may have run."
+    if policy.on_ambiguous == "check":
+        look_at = now + policy.activity_delay
+        detail = f"{lost} Marketo's activity log is asked whether it did (MARKETO_ON_AMBIGUOUS=check)."
+        state = RegistrationState.SENDING
+        return Fate(registration, state, "answer lost", detail, due_at=look_at, counts=True)
     if policy.on_ambiguous == "hold":
         detail = f"{lost} A person decides (MARKETO_ON_AMBIGUOUS=hold)."
         return _bury(registration, Cause.ANSWER_LOST, detail, what="answer lost")
@@ -141,10 +178,10 @@ def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy
 
 def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) -> Fate:
     if registration.relooked or not registration.email:
-        return _bury(registration, Cause.LEAD_NOT_FOUND, _sentence(failed))
+        return replace(_bury(registration, Cause.LEAD_NOT_FOUND, _sentence(failed)), is_gone=True)
     detail = f"{_sentence(failed)} It is looked up again, once."
     lookup = policy.look_up_only
-    return Fate(registration, RegistrationState.NEW, "person gone", detail, lookup=lookup, relooked=True)
+    return Fate(registration, RegistrationState.NEW, "person gone", detail, lookup=lookup, relooked=True, is_gone=True)
 
 
 def put_back(call: Call, registrations: Sequence[Claimed]) -> list[Fate]:
@@ -159,8 +196,7 @@ def _wait(registration: Claimed, call: Call, failed: CallFailed, now: datetime) 
     state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
     lookup = call.kind == "lookup"
     if failed.counts_as_attempt or failed.consequence is Consequence.NO_DATA:  # which pauses nothing
-        apart = _UPSERTS_APART if call.kind == "upsert" and failed.executed is Executed.MAYBE else None
-        return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup, apart=apart)
+        return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup)
     return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)
 
 
@@ -173,10 +209,8 @@ def _again(
     what: str = "waiting",
     failed: CallFailed | None = None,
     lookup: bool = False,
-    apart: timedelta | None = None,
 ) -> Fate:
-    least = max(failed.retry_after or timedelta(0) if failed else timedelta(0), apart or timedelta(0))
-    due_at = now + after_failure(registration.attempts + 1, retry_after=least)
+    due_at = now + after_failure(registration.attempts + 1, retry_after=failed.retry_after if failed else None)
     return Fate(registration, state, what, detail, due_at=due_at, lookup=lookup, counts=True)
 
 

@@ -7,9 +7,23 @@ Marketo allows 100 calls in any 20 s and 10 at a time, all integrations together
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from enum import Enum
+
+from app.dispatch.adapting import Allowance
 
 SPAN = 20.0  # seconds; Marketo's
-_CALM = 0.3  # below this share of the window, nothing waits
+_CALM = 0.06  # below this share of the window nothing waits
+_LONE = 2  # calls of a lone registration, which wait in no window
+_FOR_OTHERS = 0.1  # the share of the window through which full batches do not burst
+_LEAST = 0.5  # of the spacing at which a window lasts for ever; else what left together comes back together
+
+
+class Pace(Enum):
+    """How a call may leave."""
+
+    SPACED = "spaced"  # it gains by waiting: it takes along what arrives meanwhile
+    FULL = "full"  # it gains nothing by waiting, but must leave places to others
+    AT_ONCE = "at once"  # it has waited for others long enough
 
 
 @dataclass(slots=True)
@@ -19,19 +33,27 @@ class Window:
     limit: int
     most_in_flight: int
     in_flight: int = 0
+    rate: Allowance = field(init=False)
+    concurrency: Allowance = field(init=False)
     _leaving: deque[float] = field(default_factory=deque)  # when each ended call leaves the window, oldest first
-    _last_begun: float = float("-inf")
-    _begun_before: float = float("-inf")
+    _next_spaced: float = float("-inf")  # when the next call that is spaced may leave
+    _before: float = float("-inf")
 
-    def begin(self, now: float) -> None:
-        """Count a call that is about to be made; only when `wait` returned 0 at the same moment."""
+    def __post_init__(self) -> None:
+        self.rate = Allowance(self.limit)
+        self.concurrency = Allowance(self.most_in_flight)
+
+    def begin(self, now: float, pace: Pace = Pace.FULL) -> None:
+        """Count a call that is about to be made; only when `wait` returned 0 for its pace at the same moment."""
+        self._before = self._next_spaced
+        if pace is Pace.SPACED:
+            self._next_spaced = now + self._spacing(now)
         self.in_flight += 1
-        self._begun_before, self._last_begun = self._last_begun, now
 
     def give_back(self) -> None:
         """Uncount a call that was begun and not made after all."""
         self.in_flight -= 1
-        self._last_begun = self._begun_before
+        self._next_spaced = self._before
 
     def end(self, now: float) -> None:
         """Count a call as ended, whatever came of it."""
@@ -48,24 +70,30 @@ class Window:
             self._leaving.popleft()
         return len(self._leaving) + self.in_flight
 
-    def wait(self, now: float, *, is_full: bool) -> float | None:
-        """Return how many seconds to wait before the next call; None until a running call ends.
+    def free(self, now: float) -> int:
+        """Return how many calls could be made at once."""
+        return max(0, self.rate.at(now) - self.used(now))
 
-        A full batch gains nothing by waiting. Any other one waits the longer the fuller the window is, and takes
-        along what arrives meanwhile; in a calm window it goes at once.
-        """
-        used = self.used(now)
-        if self.in_flight >= self.most_in_flight:
+    def wait(self, now: float, pace: Pace) -> float | None:
+        """Return how many seconds to wait before the next call of this pace; None until a running call ends."""
+        used, limit = self.used(now), self.rate.at(now)
+        if self.in_flight >= self.concurrency.at(now):
             return None
-        if used >= self.limit:
-            return self._leaving[0] - now if self._leaving else None
-        if is_full:
-            return 0.0
-        return max(0.0, self._last_begun + self._spacing(used) - now)
+        if used >= limit:
+            return self._until_room(now, used - limit)
+        is_free = pace is Pace.AT_ONCE or (pace is Pace.FULL and used < limit * (1 - _FOR_OTHERS))
+        return 0.0 if is_free else max(0.0, self._next_spaced - now)
 
-    def _spacing(self, used: int) -> float:
-        """Share what is left evenly until the next place is free: a ramp over `used` alone would run dry."""
-        if used < self.limit * _CALM:
+    def _until_room(self, now: float, too_many: int) -> float | None:
+        """Wait for the call that makes room: a window that has shrunk may hold more than it allows."""
+        if too_many >= len(self._leaving):
+            return None
+        return self._leaving[too_many] - now
+
+    def _spacing(self, now: float) -> float:
+        """Share what is left evenly until the next place is free: a ramp over what is used alone would run dry."""
+        used, limit = self.used(now), self.rate.at(now)
+        if used < max(_LONE, limit * _CALM):
             return 0.0
-        until_room = min(SPAN, self._leaving[0] - self._last_begun) if self._leaving else SPAN
-        return until_room / (self.limit - used + 1)
+        until_room = min(SPAN, self._leaving[0] - now) if self._leaving else SPAN
+        return max(_LEAST * SPAN / limit, until_room / (max(0, limit - used) + 1))

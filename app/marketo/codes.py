@@ -19,6 +19,7 @@ class Endpoint(StrEnum):
     TRIGGER = "trigger"
     USAGE = "usage"
     CAMPAIGN = "campaign"
+    ACTIVITIES = "activities"
 
 
 class Consequence(StrEnum):
@@ -36,6 +37,7 @@ class Consequence(StrEnum):
     PERSON_GONE = "person_gone"  # look the person up again, once
     SEVERAL_PEOPLE = "several_people"  # choose one of them by policy
     NO_DATA = "no_data"  # a search that found nobody
+    NOT_ALLOWED = "not_allowed"  # this one service is closed to the API user: do without it
     AMBIGUOUS = "ambiguous"  # the campaign may have run: find out before requesting it again
 
 
@@ -109,7 +111,8 @@ _DEFECT = _no(
 _REFUSED_DATA = _no(Consequence.RECORD, "Marketo refused this record's data; its message says why.")
 _FIELD = _no(
     Consequence.CONFIGURATION,
-    "A field name is unknown to Marketo or not allowed here; check MARKETO_LOOKUP_FIELD and MARKETO_JOIN_LINK_FIELD.",
+    "A field name is unknown to Marketo or not allowed here; check MARKETO_LOOKUP_FIELD, MARKETO_JOIN_LINK_FIELD and "
+    "MARKETO_TOKEN_FIELDS.",
 )
 _PARTITION = _no(
     Consequence.CONFIGURATION,
@@ -151,8 +154,7 @@ TABLE: Mapping[str, Meaning] = {
     "605": _DEFECT,
     "606": _no(
         Consequence.RATE,
-        "Too many calls in 20 seconds, all integrations together; the relay waits.",
-        wait=timedelta(seconds=20),
+        "Too many calls in 20 seconds, all integrations together; the relay waits, and allows itself fewer.",
     ),
     "607": _no(
         Consequence.QUOTA,
@@ -188,7 +190,14 @@ TABLE: Mapping[str, Meaning] = {
     "1013": _no(Consequence.CONFIGURATION, "Marketo does not know an object that the settings name."),
 }
 
+_NO_ACTIVITIES = _no(
+    Consequence.NOT_ALLOWED,
+    "The API user may not read activities: give its role the permission Read-Only Activity, and start the relay again.",
+)
+
 _AT: Mapping[tuple[Endpoint, str], Meaning] = {
+    (Endpoint.ACTIVITIES, "603"): _NO_ACTIVITIES,
+    (Endpoint.ACTIVITIES, "616"): _NO_ACTIVITIES,
     (Endpoint.TRIGGER, "702"): _CAMPAIGN,
     (Endpoint.TRIGGER, "1003"): _CAMPAIGN,  # e.g. a batch campaign cannot be requested
     (Endpoint.TRIGGER, "1013"): _CAMPAIGN,

@@ -44,6 +44,7 @@ class Envelope(Answer):
 
     result: list[Json]
     next_page_token: str | None
+    has_more: bool = False
 
 
 @contextmanager
@@ -75,6 +76,7 @@ def open_envelope(endpoint: Endpoint, reply: Reply) -> Envelope:
         warnings=_warnings(document),
         result=items(document, "result"),
         next_page_token=optional_text(document, "nextPageToken") or None,
+        has_more=document.get("moreResult") is True,
     )
 
 

@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             max_in_flight=chosen.max_in_flight,
             calls_per_day=chosen.calls_per_day,
             duplicate_within=timedelta(seconds=chosen.duplicate_seconds),
+            activity_delay=timedelta(seconds=chosen.activity_delay_seconds),
             sparse=chosen.sparse,
         )
         run_sandbox(chosen.host, chosen.port, config, ready_file=chosen.ready_file, quiet=chosen.quiet)
@@ -39,6 +40,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--calls-per-day", type=int, default=50_000)
     parser.add_argument(
         "--duplicate-seconds", type=float, default=3, help="two upserts closer than this make two people"
+    )
+    parser.add_argument(
+        "--activity-delay-seconds", type=float, default=2, help="how long after it happened an activity can be read"
     )
     parser.add_argument("--sparse", action="store_true", help="leave empty arrays out of Marketo's answers")
     parser.add_argument("--ready-file", type=Path, help='gets {"url": …} once connections are accepted')

@@ -39,6 +39,7 @@ class SandboxConfig:
 
     `duplicate_within` is how long after one upsert of a key another one still makes a duplicate person; `sparse` leaves
     empty arrays out of Marketo's answers, as the examples in Adobe's documentation do (its Swagger requires them).
+    `email_delay` is how long after a campaign request its e-mails are made, with the fields that the person then has.
     `keep_…` bound what is held in memory; counts stay exact beyond that.
 
     Raises:
@@ -53,6 +54,7 @@ class SandboxConfig:
     duplicate_within: timedelta = timedelta(seconds=3)
     token_life: timedelta = timedelta(seconds=3600)
     activity_delay: timedelta = timedelta(seconds=2)
+    email_delay: timedelta = timedelta(seconds=5)
     sparse: bool = False
     credentials: tuple[Credential, ...] = (Credential(),)
     eventbrite_token: str = seed.EVENTBRITE_API_TOKEN

@@ -69,17 +69,16 @@ color:#8891a3;">
 </body>
 </html>
 """
-_TEMPLATES = {
-    seed.EMAIL_ID: _TEMPLATE.replace("[link]", "{{my.JoinLink}}"),
-    seed.LINK_FIELD_EMAIL_ID: _TEMPLATE.replace(
-        "[link]", "{{lead.Webinar Join Link:default=" + seed.DEFAULT_JOIN_LINK + "}}"
-    ),
-}
+_WITH_TOKEN = _TEMPLATE.replace("[link]", "{{my.JoinLink}}")
+_TEMPLATES = {seed.EMAIL_ID: _WITH_TOKEN, seed.LINK_FIELD_EMAIL_ID: _WITH_TOKEN}
 
 
 @dataclass(frozen=True, slots=True)
 class Email:
-    """One message that left for one person: what its tokens were at that moment. `html` is made when it is read."""
+    """One message for one person. `html` is made when it is read.
+
+    `lead` holds the person's fields as they were when Marketo made the e-mail, which is some time after the request.
+    """
 
     n: int
     at: datetime
@@ -87,8 +86,14 @@ class Email:
     campaign_id: int
     email_id: int
     request_id: str
-    lead: Mapping[str, Any]
-    tokens: Mapping[str, str]
+    lead: dict[str, Any]
+    own: Mapping[str, str]
+    passed: Mapping[str, str]
+
+    @property
+    def tokens(self) -> dict[str, str]:
+        """Return what the request passed over the program's own My Tokens, which alone may read person fields."""
+        return {name: fill(value, self.lead, {}, escape=False) for name, value in self.own.items()} | dict(self.passed)
 
     @property
     def to(self) -> str:
@@ -111,7 +116,8 @@ class Email:
             "leadId": self.lead_id,
             "campaignId": self.campaign_id,
             "requestId": self.request_id,
-            "tokens": dict(self.tokens),
+            "tokens": self.tokens,
+            "passedTokens": dict(self.passed),
         }
         return {**document, "html": self.html} if with_html else document
 

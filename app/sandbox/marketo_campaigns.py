@@ -63,7 +63,7 @@ def trigger(work: Work) -> Result:
     if not chosen.trigger:
         raise Refusal("1003", f"Campaign '{chosen.id}' is a batch campaign; only trigger campaigns can be requested")
     people = [_person(work, lead) for lead in leads]
-    _run(work, chosen, people, _effective_tokens(work, chosen, tokens))
+    _run(work, chosen, people, _known_tokens(work, chosen, tokens))
     return Result([{"id": chosen.id}] if work.world.config.sparse else [campaign_record(chosen)])
 
 
@@ -129,12 +129,12 @@ def _person(work: Work, lead: int) -> Person:
     return person
 
 
-def _effective_tokens(work: Work, chosen: Campaign, tokens: Mapping[str, str]) -> dict[str, str]:
-    """Lay the call's values over the program's own. A token that the program lacks changes nothing."""
+def _known_tokens(work: Work, chosen: Campaign, tokens: Mapping[str, str]) -> dict[str, str]:
+    """Return the call's tokens without those that the program lacks, which change nothing."""
     known = chosen.program.known_tokens()
     for name in tokens.keys() - known.keys():
         work.violation("unknown_token", f"'{name[:50]}' is no My Token of program {chosen.program.id} or above it")
-    return {**known, **{name: value for name, value in tokens.items() if name in known}}
+    return {name: value for name, value in tokens.items() if name in known}
 
 
 def _run(work: Work, chosen: Campaign, people: list[Person], tokens: Mapping[str, str]) -> None:
@@ -159,8 +159,10 @@ def _send(work: Work, chosen: Campaign, person: Person, tokens: Mapping[str, str
         email_id=chosen.program.email_id,
         request_id=work.call.request_id,
         lead=dict(person.fields),
-        tokens=tokens,
+        own=chosen.program.known_tokens(),
+        passed=tokens,
     )
+    person.making.append((world.now() + world.config.email_delay, email.lead))
     world.emails.add(email)
     person.emails += 1
     work.call.sent += 1

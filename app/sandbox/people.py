@@ -35,7 +35,10 @@ _ADDRESS = re.compile(r"[\x21-\x7e]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")  # ASCII 
 
 @dataclass(slots=True)
 class Person:
-    """One lead record. `emails` counts the messages it got, `runs` its campaigns: when first and when last."""
+    """One lead record. `emails` counts the messages it got, `runs` its campaigns: when first and when last.
+
+    `making` are the e-mails that are not made yet: until when, and the fields that they read.
+    """
 
     id: int
     created: datetime
@@ -43,6 +46,7 @@ class Person:
     fields: dict[str, Any] = field(default_factory=dict)
     emails: int = 0
     runs: dict[int, tuple[datetime, datetime]] = field(default_factory=dict)
+    making: list[tuple[datetime, dict[str, Any]]] = field(default_factory=list)
 
     def value(self, name: str) -> Any:
         special = {"id": self.id, "createdAt": self.created, "updatedAt": self.updated, "leadPartitionId": 1}
@@ -120,6 +124,9 @@ class People:
         self._unlist(person)
         person.fields.update(fields)
         person.updated = now
+        person.making = [(until, read) for until, read in person.making if until > now]
+        for _, read in person.making:
+            read.update(fields)
         for name in SEARCHABLE:
             if value := person.fields.get(name):
                 self._by_value[name, str(value).lower()].append(person)

@@ -94,11 +94,12 @@ def seeded_assets(now: datetime) -> Assets:
         seed.IMAGE_TOKEN: seed.BANNER_PATH,
     }
     reminders = Program(seed.PROGRAM_ID, "Webinar Reminders", seed.EMAIL_ID, dict(defaults), assets.folder_tokens)
+    from_field = "{{lead.Webinar Join Link:default=" + seed.DEFAULT_JOIN_LINK + "}}"
     own_links = Program(
         seed.LINK_FIELD_PROGRAM_ID,
         "Webinar Reminders with personal links",
         seed.LINK_FIELD_EMAIL_ID,
-        dict(defaults),
+        {**defaults, seed.JOIN_LINK_TOKEN: from_field},
         assets.folder_tokens,
     )
     assets.programs = {program.id: program for program in (reminders, own_links)}

@@ -189,11 +189,25 @@ def _split_database(text: str) -> None:
         raise ValueError("cannot be read; write special characters of the password percent-encoded") from None
 
 
+def _token_fields(value: object) -> object:
+    """Read `Name=field,Name2=field2`, or a TOML table, as pairs of token and field."""
+    if isinstance(value, dict):
+        return tuple((_token_name(str(name)), _field_name(str(field))) for name, field in value.items())
+    parts = split_commas(value)
+    if not isinstance(parts, tuple | list):
+        return value
+    pairs = [part.split("=") if isinstance(part, str) else part for part in parts]
+    if not all(len(pair) == 2 for pair in pairs):
+        raise ValueError("must be written Name=field,Name2=field2: a My Token, then the person field that carries it")
+    return tuple((_token_name(name.strip()), _field_name(field.strip())) for name, field in pairs)
+
+
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 WebLink = Annotated[str, AfterValidator(_web_link)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 TokenName = Annotated[str, AfterValidator(_token_name)]
 VendorId = Annotated[str, AfterValidator(_vendor_id)]
+TokenFields = Annotated[tuple[tuple[str, str], ...], BeforeValidator(_token_fields)]
 EventbriteActions = Annotated[CommaSeparated, AfterValidator(_eventbrite_actions)]
 Proxies = Annotated[CommaSeparated, AfterValidator(_proxies)]
 LowerCase = BeforeValidator(lambda value: value.strip().lower() if isinstance(value, str) else value)

@@ -23,6 +23,7 @@ from app.settings.kinds import (
     PendoUrl,
     Proxies,
     SigningSecrets,
+    TokenFields,
     TokenName,
     VendorId,
     VendorKey,
@@ -114,6 +115,31 @@ class Settings(BaseSettings):
     marketo_join_link_field: FieldName | None = _setting(
         None, "Person field that carries a join link of one's own, so that unique links still go out in batches"
     )
+    marketo_token_fields: TokenFields = _setting(
+        (),
+        "The same for any My Token: `Name=field,Name2=field2`; the e-mail must read the field where no token is passed",
+    )
+    marketo_link_field_hold_seconds: float = _setting(
+        600.0,
+        "How long after the campaign request Marketo may still make its e-mail; until then no other webinar's values "
+        "are written to that person's fields",
+        expects="a number of seconds from 0 to 604800",
+        ge=0,
+        le=604_800,
+    )
+    marketo_people_ttl_days: float = _setting(
+        30.0,
+        "How long the relay remembers which person of Marketo's an address is, and neither looks up nor updates it",
+        expects="a number of days from 0 to 365",
+        ge=0,
+        le=365,
+    )
+    marketo_people_max: int = _setting(
+        1_000_000,
+        "How many people are remembered at most; the oldest are forgotten first",
+        expects="a whole number of at least 0",
+        ge=0,
+    )
     marketo_token_title: TokenName = _setting("WebinarTitle", "Name of the My Token for the title")
     marketo_token_join_link: TokenName = _setting("JoinLink", "Name of the My Token for the join link")
     marketo_token_image: TokenName = _setting("WebinarImage", "Name of the My Token for the image's address")
@@ -133,14 +159,24 @@ class Settings(BaseSettings):
     )
     marketo_calls_per_day: int = _setting(
         50_000,
-        "Calls a day, reset at midnight US Central",
-        expects="a whole number of at least 1: the relay's share of Marketo's daily quota",
+        "Calls a day of the instance, all integrations together, reset at midnight US Central",
+        expects="a whole number of at least 1: Marketo's daily quota, of all integrations together",
         ge=1,
     )
-    marketo_on_ambiguous: Annotated[Literal["retry", "hold"], LowerCase] = _setting(
-        "retry",
-        "When Marketo's answer was lost: `retry` (perhaps a second e-mail) or `hold` (a person decides)",
-        expects="retry or hold",
+    marketo_on_ambiguous: Annotated[Literal["check", "retry", "hold"], LowerCase] = _setting(
+        "check",
+        "When Marketo's answer to a campaign request was lost: `check` (look into the activity log, and request again "
+        "what did not run; needs the permission Read-Only Activity, else it is `retry`), `retry` (perhaps a second "
+        "e-mail) or `hold` (a person decides)",
+        expects="check, retry or hold",
+    )
+    marketo_activity_delay_seconds: float = _setting(
+        60.0,
+        "How long after a request its activities can be read at the earliest; what is not there after 15 times as long "
+        "did not run",
+        expects="a number of seconds from 0.1 to 3600",
+        ge=0.1,
+        le=3600,
     )
 
     # What a token gets when the source has nothing
@@ -274,6 +310,19 @@ class Settings(BaseSettings):
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         """Read the arguments only: a test's settings must not depend on the machine that runs it."""
         return (init_settings,)
+
+    @property
+    def fields_of_tokens(self) -> Mapping[str, str]:
+        """Return the person fields that My Tokens travel in, by the tokens' names."""
+        link = self.marketo_join_link_field
+        return {**({self.marketo_token_join_link: link} if link else {}), **dict(self.marketo_token_fields)}
+
+    @property
+    def setting_of_fields(self) -> Mapping[str, str]:
+        """Return which setting each person field comes from, for whom Marketo tells that it has no such field."""
+        mapped = {field: "MARKETO_TOKEN_FIELDS" for _, field in self.marketo_token_fields}
+        link = {self.marketo_join_link_field: "MARKETO_JOIN_LINK_FIELD"} if self.marketo_join_link_field else {}
+        return {**mapped, **link, self.marketo_lookup_field: "MARKETO_LOOKUP_FIELD"}
 
     def secrets(self) -> tuple[str, ...]:
         """Return every secret in the clear, for the log to mask: keys, tokens and the database's password."""

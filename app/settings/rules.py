@@ -79,9 +79,22 @@ def _marketo_names(settings: Settings) -> Iterator[FieldProblem]:
     tokens = ("marketo_token_title", "marketo_token_join_link", "marketo_token_image")
     if len({getattr(settings, name) for name in tokens}) < len(tokens):
         yield FieldProblem(", ".join(map(str.upper, tokens)), "must be three different names")
+    yield from _fields(settings)
+
+
+def _fields(settings: Settings) -> Iterator[FieldProblem]:
     taken = {"id", "email", "firstName", "lastName", settings.marketo_lookup_field}
-    if settings.marketo_join_link_field in taken:
-        yield FieldProblem("MARKETO_JOIN_LINK_FIELD", "must be a field of its own, not one that says who a person is")
+    link = settings.marketo_join_link_field
+    named = {"MARKETO_TOKEN_FIELDS": settings.marketo_token_fields}
+    named["MARKETO_JOIN_LINK_FIELD"] = ((settings.marketo_token_join_link, link),) if link else ()
+    for name, pairs in named.items():
+        if taken & {field for _, field in pairs}:
+            yield FieldProblem(name, "must be a field of its own, not one that says who a person is")
+        if pairs and settings.marketo_lead_mode == "lookup":
+            yield FieldProblem(name, "needs MARKETO_LEAD_MODE=upsert: values reach person fields by upserts")
+    every = dict.fromkeys(pair for pairs in named.values() for pair in pairs)
+    if any(len(set(names)) < len(names) for names in zip(*every, strict=True)):
+        yield FieldProblem("MARKETO_TOKEN_FIELDS", "must give each token one field, and each field one token")
 
 
 def _refused_by(checks: Checks, settings: Settings) -> Iterator[FieldProblem]:

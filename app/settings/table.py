@@ -85,5 +85,5 @@ def _as_text(default: object) -> str:
     if isinstance(default, bool):
         return str(default).lower()
     if isinstance(default, tuple):
-        return ",".join(default)
+        return ",".join(map(str, default))
     return f"{default:g}" if isinstance(default, float) else str(default)

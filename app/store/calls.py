@@ -1,12 +1,13 @@
 """What is known of past calls: the window that survives a restart, and the pauses that Marketo asked for."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, literal, select
+from sqlalchemy import delete, func, insert, literal, select, update
 
-from app.domain import Clock
+from app.domain import CallId, Clock, new_id
 from app.store.database import Database
+from app.store.sending import CallKind, CallResult
 from app.store.tables import UtcDateTime, calls, pauses
 
 _LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s
@@ -46,6 +47,22 @@ class CallLog:
         async with self._database.read() as connection:
             counted = select(func.count()).select_from(calls).where(calls.c.started_at >= since)
             return await connection.scalar(counted) or 0
+
+    async def begin(self, kind: CallKind, *, fence: int) -> CallId:
+        """Write down a call that is for no registration, before it is made."""
+        now = self._clock()
+        call_id = CallId(new_id("call", now))
+        row = {"id": call_id, "kind": kind, "campaign_id": None, "size": 0, "fence": fence, "started_at": now}
+        async with self._database.write() as connection:
+            await connection.execute(insert(calls).values(row))
+        return call_id
+
+    async def end(self, call_id: CallId, result: CallResult) -> None:
+        """Write down how such a call ended."""
+        async with self._database.write() as connection:
+            await connection.execute(
+                update(calls).where(calls.c.id == call_id).values(finished_at=self._clock(), **asdict(result))
+            )
 
     async def pauses(self) -> list[Pause]:
         """Return the pauses that are not over."""

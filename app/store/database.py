@@ -71,6 +71,10 @@ class Database:
         async with _translated(), self.engine.connect() as connection:
             yield await connection.execution_options(**(_SQLITE_READ if self.is_sqlite else _POSTGRESQL_READ))
 
+    def insert(self, table: Table) -> Any:
+        """Return an INSERT that has this database's ON CONFLICT clauses."""
+        return sqlite.insert(table) if self.is_sqlite else postgresql.insert(table)
+
     def insert_or_ignore(self, table: Table, *, on: list[str]) -> Insert:
         """Return an INSERT that passes over rows whose `on` columns are already taken."""
         dialect: Any = sqlite if self.is_sqlite else postgresql

@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, func, null, select, update
+from sqlalchemy import Row, Select, bindparam, case, func, null, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Cause, Event, EventId, EventState, Json
 from app.store.database import Database
+from app.store.heads import fair, sources_of
 from app.store.tables import events
 
 
@@ -32,13 +33,21 @@ class EventQueue:
         self._database = database
 
     async def claim(self, *, now: datetime, fence: int, limit: int) -> list[Event]:
-        """Take up to `limit` due events, oldest first; keys that count only while an event is pending are forgotten."""
+        """Take up to `limit` due events: an equal share a source, the oldest of each.
+
+        Keys that count only while an event is pending are forgotten.
+        """
         c = events.c
+        async with self._database.read() as connection:
+            lines = {
+                source: list((await connection.execute(_line(source, now, limit))).scalars())
+                for source in await sources_of(connection, events, EventState.WAITING)
+            }
+        ids = fair(lines, limit)
         due = (
             select(c.id)
-            .where(c.state == EventState.WAITING, c.due_at <= now, c.claimed_by.is_(None))
-            .order_by(c.due_at, c.id)
-            .limit(limit)
+            .where(c.id.in_(ids), c.state == EventState.WAITING, c.claimed_by.is_(None))
+            .order_by(c.id)
             .with_for_update(skip_locked=True)  # SQLite has one writer: no-op there
             .cte("due")
         )
@@ -52,6 +61,8 @@ class EventQueue:
             )
             .returning(events)
         )
+        if not ids:
+            return []
         async with self._database.write() as connection:
             rows = (await connection.execute(claim)).all()
         return sorted((_event(row) for row in rows), key=lambda event: (event.received_at, event.id))
@@ -78,6 +89,16 @@ class EventQueue:
                 )
             ).one()
             return row[0], row[1]
+
+
+def _line(source: str, now: datetime, limit: int) -> Select[tuple[str]]:
+    c = events.c
+    return (
+        select(c.id)
+        .where(c.source == source, c.state == EventState.WAITING, c.due_at <= now, c.claimed_by.is_(None))
+        .order_by(c.due_at, c.id)
+        .limit(limit)
+    )
 
 
 async def settle_events(

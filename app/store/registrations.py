@@ -2,16 +2,18 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from dataclasses import asdict, dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import Cancelled, Cause, LeadId, RegistrationState
+from app.domain import CampaignId, Cancelled, Cause, LeadId, RegistrationState
 from app.store.database import Database
 from app.store.events import EventFate, settle_events
+from app.store.links import Holders, batch_key, field_values, passed_tokens, read_holders
+from app.store.people import People
 from app.store.spelling import name_keys, spelt
 from app.store.tables import registrations, timeline
 
@@ -21,7 +23,11 @@ _PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A registration as an event wants it; one of the same identity that is already there is updated."""
+    """A registration as an event wants it; one of the same identity that is already there is updated.
+
+    `fields` are the person fields that its tokens may travel in, by the tokens' names. Whether they do (`by_field`) is
+    decided when it is recorded.
+    """
 
     id: str
     source: str
@@ -43,6 +49,13 @@ class Draft:
     due_at: datetime
     expires_at: datetime
     webinar_key: str | None = None  # the title as it is searched by; what is sent stands in `tokens`
+    fields: Mapping[str, str] = field(default_factory=dict)
+    by_field: bool = False
+
+    @property
+    def values(self) -> Mapping[str, str]:
+        """Return what its person's fields hold when its tokens travel in them."""
+        return field_values(self.tokens, self.fields)
 
     @property
     def identity(self) -> str:
@@ -94,6 +107,7 @@ class _Recording:
 
     known: dict[str, _Known]
     leads: Mapping[str, LeadId]
+    holders: Holders
     entries: list[dict[str, Any]]
     changes: list[Change]
     now: datetime
@@ -105,53 +119,85 @@ class _Recording:
 
 
 class Registrations:
-    """Where registrations are made. Sending them is `app.store.sending`'s."""
+    """Where registrations are made. Sending them is `app.store.sending`'s.
 
-    def __init__(self, database: Database) -> None:
+    `hold` is how long after a campaign request Marketo may still read the person's fields for its e-mail.
+    """
+
+    def __init__(
+        self, database: Database, *, people: People | None = None, hold: timedelta = timedelta(minutes=10)
+    ) -> None:
         self._database = database
+        self._people = people or People(database)
+        self._hold = hold
 
-    async def record(
-        self, meanings: Sequence[Meaning], *, fence: int, now: datetime, leads_since: datetime
-    ) -> list[Change]:
+    async def record(self, meanings: Sequence[Meaning], *, fence: int, now: datetime) -> list[Change]:
         """Settle these claimed events with all that they mean, in one transaction; return what changed.
 
         An event that another leader holds by now is left alone, with all that it would have meant. A person whose
-        lead id Marketo has told since `leads_since` needs no call to be found.
+        lead is remembered needs no call to be found.
         """
+        await self._people.prepare()
         async with self._database.write() as connection:
             fates = [meaning.fate for meaning in meanings]
             settled = await settle_events(connection, fates, fence=fence, now=now)
             ours = [meaning for meaning in meanings if meaning.fate.event.id in settled]
-            leads = await _known_leads(connection, ours, leads_since)
-            recording = _Recording(await _load(connection, ours), leads, [], [], now)
+            recording = await self._begin(connection, ours, now)
             for meaning in ours:
                 _apply(recording, meaning)
-            await _save(connection, recording)
+            await _save(connection, recording, self._people)
         return recording.changes
+
+    async def _begin(self, connection: AsyncConnection, meanings: Sequence[Meaning], now: datetime) -> _Recording:
+        drafts = [draft for meaning in meanings for draft in meaning.drafts]
+        hashes = {draft.person_key: self._people.hashed(draft.person_key) for draft in drafts}
+        found = await self._people.known(connection, set(hashes.values()), now)
+        leads = {key: found[hashed] for key, hashed in hashes.items() if hashed in found}
+        shared = {draft.person_key for draft in drafts if draft.fields}
+        holders = await read_holders(connection, shared, since=now - self._hold)
+        return _Recording(await _load(connection, meanings), leads, holders, [], [], now)
 
 
 def _apply(recording: _Recording, meaning: Meaning) -> None:
     event = meaning.fate.event
     for draft in meaning.drafts:
-        _register(recording, _with_lead(draft, recording.leads), event.id)
+        _register(recording, draft, event.id)
     for cancelled in meaning.cancellations:
         identity = identity_of(event.source, cancelled.webinar_id, cancelled.person_key)
         if (known := recording.known.get(identity)) is not None:
             _cancel(recording, known, cancelled, event.id)
 
 
-def _with_lead(draft: Draft, leads: Mapping[str, LeadId]) -> Draft:
-    lead_id = leads.get(draft.person_key)
-    if lead_id is None or draft.state is not RegistrationState.NEW:
+def _begun(recording: _Recording, draft: Draft) -> Draft:
+    """Decide how a registration begins: with its values in its person's fields, or with a lead that is remembered."""
+    if draft.state is not RegistrationState.NEW:
         return draft
-    return replace(draft, state=RegistrationState.KNOWN, lead_id=lead_id)
+    if draft.fields and recording.holders.has_room_for(draft.person_key, draft.values):
+        recording.holders.add(draft.person_key, draft.values)
+        return _by_field(draft)  # known or not, its person needs the upsert that carries the values
+    lead_id = recording.leads.get(draft.person_key)
+    return replace(draft, state=RegistrationState.KNOWN, lead_id=lead_id) if lead_id is not None else draft
+
+
+def _by_field(draft: Draft) -> Draft:
+    passed = passed_tokens(draft.tokens, draft.fields, by_field=True)
+    return replace(draft, by_field=True, batch_key=batch_key(CampaignId(draft.campaign_id), passed))
+
+
+def _unlike(draft: Draft) -> str:
+    """Say so when a registration could have travelled in fields and does not."""
+    if draft.by_field or not draft.fields or draft.state not in _OPEN:
+        return ""
+    return " Its tokens are passed: the person's fields hold another webinar's values."
 
 
 def _register(recording: _Recording, draft: Draft, event_id: str) -> None:
     known = recording.known.get(draft.identity)
     if known is None:
+        draft = _begun(recording, draft)
         known = recording.known[draft.identity] = _Known(draft, sent_at=None, is_new=True)
-        recording.note(known, "registered", draft.detail or "A webhook registered this person.", event_id)
+        detail = draft.detail or f"A webhook registered this person.{_unlike(draft)}"
+        recording.note(known, "registered", detail, event_id)
         return
     old = known.draft
     if _was_sent(known):
@@ -160,9 +206,11 @@ def _register(recording: _Recording, draft: Draft, event_id: str) -> None:
         recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
     elif old.state in _OPEN:
         same = replace(draft, id=old.id, state=old.state, lookup=old.lookup, lead_id=old.lead_id, due_at=old.due_at)
+        if old.by_field and draft.values == old.values:  # others may be in the field already, so it passes them itself
+            same = _by_field(same)
         _replace(recording, known, same, what="updated", detail="A later webhook changed it.", event_id=event_id)
     else:
-        again = replace(draft, id=old.id)
+        again = replace(_begun(recording, draft), id=old.id)
         detail = f"A later webhook replaced the state {old.state}."
         _replace(recording, known, again, what="reopened", detail=detail, event_id=event_id)
 
@@ -213,35 +261,21 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dic
     return found
 
 
-async def _known_leads(connection: AsyncConnection, meanings: Sequence[Meaning], since: datetime) -> dict[str, LeadId]:
-    people = {draft.person_key for meaning in meanings for draft in meaning.drafts}
-    c = registrations.c
-    found: dict[str, LeadId] = {}
-    for some in _chunks(sorted(people), 500):
-        rows = await connection.execute(
-            select(c.person_key, c.lead_id)
-            .where(c.person_key.in_(some), c.lead_id.is_not(None), c.updated_at >= since)
-            .where(c.state.in_((RegistrationState.KNOWN, *_PERHAPS_SENT)))
-            .order_by(c.updated_at)
-        )
-        found |= {row.person_key: LeadId(row.lead_id) for row in rows}
-    return found
-
-
 def _draft(row: Mapping[Any, Any]) -> Draft:
     values = {name: row[name] for name in Draft.__dataclass_fields__}
     cause = Cause(row["cause"]) if row["cause"] else None
-    return Draft(**values | {"state": RegistrationState(row["state"]), "cause": cause, "lookup": bool(row["lookup"])})
+    flags = {name: bool(row[name]) for name in ("lookup", "by_field")}
+    return Draft(**values | flags | {"state": RegistrationState(row["state"]), "cause": cause})
 
 
-async def _save(connection: AsyncConnection, recording: _Recording) -> None:
+async def _save(connection: AsyncConnection, recording: _Recording, people: People) -> None:
     new = [known for known in recording.known.values() if known.is_new]
     changed = [known for known in recording.known.values() if known.is_changed and not known.is_new]
     if new:
         fresh = {"attempts": 0, "relooked": 0, "created_at": recording.now, "updated_at": recording.now}
-        await connection.execute(insert(registrations), [_row(known.draft) | fresh for known in new])
+        await connection.execute(insert(registrations), [_row(known.draft, people) | fresh for known in new])
     if changed:
-        rows = [_row(known.draft) | {"updated_at": recording.now} for known in changed]
+        rows = [_row(known.draft, people) | {"updated_at": recording.now} for known in changed]
         await connection.execute(_update_by_id(rows[0]), [{f"new_{k}": v for k, v in row.items()} for row in rows])
     if released := [known.draft.id for known in changed if known.is_released]:
         await connection.execute(update(registrations).where(registrations.c.id.in_(released)).values(claimed_by=None))
@@ -254,10 +288,12 @@ def _update_by_id(row: Mapping[str, Any]) -> Any:
     return update(registrations).where(registrations.c.id == bindparam("new_id")).values(values)
 
 
-def _row(draft: Draft) -> dict[str, Any]:
+def _row(draft: Draft, people: People) -> dict[str, Any]:
+    who = {"identity": draft.identity, "person_hash": people.hashed(draft.person_key)}
+    mappings = {"tokens": dict(draft.tokens), "fields": dict(draft.fields)}
     searched = name_keys(draft.first_name, draft.last_name) | {"webinar_ref": spelt(draft.webinar_id)}
-    stored = {"identity": draft.identity, "tokens": dict(draft.tokens), "lookup": int(draft.lookup)}
-    return asdict(draft) | stored | searched
+    flags = {"lookup": int(draft.lookup), "by_field": int(draft.by_field)}
+    return asdict(draft) | who | mappings | searched | flags
 
 
 def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:

@@ -5,21 +5,48 @@ writes are fenced: what another leader has taken over meanwhile is left alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
-from sqlalchemy import CompoundSelect, Row, Select, bindparam, func, insert, select, union_all, update
+from sqlalchemy import (
+    CompoundSelect,
+    Row,
+    Select,
+    bindparam,
+    func,
+    insert,
+    select,
+    union_all,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
+from app.store import people
 from app.store.database import Database
+from app.store.heads import (
+    MOST_LEADS,
+    Backlog,
+    Horizon,
+    PersonNext,
+    Waiting,
+    batch_heads,
+    batched,
+    fair,
+    people_heads,
+    people_next,
+)
+from app.store.links import Values, fall_back, field_values, passed_tokens
 from app.store.tables import calls, registrations, timeline
+from app.store.tables import people as people_table
+from app.store.unsettled import note_lost
 
-CallKind = Literal["upsert", "lookup", "trigger"]
+CallKind = Literal["upsert", "lookup", "trigger", "check", "usage"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
+_AT_ONCE = 500  # keys in one statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +66,19 @@ class Claimed:
     relooked: bool
     created_at: datetime
     expires_at: datetime
+    person_hash: str = ""
+    fields: Mapping[str, str] = field(default_factory=dict)
+    by_field: bool = False
+
+    @property
+    def written(self) -> Values:
+        """Return what its upsert writes to person fields beside the names."""
+        return field_values(self.tokens, self.fields) if self.by_field else {}
+
+    @property
+    def passed(self) -> Mapping[str, str]:
+        """Return the tokens that its campaign request passes."""
+        return passed_tokens(self.tokens, self.fields, by_field=self.by_field)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +103,10 @@ class CallResult:
 
 @dataclass(frozen=True, slots=True)
 class Fate:
-    """What becomes of one registration after a call. `what` and `detail` go into its timeline."""
+    """What becomes of one registration after a call. `what` and `detail` go into its timeline.
+
+    `falls_back`: from now on it passes all its tokens itself. `is_gone`: Marketo no longer knows its lead.
+    """
 
     registration: Claimed
     state: RegistrationState
@@ -75,27 +118,22 @@ class Fate:
     lookup: bool = False
     relooked: bool = False
     counts: bool = False  # whether it was an attempt of this registration
+    falls_back: bool = False
+    is_gone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Backlog:
-    """Registrations that may share a trigger call: equal campaign and tokens."""
+class Ahead:
+    """All that is not at its end, due or not: registrations, people to find, campaign requests, webhooks not yet read.
 
-    batch_key: str
-    campaign_id: CampaignId
-    size: int
-    oldest: datetime
+    A request that is under way is not counted.
+    """
 
-
-@dataclass(frozen=True, slots=True)
-class Waiting:
-    """What is due now, and when the next thing will be."""
-
-    upserts: int
-    lookups: int
-    oldest_person: datetime | None
-    batches: Sequence[Backlog]
-    next_due: datetime | None
+    registrations: int = 0
+    upserts: int = 0
+    lookups: int = 0
+    requests: int = 0
+    webhooks: int = 0
 
 
 class Sending:
@@ -104,28 +142,16 @@ class Sending:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def waiting(self, now: datetime) -> Waiting:
-        """Return what is due, the oldest batch first; at most 500 batches."""
-        c = registrations.c
+    async def waiting(
+        self, now: datetime, horizon: Horizon | None = None, paused: Collection[CampaignId] = ()
+    ) -> Waiting:
+        """Return what is at the head of each source's lines, but for batches of campaigns that are paused."""
+        horizon = horizon or Horizon(now)
         async with self._database.read() as connection:
-            people = await connection.execute(
-                select(c.lookup, func.count(), func.min(c.due_at))
-                .where(c.state == RegistrationState.NEW, c.due_at <= now, c.claimed_by.is_(None))
-                .group_by(c.lookup)
-            )
-            counts = {bool(row[0]): (row[1], row[2]) for row in people}
-            batches = await connection.execute(
-                select(c.batch_key, c.campaign_id, func.count(), func.min(c.due_at))
-                .where(c.state == RegistrationState.KNOWN, c.due_at <= now)
-                .group_by(c.batch_key, c.campaign_id)
-                .order_by(func.min(c.due_at))
-                .limit(500)
-            )
-            due = [Backlog(row[0], CampaignId(row[1]), row[2], row[3]) for row in batches]
+            people = await people_heads(connection, now, horizon)
+            batches = await batch_heads(connection, now, horizon, paused)
             later = (await connection.execute(_next_due(now))).scalars().all()
-        oldest = min((since for _, since in counts.values()), default=None)
-        next_due = min((at for at in later if at), default=None)
-        return Waiting(counts.get(False, (0,))[0], counts.get(True, (0,))[0], oldest, due, next_due)
+        return Waiting(people, batches, min((at for at in later if at), default=None))
 
     async def counted(self) -> tuple[int, datetime | None]:
         """Return how many registrations are not at their end, and since when the longest waiting one has been due."""
@@ -135,23 +161,37 @@ class Sending:
             rows = (await connection.execute(union_all(*each))).all()
         return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
 
-    async def claim_people(
-        self, *, lookup: bool, now: datetime, fence: int, limit: int, busy: Collection[str]
-    ) -> Call | None:
-        """Take registrations whose person is next, oldest first, and write the call down; None when there are none.
+    async def ahead(self, *, webhooks: int = 0) -> Ahead:
+        """Return how much there is to do; this reads all that waits."""
+        c = registrations.c
+        people = select(c.lookup, func.count()).where(c.state == RegistrationState.NEW).group_by(c.lookup)
+        each = [select(c.batch_key).where(c.state == state) for state in _WAITING]
+        keys = union_all(*each).subquery()
+        sizes = select(func.count().label("size")).select_from(keys).group_by(keys.c.batch_key).subquery()
+        calls_of_each = (sizes.c.size + (MOST_LEADS - 1)) // MOST_LEADS
+        async with self._database.read() as connection:
+            counts = {bool(row[0]): row[1] for row in await connection.execute(people)}
+            total, requests = (await connection.execute(select(func.sum(sizes.c.size), func.sum(calls_of_each)))).one()
+        return Ahead(int(total or 0), counts.get(False, 0), counts.get(True, 0), int(requests or 0), webhooks)
 
-        Those whose person key is in `busy` are left: two upserts of one key at a time make duplicate people.
+    async def claim_people(
+        self, *, lookup: bool, now: datetime, fence: int, limit: int, urgent_until: datetime | None = None
+    ) -> Call | None:
+        """Take registrations whose person is next and write the call down; None when there are none.
+
+        Each source has an equal share of the call; of each, those whose webinar starts by `urgent_until` go first,
+        then the oldest. Nobody is upserted who is in another upsert, or was so lately that Marketo would make a
+        duplicate.
         """
         c = registrations.c
-        due = (
-            select(c.id)
-            .where(c.state == RegistrationState.NEW, c.lookup == int(lookup), c.due_at <= now, c.claimed_by.is_(None))
-            .where(c.person_key.not_in(busy))
-            .order_by(c.due_at, c.id)
-            .limit(limit)
-        )
-        kind: CallKind = "lookup" if lookup else "upsert"
-        return await self._claim(due, kind=kind, campaign_id=None, values={"claimed_by": fence}, fence=fence, now=now)
+        values = {"claimed_by": fence}
+        async with self._database.write() as connection:
+            heads = await people_next(connection, now, urgent_until or now, lookup=lookup, limit=limit)
+            ids = await _free(connection, heads, now, limit) if not lookup else fair(heads, limit)
+            due = select(c.id).where(c.id.in_([one.id for one in ids]), c.state == RegistrationState.NEW)
+            due = due.where(c.claimed_by.is_(None)).order_by(c.id)
+            kind: CallKind = "lookup" if lookup else "upsert"
+            return await self._claim(connection, due, kind=kind, campaign_id=None, values=values, fence=fence, now=now)
 
     async def claim_batch(self, backlog: Backlog, *, now: datetime, fence: int, limit: int) -> Call | None:
         """Take registrations of one batch, oldest first, mark them as sending, and write the call down."""
@@ -163,12 +203,15 @@ class Sending:
             .limit(limit)
         )
         values = {"claimed_by": fence, "state": RegistrationState.SENDING}
-        return await self._claim(
-            due, kind="trigger", campaign_id=backlog.campaign_id, values=values, fence=fence, now=now
-        )
+        campaign = backlog.campaign_id
+        async with self._database.write() as connection:
+            return await self._claim(
+                connection, due, kind="trigger", campaign_id=campaign, values=values, fence=fence, now=now
+            )
 
     async def _claim(
         self,
+        connection: AsyncConnection,
         due: Select[tuple[Any]],
         *,
         kind: CallKind,
@@ -178,20 +221,25 @@ class Sending:
         now: datetime,
     ) -> Call | None:
         call_id = CallId(new_id("call", now))
-        due_ids = due.with_for_update(skip_locked=True).cte("due")
-        claim = (
-            update(registrations)
-            .where(registrations.c.id.in_(select(due_ids.c.id)))
-            .values(**values, call_id=call_id)
-            .returning(registrations)
-        )
-        async with self._database.write() as connection:
-            claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
-            if not claimed:
-                return None
-            row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
-            await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
+        due_ids = due.with_for_update(skip_locked=True, of=registrations).cte("due")
+        claim = update(registrations).values(**values, call_id=call_id).returning(registrations)
+        if kind == "upsert":
+            claim = claim.where(registrations.c.id.in_(await self._asked(connection, due, now)))
+        else:
+            claim = claim.where(registrations.c.id.in_(select(due_ids.c.id)))
+        claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
+        if not claimed:
+            return None
+        row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
+        await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
         return Call(call_id, kind, campaign_id, claimed)
+
+    async def _asked(self, connection: AsyncConnection, due: Select[tuple[Any]], now: datetime) -> list[str]:
+        """Note these people's upsert; return the registrations of those who were free."""
+        locked = due.add_columns(registrations.c.person_hash).with_for_update(skip_locked=True, of=registrations)
+        rows = (await connection.execute(locked)).all()
+        free = await people.ask(self._database, connection, {row.person_hash for row in rows}, now)
+        return [row.id for row in rows if row.person_hash in free]
 
     async def split(self, call: Call, part: Sequence[Claimed], *, fence: int, now: datetime) -> Call:
         """Write down a further call with some registrations of a refused one."""
@@ -204,6 +252,8 @@ class Sending:
                 .where(registrations.c.id.in_([r.id for r in part]), registrations.c.claimed_by == fence)
                 .values(call_id=again.id)
             )
+            if call.kind == "upsert":
+                await people.ask_again(connection, {r.person_hash for r in part}, now)
         return again
 
     async def settle(
@@ -223,12 +273,27 @@ class Sending:
                 )
             )
             held = await _still_held(connection, call, fence)
+            if call.kind == "upsert":
+                asked = {r.person_hash for r in call.registrations if r.id in held}
+                await people.answered(connection, asked, result.outcome, now)
             ours = [_unless_refunded(fate, held) for fate in fates if fate.registration.id in held]
             if ours:
                 await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
                 await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
+                await _note_lost(connection, call, ours, now)
+                await fall_back(connection, [fate.registration.id for fate in ours if _falls_back(fate, call)])
                 await _share_leads(connection, call, ours, now)
+                await self._learn(connection, ours, now)
         return ours
+
+    async def _learn(self, connection: AsyncConnection, fates: Sequence[Fate], now: datetime) -> None:
+        """Remember who was found, and forget whom Marketo no longer knows."""
+        known = [f for f in fates if f.state is RegistrationState.KNOWN and f.lead_id is not None]
+        await people.remember(
+            self._database, connection, {f.registration.person_hash: f.lead_id for f in known if f.lead_id}, now
+        )
+        gone = {f.registration.person_hash: f.registration.lead_id for f in fates if f.is_gone}
+        await people.forget(connection, {key: lead for key, lead in gone.items() if lead})
 
     async def expire(self, now: datetime) -> list[tuple[str, str]]:
         """Bury what could not be sent in time; return (source, id) of each."""
@@ -242,6 +307,28 @@ class Sending:
                 ]
                 await connection.execute(insert(timeline), texts)
         return [(source, i) for source, i, _ in gone]
+
+
+async def _free(
+    connection: AsyncConnection, heads: Mapping[str, Sequence[PersonNext]], now: datetime, limit: int
+) -> list[PersonNext]:
+    """Leave out who is in another upsert or was so lately.
+
+    Asked by their keys: as a condition of the queue's own query it makes PostgreSQL compare each with each, as long as
+    it has no statistics of a crowd that has just come.
+    """
+    once = {one.person_key: one.person_hash for line in heads.values() for one in line}
+    p, c, busy = people_table.c, registrations.c, set[str]()
+    for some in batched(once.values(), _AT_ONCE):
+        quiet = select(p.key_hash).where(p.key_hash.in_(some), p.quiet_until > now)
+        busy.update((await connection.execute(quiet)).scalars())
+    held = select(c.person_key).where(c.state == RegistrationState.NEW, c.claimed_by.is_not(None), c.lookup == 0)
+    upserted = set((await connection.execute(held)).scalars())
+    free = {
+        source: [one for one in line if one.person_hash not in busy and one.person_key not in upserted]
+        for source, line in heads.items()
+    }
+    return fair(free, limit)
 
 
 def _next_due(now: datetime) -> CompoundSelect[tuple[Any]]:
@@ -291,11 +378,24 @@ async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[
     others = select(registrations).where(
         c.person_key.in_(found), c.state == RegistrationState.NEW, c.claimed_by.is_(None), c.relooked == 0
     )
-    rows = (await connection.execute(others.with_for_update())).all()
-    shared = [replace(found[row.person_key], registration=_claimed(row)) for row in rows]
+    rows = [_claimed(row) for row in await connection.execute(others.with_for_update())]
+    written = [(r.person_key, r.written) for r in call.registrations if call.kind == "upsert"]
+    there = [r for r in rows if not r.by_field or (r.person_key, r.written) in written]
+    shared = [replace(found[r.person_key], registration=r) for r in there]
     if shared:
         await connection.execute(_SETTLE, [_settled(fate, now) for fate in shared])
         await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in shared])
+
+
+async def _note_lost(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
+    """Plan when to look whether the campaign ran, for what stays in the state `sending`."""
+    if looks := [fate.due_at for fate in fates if fate.state is _SENDING and fate.due_at]:
+        await note_lost(connection, [call.id], ended_at=now, look_at=min(looks))
+
+
+def _falls_back(fate: Fate, call: Call) -> bool:
+    """Tell whether it passes its tokens from now on; the search that found a person has written nothing to fields."""
+    return fate.falls_back or (call.kind == "lookup" and fate.state is RegistrationState.KNOWN)
 
 
 _SETTLE = (
@@ -355,4 +455,7 @@ def _claimed(row: Row[Any]) -> Claimed:
         relooked=bool(row.relooked),
         created_at=row.created_at,
         expires_at=row.expires_at,
+        person_hash=row.person_hash,
+        fields=row.fields,
+        by_field=bool(row.by_field),
     )

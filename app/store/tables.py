@@ -70,6 +70,14 @@ events = Table(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
+    Index(
+        "ix_events_waiting_of_source",
+        "source",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
 )
 
 registrations = Table(
@@ -80,6 +88,7 @@ registrations = Table(
     Column("source", String(40), nullable=False),
     Column("webinar_id", Text, nullable=False),
     Column("person_key", Key, nullable=False),
+    Column("person_hash", String(64), nullable=False),  # that of `people`
     Column("subject", Text, nullable=True),
     Column("state", String(12), nullable=False),
     Column("lookup", Integer, nullable=False),  # 1: find the person, 0: upsert it
@@ -95,7 +104,9 @@ registrations = Table(
     Column("webinar_ref", Key, nullable=True),
     Column("campaign_id", BigInteger, nullable=False),
     Column("tokens", JSON, nullable=False),
-    Column("batch_key", String(64), nullable=False),  # equal for equal campaign and token values
+    Column("fields", JSON, nullable=False),  # person fields that its tokens may travel in, by the tokens' names
+    Column("by_field", Integer, nullable=False),  # 1: they do, and the campaign request leaves them out
+    Column("batch_key", String(64), nullable=False),  # equal for equal campaign and passed token values
     Column("starts_at", UtcDateTime, nullable=True),
     Column("due_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
@@ -129,7 +140,48 @@ registrations = Table(
         postgresql_where=text("state = 'known'"),
     ),
     Index(
+        "ix_registrations_lead_id",
+        "lead_id",
+        sqlite_where=text("lead_id IS NOT NULL"),
+        postgresql_where=text("lead_id IS NOT NULL"),
+    ),
+    Index(
+        "ix_registrations_new_of_source",
+        "source",
+        "lookup",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'new'"),
+        postgresql_where=text("state = 'new'"),
+    ),
+    Index(
+        "ix_registrations_new_by_start",
+        "source",
+        "lookup",
+        "starts_at",
+        "id",
+        sqlite_where=text("state = 'new'"),
+        postgresql_where=text("state = 'new'"),
+    ),
+    Index(
+        "ix_registrations_known_of_source",
+        "source",
+        "due_at",
+        "id",
+        sqlite_where=text("state = 'known'"),
+        postgresql_where=text("state = 'known'"),
+    ),
+    Index(
+        "ix_registrations_known_by_start",
+        "source",
+        "starts_at",
+        "id",
+        sqlite_where=text("state = 'known'"),
+        postgresql_where=text("state = 'known'"),
+    ),
+    Index(
         "ix_registrations_sending",
+        "call_id",
         "id",
         sqlite_where=text("state = 'sending'"),
         postgresql_where=text("state = 'sending'"),
@@ -152,6 +204,23 @@ registrations = Table(
         sqlite_where=text("state = 'cancelled'"),
         postgresql_where=text("state = 'cancelled'"),
     ),
+)
+
+people = Table(
+    "people",
+    metadata,
+    Column("key_hash", String(64), primary_key=True),
+    Column("lead_id", BigInteger, nullable=True),
+    Column("known_at", UtcDateTime, nullable=True),
+    Column("quiet_until", UtcDateTime, nullable=False),  # no upsert of this person is begun before
+    Index("ix_people_quiet_until", "quiet_until"),
+)
+
+keys = Table(
+    "keys",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("value", LargeBinary, nullable=False),
 )
 
 timeline = Table(
@@ -200,6 +269,16 @@ calls = Table(
         sqlite_where=text("finished_at IS NULL"),
         postgresql_where=text("finished_at IS NULL"),
     ),
+)
+
+unsettled = Table(
+    "unsettled",
+    metadata,
+    Column("call_id", String(40), primary_key=True),
+    Column("campaign_id", BigInteger, nullable=False),
+    Column("began_at", UtcDateTime, nullable=False),
+    Column("ended_at", UtcDateTime, nullable=False),  # or was given up
+    Column("look_at", UtcDateTime, nullable=False),
 )
 
 pauses = Table(

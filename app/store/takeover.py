@@ -7,12 +7,15 @@ from typing import Literal
 from sqlalchemy import Update, insert, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import Cause, EventState, RegistrationState
+from app.domain import CallId, Cause, EventState, RegistrationState
 from app.store.database import Database
 from app.store.tables import calls, events, registrations, timeline
+from app.store.unsettled import note_lost
 
-OnAmbiguous = Literal["retry", "hold"]
+OnAmbiguous = Literal["check", "retry", "hold"]
 _SENTENCE = {
+    "check": "The relay stopped during the campaign request. Marketo's activity log is asked whether it ran "
+    "(MARKETO_ON_AMBIGUOUS=check).",
     "retry": "The relay stopped during the campaign request. It is requested again (MARKETO_ON_AMBIGUOUS=retry).",
     "hold": "The relay stopped during the campaign request. A person decides (MARKETO_ON_AMBIGUOUS=hold).",
 }
@@ -27,8 +30,18 @@ class Found:
     requests: int
 
 
-async def take_over(database: Database, *, fence: int, on_ambiguous: OnAmbiguous, now: datetime) -> Found:
-    """Free or settle everything that is held under an earlier fence."""
+async def take_over(
+    database: Database,
+    *,
+    fence: int,
+    on_ambiguous: OnAmbiguous,
+    now: datetime,
+    activity_delay: timedelta = timedelta(minutes=1),
+) -> Found:
+    """Free or settle everything that is held under an earlier fence.
+
+    `activity_delay` is after what time the activity log can tell.
+    """
     async with database.write() as connection:
         await connection.execute(
             update(calls)
@@ -41,7 +54,7 @@ async def take_over(database: Database, *, fence: int, on_ambiguous: OnAmbiguous
             .values(claimed_by=None)
         )
         freed_people = await connection.execute(_held(RegistrationState.NEW, fence).values(claimed_by=None))
-        requests = await _settle_requests(connection, fence, on_ambiguous, now)
+        requests = await _settle_requests(connection, fence, on_ambiguous, now, activity_delay)
     return Found(freed_events.rowcount, freed_people.rowcount, requests)
 
 
@@ -50,16 +63,23 @@ def _held(state: RegistrationState, fence: int) -> Update:
     return update(registrations).where(c.state == state, c.claimed_by < fence)
 
 
-async def _settle_requests(connection: AsyncConnection, fence: int, on_ambiguous: OnAmbiguous, now: datetime) -> int:
+_BECOMES = {
+    "check": (RegistrationState.SENDING, None),
+    "retry": (RegistrationState.KNOWN, None),
+    "hold": (RegistrationState.DEAD, Cause.ANSWER_LOST),
+}
+
+
+async def _settle_requests(
+    connection: AsyncConnection, fence: int, on_ambiguous: OnAmbiguous, now: datetime, activity_delay: timedelta
+) -> int:
     c = registrations.c
     await connection.execute(
         _held(RegistrationState.SENDING, fence)
         .where(c.cause == Cause.REFUNDED)
         .values(state=RegistrationState.CANCELLED, claimed_by=None, updated_at=now)
     )
-    state, cause = RegistrationState.KNOWN, None
-    if on_ambiguous == "hold":
-        state, cause = RegistrationState.DEAD, Cause.ANSWER_LOST
+    state, cause = _BECOMES[on_ambiguous]
     detail = _SENTENCE[on_ambiguous]
     settled = await connection.execute(
         _held(RegistrationState.SENDING, fence)
@@ -70,4 +90,7 @@ async def _settle_requests(connection: AsyncConnection, fence: int, on_ambiguous
     entries = [entry | {"registration_id": row.id, "call_id": row.call_id} for row in settled]
     if entries:
         await connection.execute(insert(timeline), entries)
+    if on_ambiguous == "check":
+        lost = {CallId(str(entry["call_id"])) for entry in entries}
+        await note_lost(connection, lost, ended_at=now, look_at=now + activity_delay)
     return len(entries)

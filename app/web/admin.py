@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain import RegistrationState
 from app.store.views import RegistrationFilter
-from app.web.answers import Event, ProblemOut, Registrations, RegistrationWithTimeline
+from app.web.answers import Event, Forecast, ProblemOut, Registrations, RegistrationWithTimeline
 from app.web.parts import WebParts
 from app.web.problems import CHALLENGE, NOTHING_HERE, Problem, Refused
 
@@ -87,5 +87,9 @@ def admin_router(parts: WebParts) -> APIRouter:
         if (view := await parts.lookup.event(event_id)) is None:
             raise Refused(NOTHING_HERE)
         return Event.of(view)
+
+    @router.get("/forecast", summary="What waits, how many calls it costs, and when it will be through")
+    async def forecast() -> Forecast:
+        return Forecast.of(parts.status())
 
     return router

@@ -129,3 +129,38 @@ class ProblemOut(_Out):
 def masked(headers: Mapping[str, str]) -> dict[str, str]:
     """Return headers with the values hidden whose names sound like a secret."""
     return {name: MASK if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
+
+
+class Backlog(_Out):
+    """What waits and what it comes to, if nothing else comes. A webhook not yet read is reckoned as one new person."""
+
+    registrations: int
+    webhooks: int
+    calls: int = Field(description="How many calls to Marketo it takes, at least.")
+    seconds: float = Field(description="In how many seconds it will be through.")
+    through_at: datetime
+
+
+class Allowed(_Out):
+    """What the relay allows itself now; less than its settings for a while after Marketo refused calls."""
+
+    calls_per_window: int
+    in_flight: int
+    is_shrunk: bool
+
+
+class Forecast(_Out):
+    """How far Marketo's limits are used, and what is ahead. Only the process that leads can tell."""
+
+    leader: bool
+    forecast: Backlog | None = None
+    allowed: Allowed | None = None
+    window_used: int = 0
+    day_used: int | None = Field(None, description="Calls of Marketo's day, by all integrations as far as is known.")
+    day_left: int | None = None
+    day_state: str | None = Field(None, description="open, saving (only webinars that start before midnight) or spent.")
+    paused: Mapping[str, str] = Field({}, description="What is paused, and why.")
+
+    @classmethod
+    def of(cls, status: Mapping[str, object]) -> Self:
+        return cls.model_validate(dict(status))

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 
 from app.domain import CampaignId, LeadId
+from app.marketo.activities import ActivityPage, ActivityTypes, PagingToken
 from app.marketo.answers import FindAnswer, FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Endpoint, Executed
 from app.marketo.failures import CallFailed, failure
@@ -22,6 +23,21 @@ class Request:
     leads: tuple[int, ...] = ()
     campaign: int | None = None
     tokens: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass
+class Mail:
+    """One e-mail: what it is about and which link it shows, which is read from the person when it is not passed."""
+
+    lead: int
+    title: str
+    link: str | None
+    made_at: float
+    is_passed: bool
+
+
+_MADE_AFTER = 300.0  # seconds; an e-mail reads the person's fields some time after the campaign request
+_RUNS_ON = 90.0  # seconds; Marketo's time-out of an upsert whose answer was lost
 
 
 @dataclass
@@ -45,8 +61,11 @@ class SimulatedMarketo:
     page: int = 300
     request_id: str = "1#abc"
     requests: list[Request] = field(default_factory=list)
+    link_fields: dict[int, str] = field(default_factory=dict)  # what the person field holds, by lead
+    mails: list[Mail] = field(default_factory=list)
     sent: Counter[tuple[int, int]] = field(default_factory=Counter)  # (lead, campaign) → e-mails
     most_at_once: int = 0
+    usage_asked: int = 0
     broken_rules: list[str] = field(default_factory=list)
     _busy_once: set[str] = field(default_factory=set)
     _in_flight: int = 0
@@ -63,11 +82,13 @@ class SimulatedMarketo:
         try:
             await self._take(Request(Endpoint.SYNC, keys))
         except CallFailed as failed:
-            ended = -100.0 if failed.executed is Executed.NO else self.ticks()
+            ended = -100.0 if failed.executed is Executed.NO else self.ticks() + _RUNS_ON
+            if failed.executed is not Executed.NO:
+                self._save(records)
             raise
         finally:
             self._upserting |= dict.fromkeys(keys, ended)
-        return SyncAnswer(self.request_id, (), tuple(self._upsert(key) for key in keys))
+        return SyncAnswer(self.request_id, (), tuple(self._save(records)))
 
     async def find_people(self, values: Sequence[str], /, *, next_page_token: str | None = None) -> FindAnswer:
         keys = tuple(value.lower() for value in values)
@@ -88,9 +109,24 @@ class SimulatedMarketo:
         request = Request(Endpoint.TRIGGER, keys, tuple(lead_ids), campaign_id, tuple(sorted(tokens.items())))
         await self._take(request, refuse=lambda: self._refuse_request(request))
         self.sent.update((lead, campaign_id) for lead in lead_ids)
+        self.mails += [self._mail(lead, tokens) for lead in lead_ids]
         if self.lost:
             raise self.lost.pop(0)
         return TriggerAnswer(self.request_id, ())
+
+    async def usage(self) -> int:
+        self.usage_asked += 1
+        await asyncio.sleep(0)
+        return len(self.requests) + self.usage_asked
+
+    async def activity_types(self) -> ActivityTypes:
+        raise self._not_permitted()
+
+    async def paging_token(self, since: datetime, /) -> PagingToken:
+        raise self._not_permitted()
+
+    async def activities(self, token: str, /, *, type_ids: Collection[int], lead_ids: Sequence[LeadId]) -> ActivityPage:
+        raise self._not_permitted()
 
     def add(self, address: str, lead: int, updated_at: datetime | None = None) -> None:
         """Let there be one more person with this address."""
@@ -98,7 +134,11 @@ class SimulatedMarketo:
 
     def busy_once(self, address: str) -> dict[str, Reason]:
         """Skip this record once, for another transaction's lock on it; return what is left of that."""
-        self.skipped[address] = Reason("719", "lock wait")
+        return self.skip_once(address, Reason("719", "lock wait"))
+
+    def skip_once(self, address: str, reason: Reason) -> dict[str, Reason]:
+        """Skip this record once for this reason."""
+        self.skipped[address] = reason
         self._busy_once.add(address)
         return self.skipped
 
@@ -110,6 +150,10 @@ class SimulatedMarketo:
 
     def sizes(self, endpoint: Endpoint) -> list[int]:
         return [len(request.keys) for request in self.asked(endpoint)]
+
+    @staticmethod
+    def _not_permitted() -> CallFailed:
+        return failure(Endpoint.ACTIVITIES, "603", "the API user may not read activities")
 
     async def _take(self, request: Request, refuse: Callable[[], None] = lambda: None) -> None:
         self._count()
@@ -125,7 +169,7 @@ class SimulatedMarketo:
 
     def _count(self) -> None:
         now = self.ticks()
-        self._moments = [at for at in self._moments if at > now - 20] + [now]
+        self._moments = [at for at in self._moments if at > now - 20 + 1e-6] + [now]
         self._in_flight += 1
         self.most_at_once = max(self.most_at_once, self._in_flight)
         self._rule(len(self._moments) <= 50, "more than 50 calls in 20 s")
@@ -153,6 +197,21 @@ class SimulatedMarketo:
         if not known:
             self.add(key, 1000 + len(self.people))
         return PersonOutcome(self.people[key][0].lead_id, PersonStatus.UPDATED if known else PersonStatus.CREATED)
+
+    def _save(self, records: Sequence[PersonRecord]) -> list[PersonOutcome]:
+        outcomes = [self._upsert(record.key.lower()) for record in records]
+        for record, outcome in zip(records, outcomes, strict=True):
+            if outcome.lead_id is not None and (link := record.fields.get("webinarJoinLink")):
+                self.link_fields[outcome.lead_id] = link
+                for mail in self.mails:
+                    if mail.lead == outcome.lead_id and mail.made_at > self.ticks() and not mail.is_passed:
+                        mail.link = link
+        return outcomes
+
+    def _mail(self, lead: int, tokens: dict[str, str]) -> Mail:
+        link = tokens.get("JoinLink", self.link_fields.get(lead))
+        made_at = self.ticks() + _MADE_AFTER
+        return Mail(lead, tokens["WebinarTitle"], link, made_at, "JoinLink" in tokens)
 
     def _rule(self, is_kept: bool, rule: str) -> None:
         if not is_kept:

@@ -273,7 +273,9 @@ async def test_the_status_tells_what_an_operator_asks(sqlite: Database, clock: M
         status = process.dispatcher.status()
     paused = status["paused"]
     assert isinstance(paused, Mapping)
-    assert {**status, "paused": ...} == {"leader": True, "in_flight": 0, "window_used": 1, "day_used": 1, "paused": ...}
+    made = len(process.marketo.requests) + process.marketo.usage_asked
+    assert (status["leader"], status["in_flight"]) == (True, 0)
+    assert (status["window_used"], status["day_used"], status["day_state"]) == (made, made, "open")
     assert paused["marketo"].startswith("603: access denied for <address>")
     assert "Until 2026-11-23 12:00:10 UTC" in paused["marketo"]
     assert "ada@" not in str(status)
@@ -287,7 +289,8 @@ async def test_the_status_tells_of_a_spent_day(sqlite: Database, clock: MovableC
         await process.arrive("ada@example.com")
         await until(lambda: "day" in str(process.dispatcher.status()["paused"]))
         status = process.dispatcher.status()
-    assert status["paused"] == {"day": "The day's 1 calls are used up. Until 2026-11-24 06:00:00 UTC."}
+    until_midnight = "Until 2026-11-24 06:00:00 UTC, midnight US Central, nothing is sent."
+    assert status["paused"] == {"day": f"The day's 1 calls are used up, 0 by others. {until_midnight}"}
 
 
 async def test_a_store_that_is_away_ends_no_loop(impatient: Database, clock: MovableClock) -> None:

@@ -1,80 +1,143 @@
-"""The next call: full batches first, then who has waited longest; paused campaigns never."""
+"""The next call: full batches first, then where most people have waited longest; urgent ones and other sources pass."""
 
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dispatch.plan import Job, PeopleJob, TriggerJob, choose
+from app.dispatch.plan import Job, PeopleJob, TriggerJob, Turns, choose
+from app.dispatch.window import Pace
 from app.domain import CampaignId
-from app.store.sending import Backlog, Waiting
+from app.store.heads import Backlog, People, Waiting
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
-def batch(minutes: int, *, size: int = 1, campaign: int = 1) -> Backlog:
-    return Backlog(f"key-{minutes}", CampaignId(campaign), size, NOON + timedelta(minutes=minutes))
+def batch(
+    seconds: int, *, size: int = 1, campaign: int = 1, source: str = "a", starts_in: timedelta | None = None
+) -> Backlog:
+    starts_at = None if starts_in is None else NOON + starts_in
+    oldest = NOON - timedelta(seconds=seconds)
+    return Backlog(f"key-{seconds}", CampaignId(campaign), size, oldest, source, starts_at)
 
 
-def waiting(*batches: Backlog, upserts: int = 0, lookups: int = 0, person: int | None = None) -> Waiting:
-    oldest = None if person is None else NOON + timedelta(minutes=person)
-    return Waiting(upserts, lookups, oldest, batches, None)
+def people(seconds: int, size: int = 1, *, lookup: bool = False, source: str = "a") -> People:
+    return People(source, lookup, size, NOON - timedelta(seconds=seconds))
+
+
+def waiting(*some: Backlog | People) -> Waiting:
+    batches = [one for one in some if isinstance(one, Backlog)]
+    return Waiting([one for one in some if isinstance(one, People)], batches, None)
+
+
+def first(now: Waiting, **more: object) -> Job:
+    return choose(now, now=NOON, **more)[0]  # type: ignore[arg-type]
 
 
 def test_nothing_waits_nothing_is_chosen() -> None:
     """An idle relay makes no calls."""
-    assert choose(waiting(), paused=()) is None
+    assert choose(waiting(), now=NOON) == []
 
 
-def test_who_has_waited_longest_is_first() -> None:
-    """Neither stage starves the other."""
-    old, new = batch(1), batch(9)
-    assert choose(waiting(new, old, upserts=1, person=5), paused=()) == TriggerJob(old, is_full=False)
-    assert choose(waiting(new, old, upserts=1, person=0), paused=()) == PeopleJob(lookup=False, is_full=False)
+def test_where_most_people_have_waited_longest_is_first() -> None:
+    """Neither kind of call starves the other: both are weighed by people times seconds."""
+    old, many, few = batch(10, size=20), batch(5, size=50), batch(9, size=3)
+    assert first(waiting(few, old, many)) == TriggerJob(many, Pace.SPACED)
+    assert first(waiting(few, old, people(9, 30))) == PeopleJob(False, Pace.SPACED, frozenset("a"))
+    assert first(waiting(few, old, people(9, 20))) == TriggerJob(old, Pace.SPACED)
 
 
-def test_a_full_batch_goes_before_older_ones_that_may_grow() -> None:
-    """It is the best that a call can do; the older one takes more along meanwhile."""
-    full = batch(9, size=100)
-    assert choose(waiting(batch(1, size=99), full, upserts=299, person=0), paused=()) == TriggerJob(full, is_full=True)
-    chosen = choose(waiting(batch(1), lookups=300, person=5), paused=())
-    assert chosen == PeopleJob(lookup=True, is_full=True)
+def test_full_batches_go_first_and_those_that_end_something_before_those_that_begin() -> None:
+    """They gain nothing by waiting; a request ends 100 registrations' way."""
+    full = batch(1, size=100)
+    assert first(waiting(batch(500, size=99), full, people(500, 300))) == TriggerJob(full, Pace.FULL)
+    assert first(waiting(batch(500, size=99), people(1, 300))) == PeopleJob(False, Pace.FULL, frozenset("a"))
+
+
+def test_people_of_all_sources_share_a_call() -> None:
+    """A call of 300 does not care where they registered; look-ups are another call."""
+    now = waiting(people(1, 200), people(1, 150, source="b"), people(1, 9, lookup=True))
+    assert first(now, ago={"a": 1, "b": 0}) == PeopleJob(False, Pace.FULL, frozenset("ab"))
+    assert PeopleJob(True, Pace.SPACED, frozenset("a")) in choose(now, now=NOON, ago={"a": 1, "b": 0})
 
 
 def test_paused_campaigns_are_left() -> None:
     """A campaign that a person must mend holds up nobody else."""
-    assert choose(waiting(batch(1, size=500)), paused={CampaignId(1)}) is None
+    assert choose(waiting(batch(1, size=500)), now=NOON, paused={CampaignId(1)}) == []
     other = batch(2, campaign=2)
-    assert choose(waiting(batch(1, size=500), other), paused={CampaignId(1)}) == TriggerJob(other, is_full=False)
-    assert isinstance(choose(waiting(batch(1), upserts=1, person=5), paused={CampaignId(1)}), PeopleJob)
+    assert choose(waiting(batch(1, size=500), other), now=NOON, paused={CampaignId(1)}) == [
+        TriggerJob(other, Pace.SPACED)
+    ]
 
 
-batches = st.builds(batch, st.integers(0, 500), size=st.integers(1, 400), campaign=st.integers(1, 4))
-states = st.builds(
-    lambda some, upserts, lookups, person: waiting(*some, upserts=upserts, lookups=lookups, person=person),
-    st.lists(batches, max_size=8),
-    st.integers(0, 400),
-    st.integers(0, 400),
+def test_a_webinar_that_starts_soon_passes_others() -> None:
+    """In ten minutes, or already: a reminder that comes after the end is none. Full ones of next week wait."""
+    later = batch(900, size=100, starts_in=timedelta(days=7))
+    for minutes in (-5, 10, 30):
+        soon = batch(1, starts_in=timedelta(minutes=minutes))
+        assert first(waiting(later, soon, people(60, 300))) == TriggerJob(soon, Pace.SPACED)
+    assert first(waiting(later, batch(1, starts_in=timedelta(minutes=31)))) == TriggerJob(later, Pace.FULL)
+
+
+def test_another_source_has_its_turn_after_two_calls() -> None:
+    """At once, not spaced, and before what is urgent at the source that had the last two."""
+    crowd = batch(900, size=100, starts_in=timedelta(minutes=5))
+    lone = batch(1, source="b")
+    now = waiting(crowd, lone)
+    assert first(now, ago={"a": 0, "b": 1}) == TriggerJob(crowd, Pace.FULL)
+    assert first(now, ago={"a": 0, "b": 2}) == TriggerJob(lone, Pace.AT_ONCE)
+    assert first(now, ago={"a": 0}) == TriggerJob(lone, Pace.AT_ONCE), "it never had one"
+    assert first(waiting(lone), ago={"a": 0}) == TriggerJob(lone, Pace.SPACED), "nobody else waits"
+
+
+def test_several_sources_in_turn_are_no_reason_to_hurry() -> None:
+    """With four at work each waits for three calls of the others: were they all at once, nothing would be paced."""
+    now = waiting(*(batch(n + 1, source=name) for n, name in enumerate("abcd")))
+    jobs = choose(now, now=NOON, ago={"a": 3, "b": 2, "c": 1, "d": 0})
+    assert {job.pace for job in jobs} == {Pace.SPACED}
+    assert first(now, ago={"a": 4, "b": 5, "c": 1, "d": 0}) == TriggerJob(now.batches[1], Pace.AT_ONCE)
+
+
+def test_turns_are_counted_by_calls() -> None:
+    """A call for people is the turn of all whose people it takes along."""
+    turns = Turns()
+    turns.take(PeopleJob(False, Pace.FULL, frozenset("ab")))
+    turns.take(TriggerJob(batch(1, source="a"), Pace.FULL))
+    assert turns.ago() == {"a": 0, "b": 1}
+
+
+def test_the_soonest_go_first_when_the_day_ends_before_its_work() -> None:
+    """Whatever their size: the last calls are for those whom tomorrow does not help."""
+    soonest, later = batch(1, starts_in=timedelta(hours=2)), batch(900, size=100, starts_in=timedelta(hours=5))
+    assert first(waiting(later, soonest)) == TriggerJob(later, Pace.FULL)
+    assert first(waiting(later, soonest), soonest_first=True) == TriggerJob(soonest, Pace.SPACED)
+
+
+batches = st.builds(
+    batch,
     st.integers(0, 500),
+    size=st.integers(1, 100),
+    campaign=st.integers(1, 4),
+    source=st.sampled_from("abc"),
+    starts_in=st.none() | st.timedeltas(timedelta(hours=-1), timedelta(days=8)),
 )
+crowds = st.builds(
+    people, st.integers(0, 500), st.integers(1, 300), lookup=st.booleans(), source=st.sampled_from("abc")
+)
+states = st.lists(batches | crowds, max_size=12).map(lambda some: waiting(*some))
+turns = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9))
 
 
-@given(states, st.sets(st.integers(1, 4).map(CampaignId)))
-def test_the_choice_is_allowed_and_nobody_before_it_is_fuller_or_older(now: Waiting, paused: set[CampaignId]) -> None:
-    """Whatever waits, the rule is the same."""
-    allowed = [one for one in now.batches if one.campaign_id not in paused]
-    chosen: Job | None = choose(now, paused=paused)
-    if chosen is None:
-        assert not allowed
-        assert not now.upserts
-        assert not now.lookups
-        return
-    if isinstance(chosen, TriggerJob):
-        assert chosen.backlog in allowed
-        assert chosen.is_full == (chosen.backlog.size >= 100)
-        assert chosen.is_full or all(one.oldest >= chosen.backlog.oldest for one in allowed)
-    else:
-        count = now.lookups if chosen.lookup else now.upserts
-        assert count > 0
-        assert chosen.is_full == (count >= 300)
-    assert chosen.is_full or all(one.size < 100 for one in allowed)
+@given(states, st.sets(st.integers(1, 4).map(CampaignId)), turns, st.booleans())
+def test_all_that_may_go_is_offered_once_and_nothing_else(
+    now: Waiting, paused: set[CampaignId], ago: dict[str, int], soonest_first: bool
+) -> None:
+    """Whatever waits: what is last in the order goes, too, when the others must wait."""
+    jobs = choose(now, now=NOON, paused=paused, ago=ago, soonest_first=soonest_first)
+    requests = [job.backlog for job in jobs if isinstance(job, TriggerJob)]
+    assert sorted(map(id, requests)) == sorted(id(one) for one in now.batches if one.campaign_id not in paused)
+    kinds = [job.lookup for job in jobs if isinstance(job, PeopleJob)]
+    assert sorted(kinds) == sorted({some.lookup for some in now.people})
+    for job in jobs:
+        is_full = job.backlog.size >= 100 if isinstance(job, TriggerJob) else None
+        assert is_full is None or job.pace is Pace.AT_ONCE or (job.pace is Pace.FULL) == is_full

@@ -6,11 +6,12 @@ from datetime import timedelta
 import pytest
 
 from app.dispatch.plan import TriggerJob
+from app.dispatch.window import Pace
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
 from app.errors import StoreUnavailable
 from app.marketo.codes import Endpoint
 from app.store.database import Database
-from app.store.sending import Backlog
+from app.store.heads import Backlog
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
 from tests.dispatch.stage import CAMPAIGN, OTHER_CAMPAIGN, Ticks, locked, people, registered, set_stage, until
@@ -177,7 +178,8 @@ async def test_a_window_is_taken_over_from_an_earlier_leader(sqlite: Database, c
 async def test_a_spent_day_makes_no_calls_until_midnight(sqlite: Database, clock: MovableClock) -> None:
     """The budget is the user's setting; what arrives is kept."""
     stage = await set_stage(sqlite, clock, calls_per_day=2)
-    await stage.arrive(registered("ada@example.com", "w-1"))
+    today = Webinar("w-1", "Talk w-1", "https://example.com/w-1", starts_at=clock() + timedelta(hours=10))
+    await stage.arrive(Registered(Person("ada@example.com"), today))
     await stage.work()
     await stage.arrive(registered("ada@example.com", "w-2"))
     await stage.work(at_most=timedelta(minutes=1))
@@ -316,7 +318,7 @@ async def test_a_claim_that_the_store_refuses_gives_its_place_back(impatient: Da
 async def test_a_batch_that_is_gone_when_it_is_claimed_costs_nothing(sqlite: Database, clock: MovableClock) -> None:
     """A refund may come between the look and the claim."""
     stage = await set_stage(sqlite, clock)
-    gone = TriggerJob(Backlog("no such key", CAMPAIGN, 1, clock()), is_full=False)
+    gone = TriggerJob(Backlog("no such key", CAMPAIGN, 1, clock()), Pace.SPACED)
     assert 0 < await stage.sender._begin(gone) < 1
     assert stage.sender.caller.window.used(stage.ticks()) == 0
     assert stage.marketo.requests == []

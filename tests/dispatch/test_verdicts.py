@@ -115,13 +115,18 @@ def test_whatever_refusal_comes_each_registration_gets_one_fate(names: list[str]
         assert not fate.counts or (fate.due_at is not None and fate.due_at > NOON)
 
 
-@given(st.lists(st.integers(), min_size=2, max_size=300))
-def test_halves_are_the_whole_and_smaller(numbers: list[int]) -> None:
-    """Splitting ends, and loses nobody."""
-    whole = [registration(n) for n in range(len(numbers))]
-    first, second = verdicts.halves(whole)
-    assert [*first, *second] == whole
-    assert 0 < len(first) <= len(second) < len(whole)
+@given(st.lists(st.integers(0, 20), min_size=2, max_size=300), st.sampled_from(["upsert", "lookup", "trigger"]))
+def test_halves_are_the_whole_and_smaller(people: list[int], kind: CallKind) -> None:
+    """Splitting ends, loses nobody, and leaves a person in one part: in two, they would become two people."""
+    whole = [registration(n, person=f"p{who}", lead=who) for n, who in enumerate(people)]
+    call = call_with(*whole, kind=kind)
+    if len(set(people)) == 1:
+        assert not verdicts.must_split(call, failure(Endpoint.SYNC, "709", "no"))
+        return
+    first, second = verdicts.halves(call)
+    assert sorted((*first, *second), key=lambda r: r.id) == sorted(whole, key=lambda r: r.id)
+    assert 0 < len({r.person_key for r in first}) <= len({r.person_key for r in second})
+    assert {r.person_key for r in first}.isdisjoint({r.person_key for r in second})
 
 
 @given(st.lists(st.tuples(st.sampled_from("abcAB"), st.integers(1, 9), st.none() | st.datetimes()), max_size=8))
@@ -235,13 +240,6 @@ def test_a_call_that_may_work_next_time_is_tried_again_later(kind: CallKind, cod
     assert fate.due_at is not None
     assert fate.due_at > NOON
     assert fate.lookup == (kind == "lookup")
-
-
-def test_an_upsert_that_may_still_run_is_left_time_to_end() -> None:
-    """Two upserts of one key close together create duplicates."""
-    fate = fate_of(call_with(registration(1)), Trouble.TIMED_OUT)
-    assert fate.due_at is not None
-    assert fate.due_at >= NOON + timedelta(seconds=10)
 
 
 def test_marketos_own_delay_is_kept() -> None:

@@ -113,7 +113,7 @@ def test_what_heals_by_itself_does_not_alert(code: str) -> None:
 
 def test_waits_that_are_known_are_given() -> None:
     """A window is 20 s; a missing subscription is asked for slowly."""
-    assert meaning_of_call(Endpoint.SYNC, "606").wait == timedelta(seconds=20)
+    assert meaning_of_call(Endpoint.SYNC, "606").wait is None
     assert meaning_of_call(Endpoint.SYNC, "614").wait == timedelta(minutes=10)
     assert meaning_of_call(Endpoint.SYNC, "608").wait is None
 

@@ -27,9 +27,9 @@ def test_a_failure_says_what_follows() -> None:
 def test_the_servers_own_delay_wins_over_the_documented_one() -> None:
     """Retry-After comes first; without one, the table's wait."""
     own = timedelta(seconds=3)
-    assert failure(Endpoint.SYNC, "606", "", retry_after=own).retry_after == own
-    assert failure(Endpoint.SYNC, "606", "", retry_after=timedelta(0)).retry_after == timedelta(0)
-    assert failure(Endpoint.SYNC, "606", "").retry_after == timedelta(seconds=20)
+    assert failure(Endpoint.SYNC, "614", "", retry_after=own).retry_after == own
+    assert failure(Endpoint.SYNC, "614", "", retry_after=timedelta(0)).retry_after == timedelta(0)
+    assert failure(Endpoint.SYNC, "614", "").retry_after == timedelta(minutes=10)
 
 
 @pytest.mark.parametrize(

@@ -198,6 +198,27 @@ async def test_a_link_can_travel_in_the_persons_record(account: Account) -> None
     assert hrefs == [{"https://zoom.example.com/j/1?tk=a&x=1"}, {"https://zoom.example.com/j/1?tk=b&x=1"}]
 
 
+async def test_a_passed_token_wins_over_the_persons_field(account: Account) -> None:
+    """Who has two webinars at once gets the second link by token; what a token's value holds is never read as one."""
+    lead = await account.lead("a@example.com", webinarJoinLink="https://zoom.example.com/j/1")
+    for link in ("https://zoom.example.com/j/2", "{{lead.Webinar Join Link}}"):
+        await account.trigger([lead], campaign=seed.LINK_FIELD_CAMPAIGN_ID, tokens={"JoinLink": link})
+    assert [email["tokens"]["JoinLink"] for email in await emails(account)] == [
+        "https://zoom.example.com/j/2",
+        "{{lead.Webinar Join Link}}",
+    ]
+
+
+async def test_an_email_reads_the_field_some_time_after_the_request(account: Account) -> None:
+    """Another webinar's link that is written too early would stand in both e-mails."""
+    lead = await account.lead("a@example.com", webinarJoinLink="https://zoom.example.com/j/1")
+    for seconds, link in ((4.9, "early"), (5, "late")):
+        await account.trigger([lead], campaign=seed.LINK_FIELD_CAMPAIGN_ID)
+        account.clock.move(timedelta(seconds=seconds))
+        await account.sync({"email": "a@example.com", "webinarJoinLink": link})
+    assert [email["tokens"]["JoinLink"] for email in await emails(account)] == ["early", "early"]
+
+
 async def test_switches_of_a_campaign_can_be_turned(account: Account) -> None:
     lead, path = await account.lead(), f"/sandbox/marketo/campaigns/{seed.CAMPAIGN_ID}"
     turned = await account.http.patch(path, json={"active": False})

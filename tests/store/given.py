@@ -22,10 +22,12 @@ from app.domain import (
 )
 from app.store.database import Database
 from app.store.events import EventFate, EventQueue
+from app.store.heads import Backlog
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
+from app.store.people import Memory, People
 from app.store.registrations import Change, Draft, Meaning, Registrations
-from app.store.sending import Backlog, Call, CallResult, Claimed, Fate, Sending
+from app.store.sending import Call, CallResult, Claimed, Fate, Sending
 from app.store.views import RegistrationView
 
 FENCE = 1
@@ -99,13 +101,13 @@ async def record(
     *drafts: Draft,
     gone: Sequence[Cancelled] = (),
     fence: int = FENCE,
-    leads_since: datetime | None = None,
+    hold: timedelta = timedelta(minutes=10),
+    memory: Memory | None = None,
 ) -> list[Change]:
     """Let one webhook mean these registrations and cancellations."""
     event = await claimed_event(database, now, fence=fence)
-    return await Registrations(database).record(
-        [Meaning(mapped(event), drafts, gone)], fence=fence, now=now, leads_since=leads_since or now
-    )
+    store = Registrations(database, people=People(database, memory), hold=hold)
+    return await store.record([Meaning(mapped(event), drafts, gone)], fence=fence, now=now)
 
 
 def fate(registration: Claimed, state: RegistrationState, **changes: Any) -> Fate:
@@ -124,9 +126,8 @@ async def people(
     lookup: bool = False,
     fence: int = FENCE,
     limit: int = 300,
-    busy: Sequence[str] = (),
 ) -> Call | None:
-    return await Sending(database).claim_people(lookup=lookup, now=now, fence=fence, limit=limit, busy=busy)
+    return await Sending(database).claim_people(lookup=lookup, now=now, fence=fence, limit=limit)
 
 
 async def batch(

@@ -142,6 +142,7 @@ async def test_a_lock_that_is_held_elsewhere_is_waited_for_and_then_told(tmp_pat
     path = tmp_path / "relay.db"
     database = open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50))
     await migrate(database)
+    await accept(database, new_event(clock()))
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable) as refused:

@@ -95,14 +95,14 @@ class Relay(RuleBasedStateMachine):
 
     def record(self, meaning: Meaning, fence: int) -> list[Any]:
         store = Registrations(self.database)
-        since = self.now - timedelta(seconds=5)
-        return self.run(store.record([meaning], fence=fence, now=self.now, leads_since=since))
+        return self.run(store.record([meaning], fence=fence, now=self.now))
 
     @rule(limit=st.integers(1, 4))
     def people_are_claimed(self, limit: int) -> None:
-        busy = [r.person_key for call in self.leader.people for r in call.registrations]
-        call = self.run(people(self.database, self.now, fence=self.leader.fence, limit=limit, busy=busy))
+        busy = {r.person_key for call in self.leader.people for r in call.registrations}
+        call = self.run(people(self.database, self.now, fence=self.leader.fence, limit=limit))
         if call is not None:
+            assert {r.person_key for r in call.registrations}.isdisjoint(busy)
             assert {r.id for r in call.registrations}.isdisjoint(self.in_hands())
             self.leader.people.append(call)
 

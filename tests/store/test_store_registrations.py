@@ -10,6 +10,7 @@ from app.domain import Cancelled, Cause, EventState, RegistrationState
 from app.store.database import Database
 from app.store.events import EventFate, EventQueue
 from app.store.lookup import Lookup
+from app.store.people import IN_FLIGHT
 from app.store.registrations import Change, Meaning, Registrations
 from app.store.sending import Sending
 from app.store.takeover import take_over
@@ -47,9 +48,7 @@ async def test_a_webhook_makes_a_registration(database: Database, clock: Movable
         clock(), "Ada@Example.com", tokens={"WebinarTitle": "50 % für alle 🎉", "JoinLink": "https://x/?a=1"}
     )
     event = await claimed_event(database, clock())
-    changes = await Registrations(database).record(
-        [Meaning(mapped(event), [wanted])], fence=FENCE, now=clock(), leads_since=clock()
-    )
+    changes = await Registrations(database).record([Meaning(mapped(event), [wanted])], fence=FENCE, now=clock())
     assert changes == [Change(wanted.id, "custom", NEW, "registered", event.id)]
     view = await seen(database, wanted.id)
     assert (view.email, view.state, view.tokens, view.due_at) == ("Ada@Example.com", NEW, wanted.tokens, clock())
@@ -201,6 +200,8 @@ async def test_a_call_settles_only_what_is_in_its_own_hands(database: Database, 
     first = await people(database, clock())
     await record(database, clock(), gone=[gone()])
     await record(database, clock(), draft(clock()))
+    assert await people(database, clock()) is None  # whose first upsert may still run
+    clock.move(IN_FLIGHT)
     second = await people(database, clock())
     assert first is not None
     assert second is not None
@@ -283,7 +284,7 @@ async def test_events_of_one_recording_are_applied_in_their_order(database: Data
         Meaning(mapped(events[1]), [], [gone()]),
         Meaning(mapped(events[2]), [draft(clock())]),
     ]
-    changes = await Registrations(database).record(meanings, fence=FENCE, now=clock(), leads_since=clock())
+    changes = await Registrations(database).record(meanings, fence=FENCE, now=clock())
     assert [change.what for change in changes] == ["registered", "cancelled", "reopened"]
     assert (await seen(database, made.id)).state is NEW
 
@@ -307,7 +308,7 @@ async def test_an_event_that_another_holds_means_nothing(database: Database, clo
     held, lost = await claimed_event(database, clock()), await claimed_event(database, clock(), fence=2)
     kept, dropped = draft(clock()), draft(clock(), "bob@example.com")
     meanings = [Meaning(mapped(held), [kept]), Meaning(mapped(lost), [dropped], [gone()])]
-    changes = await Registrations(database).record(meanings, fence=1, now=clock(), leads_since=clock())
+    changes = await Registrations(database).record(meanings, fence=1, now=clock())
     assert [change.registration_id for change in changes] == [kept.id]
     assert await Lookup(database).registration(dropped.id) is None
     assert (await seen(database, kept.id)).state is NEW
@@ -317,47 +318,10 @@ async def test_an_event_that_meant_nothing_is_settled_alone(database: Database, 
     """Ignored and dead events go the same way."""
     event = await claimed_event(database, clock())
     meaning = Meaning(EventFate(event, EventState.IGNORED, Cause.NOT_A_REGISTRATION, "Nobody registered."))
-    assert await Registrations(database).record([meaning], fence=FENCE, now=clock(), leads_since=clock()) == []
+    assert await Registrations(database).record([meaning], fence=FENCE, now=clock()) == []
     told = await Lookup(database).event(event.id)
     assert told is not None
     assert (told.state, told.registrations) == (EventState.IGNORED, [])
-
-
-async def test_a_person_whom_marketo_told_lately_needs_no_call(database: Database, clock: MovableClock) -> None:
-    """The second webinar of a person costs no look-up, for as long as the lead id is believed."""
-    await ended(database, clock(), state="sent")
-    clock.move(timedelta(minutes=9))
-    second = draft(clock(), webinar="w-2")
-    (change,) = await record(database, clock(), second, leads_since=clock() - timedelta(minutes=10))
-    assert change.state is KNOWN
-    assert (await seen(database, second.id)).lead_id == 7
-
-
-async def test_a_lead_id_is_not_believed_for_ever(database: Database, clock: MovableClock) -> None:
-    """People are merged and deleted in Marketo."""
-    await ended(database, clock(), state="sent")
-    clock.move(timedelta(minutes=11))
-    (change,) = await record(
-        database, clock(), draft(clock(), webinar="w-2"), leads_since=clock() - timedelta(minutes=10)
-    )
-    assert change.state is NEW
-
-
-async def test_a_lead_id_that_failed_is_not_believed(database: Database, clock: MovableClock) -> None:
-    """A dead registration says nothing good about its lead."""
-    call = await sending(database, clock())
-    gone_lead = fate(call.registrations[0], DEAD, cause=Cause.LEAD_NOT_FOUND)
-    await Sending(database).settle(call, REFUSED, [gone_lead], fence=FENCE, now=clock())
-    (change,) = await record(database, clock(), draft(clock(), webinar="w-2"), leads_since=clock())
-    assert change.state is NEW
-
-
-async def test_a_known_lead_makes_no_unusable_registration_good(database: Database, clock: MovableClock) -> None:
-    """Without a join link there is nothing to send, whoever it is for."""
-    await ended(database, clock(), state="sent")
-    bad = draft(clock(), webinar="w-2", state=DEAD, cause=Cause.JOIN_LINK_MISSING)
-    (change,) = await record(database, clock(), bad, leads_since=clock())
-    assert change.state is DEAD
 
 
 async def test_many_registrations_are_recorded_at_once(database: Database, clock: MovableClock) -> None:

@@ -8,8 +8,9 @@ import pytest
 from app.domain import Cause, LeadId, RegistrationState
 from app.store.calls import CallLog
 from app.store.database import Database
+from app.store.heads import Backlog, People
 from app.store.registrations import Draft
-from app.store.sending import Backlog, Call, CallResult, Claimed, Fate, Sending
+from app.store.sending import Ahead, Call, CallResult, Claimed, Fate, Sending
 from tests.conftest import MovableClock
 from tests.store.given import CAMPAIGN, DONE, FENCE, REFUSED, batch, draft, fate, found, history, people, record, seen
 from tests.store.given import sending as under_way
@@ -55,10 +56,11 @@ async def test_what_waits_is_counted_by_kind(database: Database, clock: MovableC
     clock.move(timedelta(seconds=1))
     await record(database, clock(), _known(clock, "k@example.com", "w-2"))
     waiting = await Sending(database).waiting(clock())
-    assert (waiting.upserts, waiting.lookups, waiting.oldest_person, waiting.next_due) == (2, 1, began, later)
-    assert list(waiting.batches) == [
-        Backlog("key of w-1", CAMPAIGN, 3, began),
-        Backlog("key of w-2", CAMPAIGN, 1, clock()),
+    assert list(waiting.people) == [People("custom", False, 2, began), People("custom", True, 1, began)]
+    assert (waiting.upserts, waiting.lookups, waiting.next_due) == (2, 1, later)
+    assert sorted(waiting.batches, key=lambda one: one.oldest) == [
+        Backlog("key of w-1", CAMPAIGN, 3, began, "custom"),
+        Backlog("key of w-2", CAMPAIGN, 1, clock(), "custom"),
     ]
 
 
@@ -69,9 +71,10 @@ def _known(clock: MovableClock, email: str, webinar: str = "w-1", lead_id: int =
 async def test_nothing_waits_in_an_empty_store(database: Database, clock: MovableClock) -> None:
     """The first look of every start."""
     waiting = await Sending(database).waiting(clock())
-    assert (waiting.upserts, waiting.lookups, waiting.oldest_person, waiting.next_due) == (0, 0, None, None)
+    assert (waiting.upserts, waiting.lookups, waiting.people, waiting.next_due) == (0, 0, [], None)
     assert list(waiting.batches) == []
     assert await Sending(database).counted() == (0, None)
+    assert await Sending(database).ahead(webhooks=4) == Ahead(webhooks=4)
     assert (await people(database, clock()), await batch(database, clock())) == (None, None)
     assert await CallLog(database, clock=clock).count_since(clock()) == 0
 
@@ -114,13 +117,6 @@ async def test_the_oldest_people_are_claimed_first(database: Database, clock: Mo
         clock.move(timedelta(seconds=1))
     assert keys(await people(database, clock(), limit=3)) == ["a@example.com", "b@example.com", "c@example.com"]
     assert keys(await people(database, clock(), limit=3)) == ["d@example.com"]
-
-
-async def test_people_in_another_call_are_left(database: Database, clock: MovableClock) -> None:
-    """Two upserts of one address at the same moment make duplicate people."""
-    await record(database, clock(), draft(clock(), "a@example.com"), draft(clock(), "b@example.com"))
-    assert keys(await people(database, clock(), busy=["a@example.com"])) == ["b@example.com"]
-    assert keys(await people(database, clock())) == ["a@example.com"]
 
 
 async def test_lookups_and_upserts_go_apart(database: Database, clock: MovableClock) -> None:
@@ -336,8 +332,8 @@ async def test_what_is_in_a_call_is_not_buried(database: Database, clock: Movabl
 async def test_what_another_call_holds_is_not_shared_into(database: Database, clock: MovableClock) -> None:
     """Its own answer settles it."""
     call, registration = await claimed(database, clock)
-    await record(database, clock(), draft(clock(), webinar="w-2"))
-    other = await people(database, clock())
+    await record(database, clock(), draft(clock(), webinar="w-2", lookup=True))
+    other = await people(database, clock(), lookup=True)
     assert other is not None
     await settle(database, clock, call, found(registration, 42))
     assert (await seen(database, other.registrations[0].id)).state is NEW

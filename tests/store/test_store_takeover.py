@@ -7,6 +7,7 @@ import pytest
 from app.domain import RegistrationState
 from app.store.database import Database
 from app.store.events import EventQueue
+from app.store.people import IN_FLIGHT
 from app.store.sending import Sending
 from app.store.takeover import Found, OnAmbiguous, take_over
 from tests.conftest import MovableClock
@@ -35,12 +36,14 @@ async def test_events_in_a_dead_leaders_hands_are_freed(database: Database, cloc
 
 
 async def test_people_in_a_dead_leaders_hands_are_freed(database: Database, clock: MovableClock) -> None:
-    """To find or upsert them a second time is harmless."""
+    """To upsert them a second time is harmless, once the first upsert is surely over."""
     made = draft(clock())
     await record(database, clock(), made)
     call = await people(database, clock(), fence=1)
     assert call is not None
     assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 1, 0)
+    assert await people(database, clock(), fence=2) is None
+    clock.move(IN_FLIGHT)
     again = await people(database, clock(), fence=2)
     assert again is not None
     assert [registration.id for registration in again.registrations] == [made.id]

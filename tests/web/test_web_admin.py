@@ -50,7 +50,9 @@ EVENT = EventView(
 )
 
 
-@pytest.mark.parametrize("path", ["/api/registrations", "/api/registrations/reg_1", "/api/events/evt_1"])
+@pytest.mark.parametrize(
+    "path", ["/api/registrations", "/api/registrations/reg_1", "/api/events/evt_1", "/api/forecast"]
+)
 @pytest.mark.parametrize("token", [None, "wrong", "adm-0123456789abcde", "ädm"])
 async def test_nobody_asks_without_the_token(relay: Relay, around: Surroundings, path: str, token: str | None) -> None:
     around.lookup.all, around.lookup.seen = [REGISTRATION], [EVENT]
@@ -177,3 +179,35 @@ async def test_an_event_is_shown_as_it_came_with_its_secrets_hidden(relay: Relay
     assert found["headers"] == {"webhook-id": "msg_1", "X-Api-Key": "***", "webhook-signature": "***"}
     assert found["registrations"] == ["reg_1"]
     assert found["receivedAt"] == "2026-11-23T12:00:00Z"
+
+
+async def test_the_forecast_tells_what_is_ahead(relay: Relay, around: Surroundings) -> None:
+    """How far the limits are used, what waits, how many calls it costs, when it is through: as the leader knows it."""
+    around.status = {
+        "leader": True,
+        "window_used": 17,
+        "allowed": {"calls_per_window": 35, "in_flight": 5, "is_shrunk": True},
+        "day_used": 48_000,
+        "day_left": 2_000,
+        "day_state": "saving",
+        "forecast": {"registrations": 300, "webhooks": 2, "calls": 6, "seconds": 20.0, "through_at": NOW.isoformat()},
+        "paused": {"day": "48000 of the day's 50000 calls are used."},
+    }
+    told = (await relay.get("/api/forecast")).json()
+    assert told["forecast"] == {
+        "registrations": 300,
+        "webhooks": 2,
+        "calls": 6,
+        "seconds": 20.0,
+        "throughAt": "2026-11-23T12:00:00Z",
+    }
+    assert told["allowed"] == {"callsPerWindow": 35, "inFlight": 5, "isShrunk": True}
+    assert (told["dayUsed"], told["dayLeft"], told["dayState"], told["windowUsed"]) == (48_000, 2_000, "saving", 17)
+    assert list(told["paused"]) == ["day"]
+
+
+async def test_a_process_that_does_not_lead_has_no_forecast(relay: Relay, around: Surroundings) -> None:
+    """It says so instead of guessing."""
+    around.status = {"leader": False, "in_flight": 0, "window_used": 0, "paused": {}}
+    told = (await relay.get("/api/forecast")).json()
+    assert (told["leader"], told["forecast"], told["dayUsed"]) == (False, None, None)

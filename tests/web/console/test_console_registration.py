@@ -39,7 +39,7 @@ async def with_webhook(database: Database, body: bytes, **headers: str) -> str:
     await accept(database, event)
     (claimed,) = await EventQueue(database).claim(now=NOW, fence=FENCE, limit=1)
     made = draft(NOW, tokens=TOKENS)
-    await Registrations(database).record([Meaning(mapped(claimed), [made])], fence=FENCE, now=NOW, leads_since=NOW)
+    await Registrations(database).record([Meaning(mapped(claimed), [made])], fence=FENCE, now=NOW)
     return made.id
 
 

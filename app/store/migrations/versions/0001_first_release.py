@@ -63,7 +63,21 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
     )
+    op.create_index(
+        "ix_events_waiting_of_source",
+        "events",
+        ["source", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'waiting'"),
+        postgresql_where=sa.text("state = 'waiting'"),
+    )
     op.create_index("uq_events_source_dedupe_key", "events", ["source", "dedupe_key"], unique=True)
+    op.create_table(
+        "keys",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("value", sa.LargeBinary(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
+    )
     op.create_table(
         "leases",
         sa.Column("name", sa.String(length=20), nullable=False),
@@ -83,6 +97,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("scope", name=op.f("pk_pauses")),
     )
     op.create_table(
+        "people",
+        sa.Column("key_hash", sa.String(length=64), nullable=False),
+        sa.Column("lead_id", sa.BigInteger(), nullable=True),
+        sa.Column("known_at", UtcDateTime, nullable=True),
+        sa.Column("quiet_until", UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("key_hash", name=op.f("pk_people")),
+    )
+    op.create_index("ix_people_quiet_until", "people", ["quiet_until"], unique=False)
+    op.create_table(
         "probes",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("at", UtcDateTime, nullable=False),
@@ -95,6 +118,7 @@ def upgrade() -> None:
         sa.Column("source", sa.String(length=40), nullable=False),
         sa.Column("webinar_id", sa.Text(), nullable=False),
         sa.Column("person_key", Key, nullable=False),
+        sa.Column("person_hash", sa.String(length=64), nullable=False),
         sa.Column("subject", sa.Text(), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("lookup", sa.Integer(), nullable=False),
@@ -110,6 +134,8 @@ def upgrade() -> None:
         sa.Column("webinar_ref", Key, nullable=True),
         sa.Column("campaign_id", sa.BigInteger(), nullable=False),
         sa.Column("tokens", sa.JSON(), nullable=False),
+        sa.Column("fields", sa.JSON(), nullable=False),
+        sa.Column("by_field", sa.Integer(), nullable=False),
         sa.Column("batch_key", sa.String(length=64), nullable=False),
         sa.Column("starts_at", UtcDateTime, nullable=True),
         sa.Column("due_at", UtcDateTime, nullable=False),
@@ -147,6 +173,46 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'new'"),
         postgresql_where=sa.text("state = 'new'"),
     )
+    op.create_index(
+        "ix_registrations_lead_id",
+        "registrations",
+        ["lead_id"],
+        unique=False,
+        sqlite_where=sa.text("lead_id IS NOT NULL"),
+        postgresql_where=sa.text("lead_id IS NOT NULL"),
+    )
+    op.create_index(
+        "ix_registrations_new_of_source",
+        "registrations",
+        ["source", "lookup", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index(
+        "ix_registrations_new_by_start",
+        "registrations",
+        ["source", "lookup", "starts_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'new'"),
+        postgresql_where=sa.text("state = 'new'"),
+    )
+    op.create_index(
+        "ix_registrations_known_of_source",
+        "registrations",
+        ["source", "due_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'known'"),
+        postgresql_where=sa.text("state = 'known'"),
+    )
+    op.create_index(
+        "ix_registrations_known_by_start",
+        "registrations",
+        ["source", "starts_at", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'known'"),
+        postgresql_where=sa.text("state = 'known'"),
+    )
     for key in ("name_key", "person_key", "surname_key", "webinar_key", "webinar_ref"):
         op.create_index(f"ix_registrations_{key}", "registrations", [key, sa.text("id DESC")], unique=False)
     for state in ("cancelled", "ignored"):
@@ -161,7 +227,7 @@ def upgrade() -> None:
     op.create_index(
         "ix_registrations_sending",
         "registrations",
-        ["id"],
+        ["call_id", "id"],
         unique=False,
         sqlite_where=sa.text("state = 'sending'"),
         postgresql_where=sa.text("state = 'sending'"),
@@ -196,3 +262,12 @@ def upgrade() -> None:
         postgresql_where=sa.text("call_id IS NOT NULL"),
     )
     op.create_index("ix_timeline_registration_id", "timeline", ["registration_id", "id"], unique=False)
+    op.create_table(
+        "unsettled",
+        sa.Column("call_id", sa.String(length=40), nullable=False),
+        sa.Column("campaign_id", sa.BigInteger(), nullable=False),
+        sa.Column("began_at", UtcDateTime, nullable=False),
+        sa.Column("ended_at", UtcDateTime, nullable=False),
+        sa.Column("look_at", UtcDateTime, nullable=False),
+        sa.PrimaryKeyConstraint("call_id", name=op.f("pk_unsettled")),
+    )

@@ -1,0 +1,63 @@
+"""How many calls the backlog costs, and when it will be through. Arithmetic only."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from math import ceil
+
+from app.dispatch.window import SPAN
+from app.store.heads import MOST_LEADS, MOST_PEOPLE
+from app.store.sending import Ahead
+
+
+@dataclass(frozen=True, slots=True)
+class Means:
+    """With what the backlog is worked off: places of the window now and in each 20 s, calls of today and of a day.
+
+    Nothing leaves before `begins_at`, e.g. for a pause.
+    """
+
+    free: int
+    per_window: int
+    left_today: int
+    per_day: int
+    day_ends_at: datetime
+    begins_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What waits, what it costs at least, and when it will be through if nothing else comes."""
+
+    registrations: int
+    webhooks: int
+    calls: int
+    through_at: datetime
+
+    def seconds(self, now: datetime) -> float:
+        return max(0.0, (self.through_at - now).total_seconds()) if self.calls else 0.0
+
+
+def forecast(ahead: Ahead, means: Means) -> Forecast:
+    """Return what the backlog comes to; a webhook that is not read yet is reckoned as one new person's registration."""
+    calls = (
+        ceil(ahead.upserts / MOST_PEOPLE)
+        + ceil(ahead.lookups / MOST_PEOPLE)
+        + ahead.requests
+        + ceil(ahead.webhooks / MOST_PEOPLE)
+        + ceil(ahead.webhooks / MOST_LEADS)
+    )
+    return Forecast(ahead.registrations, ahead.webhooks, calls, _through_at(calls, means))
+
+
+def _through_at(calls: int, means: Means) -> datetime:
+    today = means.left_today if means.begins_at < means.day_ends_at else 0
+    if calls <= today:
+        return means.begins_at + _windows(calls - means.free, means.per_window)
+    days, rest = divmod(calls - today - 1, means.per_day)
+    begins = max(means.day_ends_at, means.begins_at) + timedelta(days=days)
+    return begins + _windows(rest + 1 - means.per_window, means.per_window)
+
+
+def _windows(calls: int, per_window: int) -> timedelta:
+    """Return how long calls take for which there is no place yet."""
+    return timedelta(seconds=SPAN * ceil(max(0, calls) / per_window))

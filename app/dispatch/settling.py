@@ -1,0 +1,343 @@
+"""Find out whether campaign requests ran whose answers were lost, and settle them: mailed already, or once more.
+
+What is known is in the store alone, so a restart or another leader goes on where this one stopped. Each request to the
+activity log is a call like any other: within the window and the day, written down, and one at a time, so that what is
+urgent passes it.
+"""
+
+from collections import Counter
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Literal, Protocol, TypeVar
+
+import structlog
+
+from app.dispatch import evidence
+from app.dispatch.backoff import after_failure
+from app.dispatch.caller import Caller
+from app.dispatch.day import DayState
+from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
+from app.dispatch.window import SPAN, Pace
+from app.domain import FINAL_STATES, CallId, Cause, LeadId, RegistrationState
+from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
+from app.marketo.codes import Consequence, Executed
+from app.marketo.envelope import Answer
+from app.marketo.failures import CallFailed
+from app.store.calls import CallLog
+from app.store.sending import Call, CallResult
+from app.store.takeover import OnAmbiguous
+from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
+
+LOOKS = (1, 2, 4, 8, 15)  # times the delay after which activities can be read; after the last, what is not there is not
+_GIVEN_UP = 4 * LOOKS[-1]  # likewise: the log itself could not be read for so long
+_PAUSING = frozenset({Consequence.RATE, Consequence.QUOTA, Consequence.CONCURRENCY, Consequence.CREDENTIALS})
+_IDLE, _BUSY = 1.0, 0.1  # seconds
+_SHARE = 5  # under load, at most every fifth call of the window is a look
+_CALM = 0.3  # below this share of the window there is no load
+_MOST_PAGES = 10  # of 300 activities, for 30 people
+_LONGEST = timedelta(minutes=15)
+_LEAST_CLEARLY = timedelta(seconds=2)  # activities are dated in whole seconds
+_log = structlog.get_logger(__name__)
+_Found = TypeVar("_Found", bound=Answer)
+
+
+class ActivityLog(Protocol):
+    """What settling needs of `app.marketo.client`; each method is one request and may raise CallFailed."""
+
+    async def activity_types(self) -> ActivityTypes: ...
+
+    async def paging_token(self, since: datetime, /) -> PagingToken: ...
+
+    async def activities(
+        self, token: str, /, *, type_ids: Collection[int], lead_ids: Sequence[LeadId]
+    ) -> ActivityPage: ...
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What is read of the activity log for some lost requests, one request after the other."""
+
+    lost: Sequence[LostRequest]
+    began_at: datetime
+    parts: list[list[LeadId]] = field(default_factory=list)  # people whose activities are still to be read
+    token: str | None = None
+    page: str | None = None
+    pages: int = 0
+    is_whole: bool = True
+    activities: list[Activity] = field(default_factory=list)
+    check_id: CallId | None = None
+
+    @classmethod
+    def of(cls, lost: Sequence[LostRequest], now: datetime) -> "_Reading":
+        leads = sorted({registration.lead_id for one in lost for registration in one.registrations})
+        return cls(lost, now, [leads[i : i + MOST_LEADS] for i in range(0, len(leads), MOST_LEADS)])
+
+    @property
+    def since(self) -> datetime:
+        """Return a moment before the requests, early enough that an earlier webinar's request is seen as such."""
+        return min(one.began_at for one in self.lost) - 2 * CLOCKS_DIFFER
+
+    def take(self, found: ActivityPage) -> None:
+        self.activities += found.activities
+        self.page, self.pages = found.next_page_token, self.pages + 1
+        if self.page and self.pages >= _MOST_PAGES:
+            self.page, self.is_whole = None, False
+        if self.page is None:
+            self.parts, self.pages = self.parts[1:], 0
+
+
+@dataclass(slots=True)
+class Settler:
+    """Settles the lost requests of one term of leadership.
+
+    `delay` is after what time activities can be read. `refused` says why they cannot at all: then every request is
+    settled as under `retry`.
+    """
+
+    caller: Caller
+    log: ActivityLog
+    unsettled: Unsettled
+    calls: CallLog
+    refused: str = ""
+    _types: Mapping[int, str] = field(default_factory=dict)
+    _reading: _Reading | None = None
+    _rest_until: float = float("-inf")
+
+    @property
+    def way(self) -> OnAmbiguous:
+        """Return how lost requests are settled now."""
+        return "retry" if self.refused else self.caller.policy.on_ambiguous
+
+    def described(self) -> str:
+        """Return the same in words."""
+        return f"retry, not check: {self.refused}" if self.refused else self.way
+
+    async def step(self) -> float:
+        """Make at most one request; return how many seconds to wait before the next one."""
+        self.caller.lease.check()
+        if self.way != "check":
+            return await self._release()
+        if paused := self.caller.pauses.wait() or self.caller.day.wait(self.caller.clock()):
+            return min(paused, _IDLE)
+        if self._reading is None:
+            self._reading = await self._due()
+        if self._reading is None:
+            return await self._idle()
+        if self._reading.parts and (wait := self._wait()):
+            return wait
+        await self._go_on(self._reading)
+        return 0.0
+
+    async def _due(self) -> _Reading | None:
+        """Begin to read for what is due; when the day's calls end, only for what would come too late tomorrow."""
+        now, day = self.caller.clock(), self.caller.day
+        lost = await self.unsettled.due(now)
+        if day.state(now) is not DayState.OPEN:
+            lost = [one for one in lost if any(comes_too_late(r, day.ends_at, now) for r in one.registrations)]
+        return _Reading.of(lost, now) if lost else None
+
+    async def _idle(self) -> float:
+        at = await self.unsettled.next_look()
+        wait = _IDLE if at is None else (at - self.caller.clock()).total_seconds()
+        return min(_IDLE, wait) if wait > 0 else _IDLE
+
+    def _wait(self) -> float:
+        """Return how many seconds to wait for a place; the last one in flight is left to what is more urgent."""
+        window, now = self.caller.window, self.caller.ticks()
+        if window.in_flight >= max(1, window.concurrency.at(now) - 1):
+            return _BUSY
+        seconds = window.wait(now, Pace.SPACED)
+        return min(_IDLE, max(self._rest_until - now, _BUSY if seconds is None else seconds, 0.0))
+
+    async def _go_on(self, reading: _Reading) -> None:
+        """Make the reading's next request; after the last, settle what it was for."""
+        try:
+            if reading.parts:
+                await self._read(reading)
+        except CallFailed as failed:
+            await self._not_read(reading, failed)
+            return
+        except Exception:  # a defect of ours must not ask every second
+            self._reading = None
+            await self.unsettled.postpone(reading.lost, look_at=self.caller.clock() + _LONGEST)
+            raise
+        if not reading.parts or self.refused:
+            self._reading = None
+        if not reading.parts:
+            for lost in reading.lost:
+                await self._settle(lost, reading)
+
+    async def _read(self, reading: _Reading) -> None:
+        if not self._types:
+            found = await self._request(reading, self.log.activity_types)
+            self._types = {number: name.lower() for name, number in found.ids.items() if name.lower() in evidence.NAMES}
+            if not self._types:
+                self._refuse("the instance has no activity types of the expected names.", "types")
+        elif reading.token is None:
+            reading.token = (await self._request(reading, lambda: self.log.paging_token(reading.since))).token
+        else:
+            token, leads, types = reading.page or reading.token, reading.parts[0], list(self._types)
+            page = await self._request(reading, lambda: self.log.activities(token, type_ids=types, lead_ids=leads))
+            reading.take(page)
+
+    async def _request(self, reading: _Reading, ask: Callable[[], Awaitable[_Found]]) -> _Found:
+        """Make one request in a place of the window, and write it down before and after."""
+        caller, begun = self.caller, self.caller.clock()
+        caller.window.begin(caller.ticks(), Pace.SPACED)
+        try:
+            reading.check_id = await self.calls.begin("check", fence=caller.lease.fence)
+        except BaseException:
+            caller.window.give_back()
+            raise
+        caller.day.begin_call(begun)
+        call = Call(reading.check_id, "check", None, ())
+        try:
+            answer = await self._asked(ask)
+        except CallFailed as failed:
+            await self._failed(call, failed, begun)
+            raise
+        await caller.pauses.worked(call, begun=begun)
+        await self._ended(call, CallResult("done", request_id=answer.request_id))
+        return answer
+
+    async def _asked(self, ask: Callable[[], Awaitable[_Found]]) -> _Found:
+        window, caller = self.caller.window, self.caller
+        try:
+            return await ask()
+        finally:
+            caller.request_ended()
+            if window.used(caller.ticks()) > window.limit * _CALM:
+                self._rest_until = caller.ticks() + _SHARE * SPAN / window.limit
+
+    async def _failed(self, call: Call, failed: CallFailed, begun: datetime) -> None:
+        if failed.consequence in _PAUSING:  # others are the log's own trouble, and campaigns go on
+            await self.caller.take_refusal(failed, call, begun)
+        outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
+        await self._ended(call, CallResult(outcome, failed.code, failed.message, failed.request_id))
+
+    async def _ended(self, call: Call, result: CallResult) -> None:
+        code, request_id = result.code or "ok", result.request_id
+        self.caller.metrics.call_finished(call.kind, code)
+        _log.info("activity log asked", call_id=call.id, outcome=result.outcome, code=code, request_id=request_id)
+        await self.calls.end(call.id, result)
+
+    async def _not_read(self, reading: _Reading, failed: CallFailed) -> None:
+        """Go on later, without the log, or after a pause just where it stopped."""
+        if failed.consequence is Consequence.NOT_ALLOWED:
+            self._reading = None
+            self._refuse(failed.advice, failed.code)
+        elif failed.consequence not in _PAUSING:
+            self._reading = None
+            await self._put_off(reading, failed)
+
+    def _refuse(self, reason: str, code: str) -> None:
+        self.refused = reason
+        _log.warning("the activity log cannot be read", code=code, reason=reason, on_ambiguous="retry")
+
+    async def _put_off(self, reading: _Reading, failed: CallFailed) -> None:
+        now, delay = self.caller.clock(), self._delay
+        why = f"Marketo's activity log cannot be read ({failed.code}: {failed.advice})."
+        for lost in reading.lost:
+            age = now - lost.ended_at
+            if age > delay * _GIVEN_UP:
+                await self._write(lost, self._by_policy(lost, "retry", why), None, reading.check_id)
+            else:
+                await self.unsettled.postpone([lost], look_at=now + max(delay, min(_LONGEST, age / 2)))
+
+    async def _release(self) -> float:
+        """Settle everything without the log, as the settings or the missing permission want it."""
+        why = f"Marketo's activity log is not asked: {self.refused}" if self.refused else "The campaign may have run."
+        lost = await self.unsettled.due(None)
+        for one in lost:
+            await self._write(one, self._by_policy(one, self.way, why), None, None)
+        return 0.0 if lost else _IDLE
+
+    def _by_policy(self, lost: LostRequest, way: OnAmbiguous, why: str) -> list[Decision]:
+        if way == "hold":
+            return [_held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in lost.registrations]
+        now, detail = self.caller.clock(), f"{why} It is requested again (as under MARKETO_ON_AMBIGUOUS=retry)."
+        return [_again(one, detail, now + after_failure(one.attempts), "answer lost") for one in lost.registrations]
+
+    @property
+    def _delay(self) -> timedelta:
+        return self.caller.policy.activity_delay
+
+    async def _settle(self, lost: LostRequest, reading: _Reading) -> None:
+        """Decide on each person of a lost request from what was read."""
+        leads = {registration.lead_id for registration in lost.registrations}
+        others = await self.unsettled.others(lost, leads, since=reading.since)
+        look_at = next_look(lost.ended_at, reading.began_at, self._delay)
+        runs = evidence.runs_of(reading.activities, lost.campaign_id, self._types)
+        decisions = []
+        for registration in lost.registrations:
+            at = runs.get(registration.lead_id, ())
+            asked = [self._asked_for(other, reading) for other in others if other.lead_id == registration.lead_id]
+            clearly = max(_LEAST_CLEARLY, self._delay / 2)
+            verdict = evidence.ran(lost.began_at, asked, at, clearly=clearly)
+            if verdict is Ran.NO and not reading.is_whole:
+                verdict = Ran.UNCLEAR
+            is_last = look_at is None or comes_too_late(registration, look_at, reading.began_at)
+            if verdict is Ran.YES or is_last:
+                decisions.append(decide(registration, lost, verdict, at, now=reading.began_at))
+        await self._write(lost, decisions, look_at, reading.check_id)
+
+    def _asked_for(self, other: OtherRequest, reading: _Reading) -> Asked:
+        surely_read = reading.since + CLOCKS_DIFFER <= other.began_at <= reading.began_at - self._delay * LOOKS[-1]
+        return Asked(other.began_at, is_certain=other.is_done and surely_read)
+
+    async def _write(
+        self, lost: LostRequest, decisions: Sequence[Decision], look_at: datetime | None, check_id: CallId | None
+    ) -> None:
+        self.caller.lease.check()
+        if len(decisions) == len(lost.registrations):
+            look_at = None
+        settled = await self.unsettled.settle(
+            lost, decisions, look_at=look_at, check_id=check_id, now=self.caller.clock()
+        )
+        states = Counter(str(one.state) for one in settled)
+        still = len(lost.registrations) - len(decisions)
+        _log.info("lost request looked at", call_id=lost.id, campaign_id=lost.campaign_id, still=still, **states)
+        for one in settled:
+            if one.state in FINAL_STATES:
+                self.caller.metrics.registration_settled(one.registration.source, one.state)
+        if settled:
+            self.caller.bell.ring()
+
+
+def next_look(ended_at: datetime, now: datetime, delay: timedelta) -> datetime | None:
+    """Return when to look next at a request that ended then; None when what is not there by now did not run."""
+    return next((at for at in (ended_at + delay * times for times in LOOKS) if at > now), None)
+
+
+def comes_too_late(registration: Undecided, look_at: datetime, now: datetime) -> bool:
+    """Tell whether a decision at the next look would be too late for an e-mail before the webinar's start."""
+    starts_at = registration.starts_at
+    return registration.expires_at <= look_at or (starts_at is not None and now < starts_at <= look_at)
+
+
+def decide(
+    registration: Undecided, lost: LostRequest, verdict: Ran, runs: Sequence[datetime], *, now: datetime
+) -> Decision:
+    """Return what becomes of one person for good."""
+    asked = f"campaign {lost.campaign_id}, requested at {lost.began_at:%H:%M:%S} UTC"
+    match verdict:
+        case Ran.YES:
+            at = min(runs, key=lambda run: abs(run - lost.began_at))
+            detail = f"Marketo had taken it: its activity log shows {asked}, at {at:%H:%M:%S} for this person."
+            ran_at = min(max(at, lost.began_at), now)
+            return Decision(registration, RegistrationState.SENT, "sent", detail, sent_at=ran_at)
+        case Ran.NO:
+            detail = f"Marketo's activity log does not show {asked}, for this person. It is requested again."
+            return _again(registration, detail, now, "checked")
+        case Ran.UNCLEAR:
+            detail = f"Marketo's activity log does not tell whether {asked}, ran for this person. A person decides."
+            return _held(registration, detail)
+
+
+def _again(registration: Undecided, detail: str, due_at: datetime, what: str) -> Decision:
+    return Decision(registration, RegistrationState.KNOWN, what, detail, due_at=due_at)
+
+
+def _held(registration: Undecided, detail: str) -> Decision:
+    return Decision(registration, RegistrationState.DEAD, "answer lost", detail, Cause.ANSWER_LOST)

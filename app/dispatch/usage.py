@@ -1,0 +1,93 @@
+"""Ask Marketo now and then how many calls of the day all integrations have used. A failure harms nothing."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+import structlog
+
+from app.dispatch.caller import LIMITS, Caller
+from app.dispatch.window import Pace
+from app.marketo.codes import Executed
+from app.marketo.failures import CallFailed
+from app.store.calls import CallLog
+from app.store.sending import Call, CallResult
+
+_EVERY = 600.0  # seconds, while calls are made
+_EVERY_CALLS = 500
+_AFTER_FAILURE = 3600.0  # seconds; a missing permission is not mended by asking
+_IDLE = 1.0
+_log = structlog.get_logger(__name__)
+
+
+class UsageStatistics(Protocol):
+    """What this needs of `app.marketo.client`: one request, which may raise CallFailed."""
+
+    async def usage(self) -> int: ...
+
+
+@dataclass(slots=True)
+class Reconciler:
+    """Compares the relay's count of the day with Marketo's, during one term of leadership."""
+
+    caller: Caller
+    statistics: UsageStatistics
+    log: CallLog
+    _not_before: float = float("-inf")
+    _counted: int = -1  # own calls at the last answer
+
+    async def step(self) -> float:
+        """Ask if it is time; return how many seconds to wait before the next look."""
+        caller = self.caller
+        caller.lease.check()
+        if caller.pauses.wait() or caller.day.wait(caller.clock()) or not self._is_time():
+            return _IDLE
+        wait = caller.window.wait(caller.ticks(), Pace.SPACED)
+        if wait != 0:
+            return _IDLE if wait is None else min(wait, _IDLE)
+        await self._ask()
+        return _IDLE
+
+    def _is_time(self) -> bool:
+        since = self.caller.day.own - self._counted
+        is_new_day = since < 0
+        return (is_new_day or since > 0) and (since >= _EVERY_CALLS or self.caller.ticks() >= self._not_before)
+
+    async def _ask(self) -> None:
+        caller, begun = self.caller, self.caller.clock()
+        caller.window.begin(caller.ticks(), Pace.SPACED)
+        try:
+            call = Call(await self.log.begin("usage", fence=caller.lease.fence), "usage", None, ())
+        except BaseException:
+            caller.window.give_back()
+            raise
+        caller.day.begin_call(begun)
+        self._counted, self._not_before = caller.day.own, caller.ticks() + _EVERY
+        try:
+            total = await self._answer()
+        except CallFailed as failed:
+            await self._failed(call, failed, begun)
+        else:
+            caller.day.report(total, asked_at=begun, now=caller.clock())
+            _log.info("usage asked", call_id=call.id, all=total, own=caller.day.own, limit=caller.day.limit)
+            await caller.pauses.worked(call, begun=begun)
+            await self._ended(call, CallResult("done"))
+
+    async def _answer(self) -> int:
+        try:
+            return await self.statistics.usage()
+        finally:
+            self.caller.request_ended()
+
+    async def _failed(self, call: Call, failed: CallFailed, begun: datetime) -> None:
+        if failed.consequence in LIMITS:
+            await self.caller.take_refusal(failed, call, begun)
+        else:
+            self._not_before = self.caller.ticks() + _AFTER_FAILURE
+        _log.warning("usage not known", call_id=call.id, code=failed.code, reason=failed.advice)
+        outcome = CallResult("refused" if failed.executed is Executed.NO else "lost", failed.code, failed.message)
+        await self._ended(call, outcome)
+
+    async def _ended(self, call: Call, result: CallResult) -> None:
+        self.caller.metrics.call_finished(call.kind, result.code or "ok")
+        await self.log.end(call.id, result)

@@ -1,0 +1,395 @@
+"""Lost answers under `check`: everybody gets exactly one e-mail, over restarts, and without starving anybody."""
+
+import asyncio
+import tempfile
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from app.dispatch.settling import LOOKS, Settler, next_look
+from app.dispatch.verdicts import Policy
+from app.domain import CampaignId, Clock, LeadId, Person, Registered, RegistrationState, Webinar
+from app.errors import LeadershipLost
+from app.marketo.activities import Activity, ActivityPage, ActivityTypes, PagingToken
+from app.marketo.answers import TriggerAnswer
+from app.marketo.codes import Endpoint, Trouble
+from app.marketo.failures import CallFailed, failure
+from app.store.calls import CallLog
+from app.store.database import Database, open_database
+from app.store.migrate import migrate
+from app.store.sending import Sending
+from app.store.takeover import OnAmbiguous, take_over
+from app.store.unsettled import Unsettled
+from tests.conftest import MovableClock
+from tests.dispatch.simulated_marketo import Request, SimulatedMarketo
+from tests.dispatch.stage import Stage, Ticks, people, registered, set_stage
+
+CHECK = Policy(on_ambiguous="check", activity_delay=timedelta(minutes=1))
+SENT, DEAD, SENDING = RegistrationState.SENT, RegistrationState.DEAD, RegistrationState.SENDING
+REQUESTED, VISITED = 147, 1
+
+
+@dataclass
+class LoggedMarketo(SimulatedMarketo):
+    """Writes an activity for each person that a campaign ran for; it can be read `behind` later.
+
+    `outcomes` of campaign requests, in turn: `ok`; `refused`; or an answer that is lost, after it `ran` for all, for
+    `half`, or did `not` run (and then by which code).
+    """
+
+    clock: Clock = field(kw_only=True)
+    behind: timedelta = timedelta(seconds=59)
+    names: dict[str, int] = field(default_factory=lambda: {"Visit Webpage": VISITED, "Request Campaign": REQUESTED})
+    log: list[Activity] = field(default_factory=list)
+    outcomes: list[str] = field(default_factory=list)
+    received: Counter[tuple[int, str]] = field(default_factory=Counter)  # (lead, webinar's title) → e-mails
+    log_faults: list[CallFailed] = field(default_factory=list)
+    unreadable: CallFailed | None = None
+    activities_a_page: int = 20
+
+    async def trigger(
+        self, campaign_id: CampaignId, lead_ids: Sequence[LeadId], tokens: "dict[str, str]", /
+    ) -> TriggerAnswer:
+        outcome, _, code = (self.outcomes.pop(0) if self.outcomes else "ok").partition(" ")
+        asked = lead_ids if outcome in ("ok", "ran") else lead_ids[: len(lead_ids) // 2] if outcome == "half" else []
+        if outcome == "refused":
+            raise failure(Endpoint.TRIGGER, "608", "unavailable")
+        try:
+            await super().trigger(campaign_id, lead_ids, tokens)
+        finally:
+            self.sent.subtract((lead, campaign_id) for lead in lead_ids[len(asked) :])
+            self.received.update((lead, tokens["WebinarTitle"]) for lead in asked)
+            self.log += [Activity(lead, REQUESTED, self.clock(), campaign_id) for lead in asked]
+        if outcome != "ok":
+            raise failure(Endpoint.TRIGGER, code or "502", "no answer")
+        return TriggerAnswer(self.request_id, ())
+
+    async def activity_types(self) -> ActivityTypes:
+        await self._ask()
+        return ActivityTypes("t#1", (), self.names)
+
+    async def paging_token(self, since: datetime, /) -> PagingToken:
+        await self._ask()
+        return PagingToken("p#1", (), since.isoformat() + " 0")
+
+    async def activities(self, token: str, /, *, type_ids: Collection[int], lead_ids: Sequence[LeadId]) -> ActivityPage:
+        await self._ask(tuple(lead_ids))
+        self._rule(len(set(lead_ids)) == len(lead_ids) <= 30, "at most 30 people")
+        since, _, first = token.partition(" ")
+        found = [
+            one
+            for one in self.log
+            if one.lead_id in lead_ids
+            and one.type_id in type_ids
+            and datetime.fromisoformat(since) <= one.at <= self.clock() - self.behind
+        ]
+        end = int(first) + self.activities_a_page
+        page = tuple(found[int(first) : end])
+        return ActivityPage("a#1", (), page, f"{since} {end}" if end < len(found) else None)
+
+    async def _ask(self, leads: tuple[int, ...] = ()) -> None:
+        await self._take(Request(Endpoint.ACTIVITIES, ("log",), leads))
+        if self.log_faults:
+            raise self.log_faults.pop(0)
+        if self.unreadable:
+            raise self.unreadable
+
+
+@dataclass
+class Settling:
+    """A stage with a settler; `work` lets both act, and time pass when neither can."""
+
+    stage: Stage
+    settler: Settler
+    marketo: LoggedMarketo
+
+    async def work(self, *, at_most: timedelta = timedelta(hours=3)) -> None:
+        end, running = self.stage.clock() + at_most, self.stage.sender._running
+        while self.stage.clock() < end:
+            waits = [await self.settler.step(), await self.stage.sender.step()]
+            if running:
+                await asyncio.wait(running, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+            elif not (await Sending(self.stage.database).counted())[0]:
+                return
+            elif min(waits) > 0:
+                self.stage.pass_time(max(0.01, await self._until_something()))
+
+    async def _until_something(self) -> float:
+        """Return how long nothing can happen, where all that is open are lost requests."""
+        states = await self.stage.states()
+        if states.keys() & {RegistrationState.NEW, RegistrationState.KNOWN}:
+            return 0.2
+        at = await self.settler.unsettled.next_look()
+        return 0.2 if at is None else max(0.2, (at - self.stage.clock()).total_seconds())
+
+    def mails(self) -> list[int]:
+        return sorted(count for count in self.marketo.sent.values() if count)
+
+    async def timeline(self) -> list[str]:
+        """Return what happened to the only registration, and whether each step is told with a reason."""
+        return [entry.what for entry in (await self.stage.the_only_one()).timeline if entry.detail]
+
+
+async def begin(
+    database: Database, clock: MovableClock, *outcomes: str, policy: Policy = CHECK, ticks: Ticks | None = None
+) -> Settling:
+    """Begin a term; `outcomes` are those of the first campaign requests."""
+    ticks = ticks or Ticks()
+    marketo = LoggedMarketo(ticks, clock=clock, outcomes=list(outcomes))
+    stage = await set_stage(database, clock, policy=policy, marketo=marketo, ticks=ticks)
+    return Settling(
+        stage, Settler(stage.sender.caller, marketo, Unsettled(database), CallLog(database, clock=clock)), marketo
+    )
+
+
+AMBIGUOUS = pytest.mark.parametrize("code", ["500", "502", "504", Trouble.TIMED_OUT, Trouble.ANSWER_LOST])
+
+
+async def test_who_got_the_mail_gets_no_second_one(database: Database, clock: MovableClock) -> None:
+    """Marketo ran the campaign, its answer was lost: the first look tells, and the timeline says so."""
+    here, began = await begin(database, clock, "ran"), clock()
+    await here.stage.arrive(*people(100))
+    await here.work()
+    assert here.mails() == [1] * 100
+    assert await here.stage.states() == {SENT: 100}
+    some = (await here.stage.registrations())[0]
+    assert "its activity log shows campaign 7" in (some.detail or "")
+    assert some.sent_at is not None
+    assert began <= some.sent_at < began + timedelta(minutes=1)
+    assert clock() - began < timedelta(minutes=1, seconds=30)
+    assert here.marketo.broken_rules == []
+
+
+@AMBIGUOUS
+async def test_who_got_none_gets_one(sqlite: Database, clock: MovableClock, code: str) -> None:
+    """Nothing ran: what is not there after fifteen times the delay is requested again."""
+    here, began = await begin(sqlite, clock, f"not {code}"), clock()
+    await here.stage.arrive(registered("ada@example.com"))
+    await here.work()
+    assert here.mails() == [1]
+    assert clock() - began >= LOOKS[-1] * CHECK.activity_delay
+    assert await here.timeline() == ["registered", "person found", "answer lost", "checked", "sent"]
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 1 + 2 * len(LOOKS)
+
+
+async def test_only_those_who_did_not_get_it_are_sent_again(sqlite: Database, clock: MovableClock) -> None:
+    """Marketo stopped in the middle."""
+    here = await begin(sqlite, clock, "half")
+    await here.stage.arrive(*people(99))
+    await here.work()
+    assert here.mails() == [1] * 99
+    assert here.marketo.sizes(Endpoint.TRIGGER) == [99, 50]
+
+
+async def test_an_activity_that_is_late_is_waited_for(sqlite: Database, clock: MovableClock) -> None:
+    """Marketo is busy: ten minutes until it can be read, and nobody is mailed twice."""
+    here = await begin(sqlite, clock, "ran")
+    here.marketo.behind = timedelta(minutes=10)
+    await here.stage.arrive(registered("ada@example.com"))
+    await here.work()
+    assert (here.mails(), await here.timeline()) == ([1], ["registered", "person found", "answer lost", "sent"])
+
+
+async def test_a_webinar_that_starts_soon_is_not_waited_for(sqlite: Database, clock: MovableClock) -> None:
+    """Who would come too late at the next look is decided upon at this one."""
+    here, began = await begin(sqlite, clock, "not 502"), clock()
+    soon = began + timedelta(minutes=3, seconds=30)
+    person = Person("ada@example.com")
+    await here.stage.arrive(Registered(person, Webinar("w-1", "Talk", "https://example.com/j", starts_at=soon)))
+    await here.work()
+    assert here.mails() == [1]
+    assert clock() < soon
+
+
+@settings(max_examples=25, deadline=None)
+@given(
+    st.lists(st.sampled_from(["ran", "not 502", "half", "ok", "refused"]), max_size=8),
+    st.lists(st.tuples(st.integers(1, 6), st.integers(0, 400)), min_size=1, max_size=5),
+    st.integers(1, 55),
+)
+async def test_everybody_gets_exactly_one_mail_of_each_webinar(
+    outcomes: list[str], arrivals: list[tuple[int, int]], behind: int
+) -> None:
+    """For any mix of answers: who cannot be told apart is held for a person, and nobody is mailed too often."""
+    with tempfile.TemporaryDirectory() as folder:
+        database = open_database(f"sqlite:///{folder}/relay.db")
+        await migrate(database)
+        clock = MovableClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
+        here = await begin(database, clock, *outcomes)
+        here.marketo.behind = timedelta(seconds=behind)
+        for number, (count, seconds) in enumerate(arrivals):
+            await here.stage.arrive(*people(count, f"w-{number}"))
+            await here.work(at_most=timedelta(seconds=seconds))
+        await here.work()
+        ended = await here.stage.registrations()
+        await database.close()
+    for one in ended:
+        mails = here.marketo.received[one.lead_id or 0, one.tokens["WebinarTitle"]]
+        assert mails == 1 if one.state is SENT else mails <= 1
+    assert {one.state for one in ended} <= {SENT, DEAD}
+    assert all(one.cause == "answer_lost" for one in ended if one.state is DEAD)
+    assert here.marketo.broken_rules == []
+
+
+async def test_two_that_cannot_be_told_apart_are_held(sqlite: Database, clock: MovableClock) -> None:
+    """Two webinars of one person, both answers lost at one moment, one of them ran: a person decides, of two."""
+    here = await begin(sqlite, clock, "ran", "not 502")
+    here.marketo.gate = asyncio.Event()
+    await here.stage.arrive(_lead("w-1"), _lead("w-2"))
+    await here.stage.work(at_most=timedelta(seconds=1))
+    here.marketo.gate.set()
+    await here.work()
+    assert here.mails() == [1]
+    assert {one.cause for one in await here.stage.registrations()} == {"answer_lost"}
+
+
+async def test_an_earlier_webinars_mail_does_not_hide_the_lost_one(sqlite: Database, clock: MovableClock) -> None:
+    """One run is there, and it belongs to the request that Marketo had taken."""
+    here = await begin(sqlite, clock, "ok", "not 502")
+    await here.stage.arrive(_lead("w-1"))
+    await here.work()
+    await here.stage.arrive(_lead("w-2"))
+    await here.work()
+    assert here.mails() == [2]
+    assert await here.stage.states() == {SENT: 2}
+
+
+@pytest.mark.parametrize("outcome", ["ran", "not 502"])
+async def test_it_survives_a_restart(database: Database, clock: MovableClock, outcome: str) -> None:
+    """All that is known is in the store."""
+    first = await begin(database, clock, outcome)
+    await first.stage.arrive(*people(5))
+    await first.work(at_most=timedelta(minutes=2))
+    clock.move(timedelta(minutes=1))
+    await first.stage.lease.give_back()
+    second = await begin(database, clock)
+    second.marketo.log, second.marketo.people = first.marketo.log, first.marketo.people
+    fence = second.stage.lease.fence
+    await take_over(database, fence=fence, on_ambiguous="check", now=clock())
+    await second.work()
+    assert sorted((first.marketo.sent + second.marketo.sent).values()) == [1] * 5
+
+
+async def test_without_the_permission_it_is_requested_again(
+    sqlite: Database, clock: MovableClock, caplog: pytest.LogCaptureFixture
+) -> None:
+    """603 at the log is no reason to pause: the relay says once that it does without, and the timeline says why."""
+    here = await begin(sqlite, clock, "not 502", "not 502")
+    here.marketo.unreadable = failure(Endpoint.ACTIVITIES, "603", "Access denied")
+    await here.stage.arrive(registered("ada@example.com"))
+    await here.work(at_most=timedelta(minutes=10))
+    assert here.mails() == [1]
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 1
+    assert "Read-Only Activity" in here.settler.described()
+    one = await here.stage.the_only_one()
+    assert any("Read-Only Activity" in entry.detail for entry in one.timeline)
+    assert here.stage.sender.caller.pauses.described() == {}
+
+
+async def test_an_instance_without_such_activities_is_told(sqlite: Database, clock: MovableClock) -> None:
+    """Nothing could ever be found there."""
+    here = await begin(sqlite, clock, "not 502")
+    here.marketo.names = {"Visit Webpage": VISITED}
+    await here.stage.arrive(registered("ada@example.com"))
+    await here.work()
+    assert here.mails() == [1]
+    assert "activity types" in here.settler.described()
+
+
+@pytest.mark.parametrize(("way", "mails"), [("retry", [1]), ("hold", [])])
+async def test_another_policy_settles_what_waits(
+    sqlite: Database, clock: MovableClock, way: OnAmbiguous, mails: list[int]
+) -> None:
+    """The setting was changed while requests were unsettled."""
+    first = await begin(sqlite, clock, "not 502")
+    await first.stage.arrive(registered("ada@example.com"))
+    await first.work(at_most=timedelta(seconds=30))
+    await first.stage.lease.give_back()
+    second = await begin(sqlite, clock, policy=Policy(on_ambiguous=way))
+    second.marketo.people = first.marketo.people
+    await second.work()
+    assert second.mails() == mails
+    assert second.settler.described() == way
+
+
+@pytest.mark.parametrize("code", ["606", "615", "500", "1003", Trouble.UNREADABLE])
+async def test_trouble_of_the_log_costs_time_and_no_mail(
+    sqlite: Database, clock: MovableClock, code: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Rates pause everything as always; the log's own trouble leaves campaigns alone."""
+    here = await begin(sqlite, clock, "ran")
+    here.marketo.log_faults = [failure(Endpoint.ACTIVITIES, code, "no") for _ in range(3)]
+    await here.stage.arrive(*people(3))
+    await here.work()
+    assert here.mails() == [1] * 3
+    told = [line for line in capsys.readouterr().out.splitlines() if "paused " in line and f"code={code}" in line]
+    assert bool(told) == (code in ("606", "615"))
+
+
+async def test_a_log_that_cannot_be_read_for_an_hour_is_done_without(sqlite: Database, clock: MovableClock) -> None:
+    """Nothing waits for ever."""
+    here, began = await begin(sqlite, clock, "not 502"), clock()
+    here.marketo.unreadable = failure(Endpoint.ACTIVITIES, "1003", "no")
+    await here.stage.arrive(registered("ada@example.com"))
+    await here.work()
+    assert here.mails() == [1]
+    assert timedelta(hours=1) < clock() - began < timedelta(hours=2)
+
+
+async def test_more_pages_than_are_read_prove_nothing(sqlite: Database, clock: MovableClock) -> None:
+    """What is not found then may stand on the next page, so nobody is mailed again."""
+    here = await begin(sqlite, clock, "not 502")
+    here.marketo.activities_a_page = 1
+    await here.stage.arrive(_lead("w-1"))
+    here.marketo.log = [Activity(LeadId(7), REQUESTED, clock(), CampaignId(99)) for _ in range(30)]
+    await here.work()
+    assert here.mails() == []
+    assert (await here.stage.the_only_one()).cause == "answer_lost"
+
+
+async def test_looks_leave_places_to_what_is_urgent(sqlite: Database, clock: MovableClock) -> None:
+    """One at a time, never in the last place in flight, and under load every fifth call of the window at most."""
+    here = await begin(sqlite, clock, *["ran"] * 3)
+    await here.stage.arrive(*people(300))
+    await here.work(at_most=timedelta(seconds=59))
+    window, ticks = here.stage.sender.caller.window, here.stage.ticks
+    here.stage.pass_time(61)
+    window.in_flight = window.most_in_flight - 1
+    assert await here.settler.step() > 0
+    window.in_flight = 0
+    window.remember([ticks()] * 20)
+    before = len(here.marketo.asked(Endpoint.ACTIVITIES))
+    for _ in range(200):
+        await here.settler.step()
+        here.stage.pass_time(0.1)
+    assert 0 < len(here.marketo.asked(Endpoint.ACTIVITIES)) - before <= 10
+
+
+async def test_who_leads_no_more_asks_nothing(sqlite: Database, clock: MovableClock) -> None:
+    """The next leader looks."""
+    here = await begin(sqlite, clock, "ran")
+    await here.stage.arrive(*people(1))
+    await here.work(at_most=timedelta(seconds=70))
+    here.stage.lose_the_lease()
+    with pytest.raises(LeadershipLost):
+        await here.settler.step()
+
+
+@given(st.floats(0, 5000), st.floats(0.1, 3600))
+def test_looks_end(age: float, delay: float) -> None:
+    """Each lies in the future and none after fifteen times the delay."""
+    ended = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    at = next_look(ended, ended + timedelta(seconds=age), timedelta(seconds=delay))
+    if at is None:
+        assert timedelta(seconds=age) >= LOOKS[-1] * timedelta(seconds=delay)
+    else:
+        assert ended + timedelta(seconds=age) < at <= ended + LOOKS[-1] * timedelta(seconds=delay)
+
+
+def _lead(webinar: str) -> Registered:
+    return Registered(Person(lead_id=LeadId(7)), Webinar(webinar, "Talk", f"https://example.com/{webinar}"))
