@@ -160,6 +160,8 @@ class Caller:
             self.window.rate.shrink(now, begun=begun_at)
         elif failed.consequence is Consequence.CONCURRENCY:
             self.window.concurrency.shrink(now, begun=begun_at)
+        if failed.consequence is Consequence.DEFECT:
+            _log.error("batch stopped", call_id=call.id, kind=call.kind, code=failed.code, reason=str(failed))
         await self.pauses.failed(failed, call, begun=begun)
 
     async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed]) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
-from app.dispatch.backoff import after_failure
+from app.dispatch.backoff import after_failure, delay_after
 from app.domain import Cause, LeadId, RegistrationState
 from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence
@@ -15,6 +15,7 @@ from app.store.sending import Call, Claimed, Fate
 from app.store.takeover import OnAmbiguous
 
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
+_STOPPED = timedelta(minutes=10)  # spread, so that whoever Marketo does not understand comes again in other company
 _TOO_LARGE = frozenset({"413", "414"})
 
 
@@ -109,7 +110,7 @@ def _after_outcome(registration: Claimed, outcome: PersonOutcome, now: datetime)
     if reason.consequence is Consequence.SEVERAL_PEOPLE:
         detail = "Several people in Marketo have this address (1007); the one updated last is looked up."
         return Fate(registration, RegistrationState.NEW, "several people", detail, lookup=True)
-    if reason.consequence in (Consequence.RETRY, Consequence.CONFIGURATION):
+    if reason.consequence in (Consequence.RETRY, Consequence.CONFIGURATION, Consequence.DEFECT):
         return _again(registration, RegistrationState.NEW, _words(reason), now)
     return _bury(registration, Cause.PERSON_REFUSED, _words(reason))
 
@@ -195,6 +196,9 @@ def _wait(registration: Claimed, call: Call, failed: CallFailed, now: datetime) 
     """Put it back: the call was not its fault, or may work next time."""
     state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
     lookup = call.kind == "lookup"
+    if failed.consequence is Consequence.DEFECT:
+        due_at = now + delay_after(registration.attempts + 1, first=_STOPPED)
+        return Fate(registration, state, "waiting", _sentence(failed), due_at=due_at, lookup=lookup, counts=True)
     if failed.counts_as_attempt or failed.consequence is Consequence.NO_DATA:  # which pauses nothing
         return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup)
     return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)

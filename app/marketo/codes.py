@@ -32,7 +32,8 @@ class Consequence(StrEnum):
     SPLIT = "split"  # too large, or refused whole for one record's data: halve; one record alone is dead
     CREDENTIALS = "credentials"  # pause everything until a person has mended the custom service
     CAMPAIGN = "campaign"  # pause this campaign until a person has mended it
-    CONFIGURATION = "configuration"  # a wrong setting or a defect of the relay: pause, tell somebody
+    CONFIGURATION = "configuration"  # a wrong setting: pause, tell somebody
+    DEFECT = "defect"  # this very request was not understood: stop its batch for minutes, tell somebody
     RECORD = "record"  # this record will never be taken
     PERSON_GONE = "person_gone"  # look the person up again, once
     SEVERAL_PEOPLE = "several_people"  # choose one of them by policy
@@ -60,13 +61,22 @@ class Trouble(StrEnum):
 _ATTEMPTS = frozenset(
     {
         Consequence.RETRY,
+        Consequence.DEFECT,
         Consequence.AMBIGUOUS,
         Consequence.RECORD,
         Consequence.PERSON_GONE,
         Consequence.SEVERAL_PEOPLE,
     }
 )
-_ALERTING = frozenset({Consequence.CREDENTIALS, Consequence.CAMPAIGN, Consequence.CONFIGURATION, Consequence.QUOTA})
+_ALERTING = frozenset(
+    {
+        Consequence.CREDENTIALS,
+        Consequence.CAMPAIGN,
+        Consequence.CONFIGURATION,
+        Consequence.DEFECT,
+        Consequence.QUOTA,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,8 +115,12 @@ _TOKEN = _no(
 )
 _UNAVAILABLE = _no(Consequence.RETRY, "Marketo was unavailable for a moment; nothing to do, it is tried again.")
 _DEFECT = _no(
+    Consequence.DEFECT,
+    "Marketo did not understand this request; check MARKETO_BASE_URL (Admin > Web Services), else report a defect.",
+)
+_WRONG_ADDRESS = _no(
     Consequence.CONFIGURATION,
-    "Marketo did not understand the request; check MARKETO_BASE_URL (Admin > Web Services), else report a defect.",
+    "What answered is not Marketo's REST API; check MARKETO_BASE_URL (Admin > Web Services).",
 )
 _REFUSED_DATA = _no(Consequence.RECORD, "Marketo refused this record's data; its message says why.")
 _FIELD = _no(
@@ -208,14 +222,16 @@ _AT: Mapping[tuple[Endpoint, str], Meaning] = {
     ),
 }
 _OF_RECORDS = frozenset({Endpoint.SYNC, Endpoint.FIND, Endpoint.TRIGGER})
+_OF_ITS_RECORDS = frozenset({Consequence.RECORD, Consequence.DEFECT})
 
 
 def meaning_of_call(endpoint: Endpoint, code: str) -> Meaning:
     """Return what it means that a whole call was answered with this code."""
     meaning = _AT.get((endpoint, code)) or TABLE.get(code) or _by_family(code)
+    if meaning.consequence in _OF_ITS_RECORDS and endpoint not in _OF_RECORDS:
+        return replace(meaning, consequence=Consequence.CONFIGURATION)
     if meaning.consequence is Consequence.RECORD:
-        halve = Consequence.SPLIT if endpoint in _OF_RECORDS else Consequence.CONFIGURATION
-        return replace(meaning, consequence=halve)
+        return replace(meaning, consequence=Consequence.SPLIT)
     if meaning.executed is Executed.MAYBE and endpoint is Endpoint.IDENTITY:
         return replace(
             meaning, executed=Executed.NO
@@ -236,5 +252,5 @@ def _by_family(code: str) -> Meaning:
         return _UNKNOWN
     if len(code) == 4:
         return _REFUSED_DATA if code.startswith("1") else _UNKNOWN
-    families = {"3": _DEFECT, "4": _DEFECT, "6": _UNAVAILABLE, "7": _REFUSED_DATA}
+    families = {"3": _WRONG_ADDRESS, "4": _WRONG_ADDRESS, "6": _UNAVAILABLE, "7": _REFUSED_DATA}
     return families.get(code[0], _UNKNOWN) if len(code) == 3 else _UNKNOWN

@@ -37,7 +37,7 @@ def first_pause(code: str, *, retry_after: timedelta | None = None) -> Pause | N
         ("607", EVERYTHING, MIDNIGHT - NOON),
         ("601", EVERYTHING, timedelta(seconds=10)),
         ("603", EVERYTHING, timedelta(seconds=10)),
-        ("610", EVERYTHING, timedelta(seconds=10)),
+        ("404", EVERYTHING, timedelta(seconds=10)),
         ("1006", EVERYTHING, timedelta(seconds=10)),
         ("1013", "campaign:7", timedelta(seconds=10)),
         ("1003", "campaign:7", timedelta(seconds=10)),
@@ -60,7 +60,7 @@ def test_a_stumble_pauses_everything_for_a_moment(code: str) -> None:
     assert pause.scope == EVERYTHING
 
 
-@pytest.mark.parametrize("code", ["413", "709", "1004", "1007"])
+@pytest.mark.parametrize("code", ["413", "609", "709", "1004", "1007"])
 def test_one_records_fault_pauses_nothing(code: str) -> None:
     """The others go on."""
     assert first_pause(code) is None

@@ -10,6 +10,7 @@ from app.dispatch.window import Pace
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
 from app.errors import StoreUnavailable
 from app.marketo.codes import Endpoint
+from app.marketo.failures import failure
 from app.store.database import Database
 from app.store.heads import Backlog
 from tests.conftest import MovableClock
@@ -322,3 +323,21 @@ async def test_a_batch_that_is_gone_when_it_is_claimed_costs_nothing(sqlite: Dat
     assert 0 < await stage.sender._begin(gone) < 1
     assert stage.sender.caller.window.used(stage.ticks()) == 0
     assert stage.marketo.requests == []
+
+
+async def test_a_request_that_marketo_does_not_understand_stops_its_batch_alone(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """609 is a defect of the relay or a wrong base URL: told, asked again after minutes, and others go on meanwhile."""
+    stage = await set_stage(sqlite, clock)
+    await stage.arrive(registered("ada@example.com", "w-1"))
+    await stage.work_until_known()
+    stage.marketo.faults = [failure(Endpoint.TRIGGER, "609", "Invalid JSON")]
+    await stage.work(at_most=timedelta(seconds=2))
+    await stage.arrive(registered("bob@example.com", "w-2"))
+    await stage.work(at_most=timedelta(minutes=4))
+    assert await stage.states() == {KNOWN: 1, SENT: 1}
+    assert stage.sender.caller.pauses.described() == {}
+    assert len(stage.marketo.asked(Endpoint.TRIGGER)) == 2
+    await stage.work(at_most=timedelta(minutes=7))
+    assert await stage.states() == {SENT: 2}

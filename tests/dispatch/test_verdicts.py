@@ -223,7 +223,7 @@ def test_what_is_nobodys_fault_splits_nothing(code: str) -> None:
 
 
 @pytest.mark.parametrize("kind", ["upsert", "lookup", "trigger"])
-@pytest.mark.parametrize("code", ["606", "607", "615", "603", "601", "610"])
+@pytest.mark.parametrize("code", ["606", "607", "615", "603", "601", "404"])
 def test_limits_and_pauses_are_no_attempts(kind: CallKind, code: str) -> None:
     """The dispatcher waits, the registration keeps its place."""
     fate = fate_of(call_with(registration(1, lead=1), kind=kind), code)

@@ -30,15 +30,15 @@ AT_CALLS: dict[str, tuple[Consequence, Consequence, Consequence, Executed, Conse
     "602": (C.CREDENTIALS, C.CREDENTIALS, C.CREDENTIALS, NO, None),
     "603": (C.CREDENTIALS, C.CREDENTIALS, C.CREDENTIALS, NO, None),
     "604": (C.RETRY, C.RETRY, C.RETRY, NO, None),
-    "605": (C.CONFIGURATION, C.CONFIGURATION, C.CONFIGURATION, NO, None),
+    "605": (C.DEFECT, C.DEFECT, C.DEFECT, NO, None),
     "606": (C.RATE, C.RATE, C.RATE, NO, None),
     "607": (C.QUOTA, C.QUOTA, C.QUOTA, NO, None),
     "608": (C.RETRY, C.RETRY, C.RETRY, NO, None),
-    "609": (C.CONFIGURATION, C.CONFIGURATION, C.CONFIGURATION, NO, None),
-    "610": (C.CONFIGURATION, C.CONFIGURATION, C.CONFIGURATION, NO, None),
+    "609": (C.DEFECT, C.DEFECT, C.DEFECT, NO, None),
+    "610": (C.DEFECT, C.DEFECT, C.DEFECT, NO, None),
     "611": (C.RETRY, C.RETRY, C.RETRY, NO, None),
-    "612": (C.CONFIGURATION, C.CONFIGURATION, C.CONFIGURATION, NO, None),
-    "613": (C.CONFIGURATION, C.CONFIGURATION, C.CONFIGURATION, NO, None),
+    "612": (C.DEFECT, C.DEFECT, C.DEFECT, NO, None),
+    "613": (C.DEFECT, C.DEFECT, C.DEFECT, NO, None),
     "614": (C.RETRY, C.RETRY, C.RETRY, NO, None),
     "615": (C.CONCURRENCY, C.CONCURRENCY, C.CONCURRENCY, NO, None),
     "616": (C.CONFIGURATION, C.CONFIGURATION, C.CONFIGURATION, NO, None),
@@ -126,8 +126,9 @@ def test_the_set_up_check_is_told_of_a_missing_campaign(endpoint: Endpoint, code
 
 @pytest.mark.parametrize("endpoint", [Endpoint.USAGE, Endpoint.CAMPAIGN, Endpoint.IDENTITY])
 def test_a_call_without_records_is_never_halved_for_their_data(endpoint: Endpoint) -> None:
-    """There is nothing to halve."""
+    """There is nothing to halve, and no batch to stop."""
     assert meaning_of_call(endpoint, "701").consequence is Consequence.CONFIGURATION
+    assert meaning_of_call(endpoint, "610").consequence is Consequence.CONFIGURATION
 
 
 @given(st.sampled_from(Endpoint), st.text(max_size=6) | st.integers(0, 12_000).map(str))
