@@ -23,8 +23,8 @@ KEEP_ALIVE = 75  # seconds; load balancers reuse a connection for up to 60 s, an
 # two at most for the store's last commit: ten in all, whatever happens.
 LAST_ANSWERS = 3
 # Seconds that a busy thread keeps the others waiting. At Python's 0.005 a commit, which must wait several times, takes
-# too long; at 0.0002 a tenth of the processor's time goes into changing threads.
-SWITCH = 0.001
+# too long; at a tenth of that, a tenth of the processor's time goes into changing threads.
+SWITCH = 0.002
 _log = structlog.get_logger(__name__)
 
 

@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 
 import structlog
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,7 +21,9 @@ from app.web.problems import DEFECT, STOPPING, Headers, Problem
 from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
+WHOLE_ANSWER = "relay.whole_answer"  # what a server may offer: to write an answer's head and body in one piece
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every few seconds by machines
+_NO_OFFER: Mapping[str, Callable[[], None]] = {"hold": lambda: None}  # of a server that writes as it likes
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 _PAGE: Headers = (
     (b"x-content-type-options", b"nosniff"),
@@ -77,6 +79,7 @@ class Door:
             answer = self._refusal(DEFECT, scope, request_id)
             self._log.exception("webhook_failed", source=answer.source, request_id=request_id)
         if answer.status:
+            scope.get("extensions", {}).get(WHOLE_ANSWER, _NO_OFFER)["hold"]()
             await send_answer(answer, send, request_id)
         seconds = time.perf_counter() - started
         self._parts.metrics.webhook_answered(answer.source, answer.result, seconds)

@@ -24,6 +24,8 @@ class PatientTransport(asyncio.Transport):
         self._is_half_read = is_half_read
         self._lingers_for = lingers_for
         self._left = MOST_THROWN_AWAY
+        self._holds_next = False
+        self._held = b""
         self._end: asyncio.TimerHandle | None = None
 
     @property
@@ -34,6 +36,7 @@ class PatientTransport(asyncio.Transport):
         """Send what is written and FIN; close when the peer does, after `lingers_for` seconds or very many bytes."""
         if self.is_closing():
             return
+        self.release()
         self._end = asyncio.get_running_loop().call_later(self._lingers_for, self._transport.close)
         self._transport.write_eof()
         self._transport.resume_reading()
@@ -52,13 +55,31 @@ class PatientTransport(asyncio.Transport):
         if self._is_half_read():
             self.linger()
         elif not self.is_closing():
+            self.release()
             self._transport.close()
 
     def is_closing(self) -> bool:
         return self._end is not None or self._transport.is_closing()
 
+    def hold(self) -> None:
+        """Keep the next write until the one after it or `release`: each is a system call that wakes the peer."""
+        self._holds_next = True
+
+    def release(self) -> None:
+        """Write what is held."""
+        if self._held:
+            self._transport.write(self._held)
+        self._holds_next, self._held = False, b""
+
     def write(self, data: Any) -> None:
-        if self._end is None:
+        if self._end is not None:
+            return
+        if self._holds_next:
+            self._holds_next, self._held = False, data
+        elif self._held:
+            self._held += data
+            self.release()
+        else:
             self._transport.write(data)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:

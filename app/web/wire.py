@@ -7,6 +7,7 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.web.edge import WHOLE_ANSWER
 from app.web.farewell import PatientTransport
 from app.web.problems import CONTENT_TYPE, Problem
 
@@ -87,6 +88,7 @@ class StrictHttp(HttpToolsProtocol):
             self._offer = self._headers_without_offer()
             return
         super().on_headers_complete()
+        self.scope["extensions"] = {WHOLE_ANSWER: {"hold": self.transport.hold}}
         self._in_headers = False
         self._in_body = True
         self._unfinished = 0
@@ -100,6 +102,7 @@ class StrictHttp(HttpToolsProtocol):
             super().on_message_complete()
 
     def on_response_complete(self) -> None:
+        self.transport.release()
         self._unanswered -= 1
         super().on_response_complete()
         if self._in_headers:

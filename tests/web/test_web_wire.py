@@ -135,3 +135,22 @@ class TestPipelined:
             await writer.drain()
         assert statuses(await relay.exchange(LAST)) == [202]
         assert len(around.inbox.events) == 2
+
+
+class TestAnswersToWebhooks:
+    """Head and body leave in one piece: two cost two system calls, and wake the sender for half an answer."""
+
+    async def test_one_read_gets_the_whole_answer(self, relay: Relay) -> None:
+        async with relay.connection() as (reader, writer):
+            for _ in range(50):
+                writer.write(GOOD)
+                assert (await reader.read(65_536)).endswith(b'"status":"accepted"}')
+
+    async def test_an_answer_without_a_body_does_not_wait_for_one(self, relay: Relay) -> None:
+        head = await relay.client.head("/webhooks/pendo")
+        assert (head.status_code, head.content) == (405, b"")
+        assert (await relay.post("/webhooks/pendo", {})).status_code == 202
+
+    async def test_the_last_answer_of_a_connection_is_written_before_it_closes(self, relay: Relay) -> None:
+        answer = await relay.exchange(HEAD.replace(b"POST", b"HEAD") + b"connection: close\r\n\r\n")
+        assert statuses(answer) == [405]
