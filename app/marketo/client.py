@@ -18,7 +18,7 @@ from app.marketo.address import MarketoAddress
 from app.marketo.answers import CampaignInfo, FindAnswer, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.auth import MarketoAuth
 from app.marketo.codes import Consequence, Endpoint, Trouble
-from app.marketo.envelope import Reply, read_retry_after
+from app.marketo.envelope import Reply, read_date, read_retry_after
 from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import Outgoing, PersonRecord
 
@@ -30,6 +30,7 @@ _ANSWER_WITHIN: Mapping[Endpoint, timedelta] = {
     Endpoint.USAGE: timedelta(seconds=35),
     Endpoint.CAMPAIGN: timedelta(seconds=35),
     Endpoint.ACTIVITIES: timedelta(seconds=35),
+    Endpoint.SETUP: timedelta(seconds=35),
 }
 _FIELD_CODES = frozenset({"1006", "1011"})
 _FIELD_NAMES = "The REST API names of fields are in Admin > Field Management > Export Field Names."
@@ -79,7 +80,7 @@ class MarketoClient:
             CallFailed: the call as a whole failed.
         """
         call = requests.sync_people(records, lookup_field=self._lookup_field, partition=self._partition)
-        reply = await self._send(call)
+        reply = await self.send(call)
         with self._named():
             answer = answers.read_sync(reply, expected=len(records))
             if reason := _fault_of_a_setting(answer):
@@ -94,7 +95,7 @@ class MarketoClient:
             CallFailed: the call failed.
         """
         call = requests.find_people(values, lookup_field=self._lookup_field, next_page_token=next_page_token)
-        reply = await self._send(call)
+        reply = await self.send(call)
         with self._named():
             return answers.read_find(reply, lookup_field=self._lookup_field)
 
@@ -107,7 +108,7 @@ class MarketoClient:
             ValueError: no or too many leads or tokens.
             CallFailed: it failed; with the consequence AMBIGUOUS it may have run all the same.
         """
-        return answers.read_trigger(await self._send(requests.trigger(campaign, leads, tokens)))
+        return answers.read_trigger(await self.send(requests.trigger(campaign, leads, tokens)))
 
     async def usage(self) -> int:
         """Return how many calls all integrations of the instance have made since midnight US Central.
@@ -115,7 +116,7 @@ class MarketoClient:
         Raises:
             CallFailed: it could not be had.
         """
-        return answers.read_usage(await self._send(requests.usage()))
+        return answers.read_usage(await self.send(requests.usage()))
 
     async def campaign(self, number: CampaignId) -> CampaignInfo:
         """Return what a set-up check wants to know of a campaign (permission Read-Only Campaign).
@@ -123,7 +124,7 @@ class MarketoClient:
         Raises:
             CallFailed: it could not be had; with the consequence CAMPAIGN there is none.
         """
-        return answers.read_campaign(await self._send(requests.campaign(number)))
+        return answers.read_campaign(await self.send(requests.campaign(number)))
 
     @contextmanager
     def _named(self) -> Iterator[None]:
@@ -143,7 +144,7 @@ class MarketoClient:
         Raises:
             CallFailed: it could not be had; with the consequence NOT_ALLOWED the permission is missing.
         """
-        return activities.read_activity_types(await self._send(activities.activity_types()))
+        return activities.read_activity_types(await self.send(activities.activity_types()))
 
     async def paging_token(self, since: datetime) -> PagingToken:
         """Return where reading the activities since a moment begins.
@@ -151,7 +152,7 @@ class MarketoClient:
         Raises:
             CallFailed: it could not be had.
         """
-        return activities.read_paging_token(await self._send(activities.paging_token(since)))
+        return activities.read_paging_token(await self.send(activities.paging_token(since)))
 
     async def activities(self, token: str, *, type_ids: Collection[int], lead_ids: Sequence[LeadId]) -> ActivityPage:
         """Return one page of activities of up to 30 people. What happened within the last minute may be missing.
@@ -161,9 +162,14 @@ class MarketoClient:
             CallFailed: it could not be had.
         """
         call = activities.activities(token, type_ids=type_ids, lead_ids=lead_ids)
-        return activities.read_activities(await self._send(call))
+        return activities.read_activities(await self.send(call))
 
-    async def _send(self, call: Outgoing) -> Reply:
+    async def send(self, call: Outgoing) -> Reply:
+        """Send a call that another module of this package wrote, which then reads the answer.
+
+        Raises:
+            CallFailed: there is no whole answer.
+        """
         try:
             response = await self._http.request(
                 call.method,
@@ -177,7 +183,7 @@ class MarketoClient:
         except (httpx.HTTPError, httpx.StreamError) as exc:
             raise self._lost(call.endpoint, exc) from exc
         wait = read_retry_after(response.headers.get("Retry-After"), now=self._clock())
-        return Reply(response.status_code, response.content, wait)
+        return Reply(response.status_code, response.content, wait, read_date(response.headers.get("Date")))
 
     def _lost(self, endpoint: Endpoint, exc: httpx.HTTPError | httpx.StreamError) -> CallFailed:
         """Say what an exception of httpx means; while the token was fetched, the call itself had not been sent."""

@@ -20,6 +20,7 @@ class Endpoint(StrEnum):
     USAGE = "usage"
     CAMPAIGN = "campaign"
     ACTIVITIES = "activities"
+    SETUP = "setup"  # what a set-up check reads and mends
 
 
 class Consequence(StrEnum):

@@ -23,11 +23,12 @@ _REFUSED_TOKEN = frozenset({"601", "602"})
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One HTTP answer, read whole. `retry_after` is the header's wait, if any."""
+    """One HTTP answer, read whole. `retry_after` is the header's wait, if any; `date` is the server's own clock."""
 
     status: int
     body: bytes
     retry_after: timedelta | None = None
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +112,14 @@ def read_retry_after(header: str | None, *, now: datetime) -> timedelta | None:
     except (ValueError, OverflowError):
         return None
     return min(max(wait, timedelta(0)), _LONGEST_WAIT)
+
+
+def read_date(header: str | None) -> datetime | None:
+    """Read a Date header; None when it is absent or none. Never raises."""
+    try:
+        return in_utc(parsedate_to_datetime(header)) if header else None
+    except (ValueError, OverflowError):
+        return None
 
 
 def _document(endpoint: Endpoint, reply: Reply) -> Mapping[str, Json]:

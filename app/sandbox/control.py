@@ -28,6 +28,11 @@ MATCHES = (
     "campaigns",
     "campaign",
     "smart_campaign",
+    "smart_list",
+    "program",
+    "folder",
+    "describe",
+    "partitions",
     "tokens",
     "create_token",
     "emails",
@@ -110,6 +115,10 @@ class CampaignChange(_Body):
     requestable: bool | None = None
     trigger: bool | None = None
     qualification: Qualification | None = None
+    interval: timedelta | None = None
+    communication_limit: bool | None = None
+    filters: tuple[str, ...] | None = None
+    outside: bool | None = None
 
 
 class EventOrder(_Body):

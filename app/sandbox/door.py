@@ -1,6 +1,8 @@
 """The way of every request to a simulated service: read, go wrong if a fault says so, answer, write down."""
 
 from contextlib import ExitStack
+from dataclasses import replace
+from email.utils import format_datetime
 from typing import NamedTuple, Protocol
 
 from starlette.types import Receive, Scope, Send
@@ -63,6 +65,7 @@ class Door:
             await work.world.config.sleep(work.world.config.latency.total_seconds())
             answer = self._faulty(work, fault)
         work.call.status = answer.status
+        answer = _dated(work.world, answer)
         accepts = work.request.headers.get("accept-encoding", "")
         if fault is None:
             await send_answer(line.send, answer, accepts=accepts)
@@ -82,7 +85,7 @@ class Door:
                 await work.world.config.sleep(float(fault.argument))
                 await send_answer(line.send, answer)
             case _:
-                await send_answer(line.send, self._faulty(work, fault))
+                await send_answer(line.send, _dated(work.world, self._faulty(work, fault)))
 
     def _faulty(self, work: Work, fault: Fault) -> Answer:
         status, _, form = fault.argument.partition(" ")
@@ -99,6 +102,11 @@ class Door:
                 return Answer(
                     200, b'\x00\xff{"requestId": <!-- not what you expected', {"content-type": "application/json"}
                 )
+
+
+def _dated(world: World, answer: Answer) -> Answer:
+    shown = format_datetime(world.now() + world.ahead, usegmt=True)
+    return replace(answer, headers={**answer.headers, "date": shown})
 
 
 def _open_call(world: World, service: str, kind: str, request: Request) -> Call:

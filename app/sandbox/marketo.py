@@ -4,7 +4,15 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from app.sandbox import marketo_activities, marketo_assets, marketo_campaigns, marketo_leads, seed
+from app.sandbox import (
+    marketo_activities,
+    marketo_assets,
+    marketo_campaigns,
+    marketo_leads,
+    marketo_places,
+    marketo_schema,
+    seed,
+)
 from app.sandbox.config import Credential
 from app.sandbox.marketo_answers import NOT_COUNTED, Refusal, Result, failure, success
 from app.sandbox.wire import LONGEST_URI, Answer, Request, html_answer, json_answer
@@ -57,6 +65,11 @@ ENDPOINTS = (
     _endpoint("campaigns", "GET", "/v1/campaigns.json", marketo_campaigns.campaigns, _CAMPAIGNS),
     _endpoint("campaign", "GET", "/v1/campaigns/{id}.json", marketo_campaigns.campaign, _CAMPAIGNS),
     _endpoint("smart_campaign", "GET", "/asset/v1/smartCampaign/{id}.json", marketo_assets.smart_campaign, _ASSETS),
+    _endpoint("smart_list", "GET", "/asset/v1/smartCampaign/{id}/smartList.json", marketo_places.smart_list, _ASSETS),
+    _endpoint("program", "GET", "/asset/v1/program/{id}.json", marketo_places.program, _ASSETS),
+    _endpoint("folder", "GET", "/asset/v1/folder/{id}.json", marketo_places.folder, _ASSETS),
+    _endpoint("describe", "GET", "/v1/leads/describe.json", marketo_schema.describe, _LEADS),
+    _endpoint("partitions", "GET", "/v1/leads/partitions.json", marketo_schema.partitions, _LEADS),
     _endpoint("tokens", "GET", "/asset/v1/folder/{id}/tokens.json", marketo_assets.tokens, _ASSETS),
     _endpoint(
         "create_token",

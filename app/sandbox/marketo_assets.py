@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from app.sandbox import seed
-from app.sandbox.emails import FROM_EMAIL, FROM_NAME, SUBJECT, template
+from app.sandbox.emails import FROM_EMAIL, FROM_NAME, template
 from app.sandbox.marketo_answers import Refusal, Result, asset_stamp
 from app.sandbox.marketo_bodies import parameters, required, whole_number
 from app.sandbox.marketo_campaigns import WORKSPACE
-from app.sandbox.programs import Campaign, Program, Qualification
+from app.sandbox.programs import Campaign, Mail, Program, Qualification
 from app.sandbox.world import Work
 
 LONGEST_TOKEN_NAME = 50
@@ -22,6 +22,8 @@ def smart_campaign(work: Work) -> Result:
     if found is None:
         return _NOTHING
     record = _smart_campaign_record(found)
+    if record["parentProgramId"] is None:
+        del record["parentProgramId"]
     if work.world.config.sparse:
         record = {name: value for name, value in record.items() if value is not None}
     else:
@@ -33,9 +35,12 @@ def smart_campaign(work: Work) -> Result:
 def tokens(work: Work) -> Result:
     """Return the My Tokens of just this folder or program, not those that it inherits."""
     kind = parameters(work).get("folderType", "Folder")
-    own = _own_tokens(work, kind)
+    own, types = _own_tokens(work, kind)
     folder = json.dumps({"id": int(work.params["id"]), "type": kind})
-    records = [{"name": name, "type": "text", "value": value, "computedUrl": ""} for name, value in own.items()]
+    records = [
+        {"name": name, "type": types.get(name, "text"), "value": value, "computedUrl": ""}
+        for name, value in own.items()
+    ]
     return Result([{"folder": folder, "tokens": records}])
 
 
@@ -43,14 +48,14 @@ def create_token(work: Work) -> Result:
     """Create or change a My Token."""
     given = work.request.form()
     name, value = required(given, "name"), given.get("value", "")
-    own = _own_tokens(work, required(given, "folderType"))
+    own, types = _own_tokens(work, required(given, "folderType"))
     if len(name) > LONGEST_TOKEN_NAME or "{" in name:
         raise Refusal("709", f"Token name must have at most {LONGEST_TOKEN_NAME} characters and no braces")
     if required(given, "type") not in _TOKEN_TYPES:
         raise Refusal("1001", f"Invalid value '{given['type'][:40]}' for 'type'")
     if not value:
         raise Refusal("701", "value cannot be blank")
-    own[name] = value
+    own[name], types[name] = value, given["type"]
     record = {"name": name, "type": given["type"], "value": value, "computedUrl": ""}
     return Result(
         [{"folder": json.dumps({"id": int(work.params["id"]), "type": given["folderType"]}), "tokens": [record]}]
@@ -62,23 +67,31 @@ def emails(work: Work) -> Result:
     folder = parameters(work).get("folder")
     program_id = _program_in(folder) if folder else None
     programs = work.world.assets.programs.values()
-    found = [_email_record(work, program) for program in programs if program_id in (None, program.id)]
+    found = [
+        _email_record(work, program, program.mail)
+        for program in programs
+        if program.mail and program_id in (None, program.id)
+    ]
     return Result(found) if found else _NOTHING
 
 
 def email_content(work: Work) -> Result:
     program = work.world.assets.program_of_email(whole_number(work.params["id"], "id"))
-    if program is None:
+    if program is None or program.mail is None:
         return _NOTHING
-    return Result([{"id": program.email_id, "status": "approved", "content": template(program.email_id)}])
+    content = template(program.email_id) if program.mail.html is None else program.mail.html
+    return Result([{"id": program.email_id, "status": _mail_status(program.mail), "content": content}])
 
 
-def _own_tokens(work: Work, kind: str) -> dict[str, str]:
+def _own_tokens(work: Work, kind: str) -> tuple[dict[str, str], dict[str, str]]:
+    """Return the tokens of one place: values and types by name, to be read and changed."""
     number, assets = whole_number(work.params["id"], "id"), work.world.assets
     if kind == "Program" and number in assets.programs:
-        return assets.programs[number].tokens
+        return assets.programs[number].tokens, assets.programs[number].token_types
     if kind == "Folder" and number == seed.FOLDER_ID:
-        return assets.folder_tokens
+        return assets.folder_tokens, {}
+    if kind == "Folder" and number in seed.FOLDERS:
+        return {}, {}
     raise Refusal("702", f"{kind[:10]} {number} not found")
 
 
@@ -111,11 +124,11 @@ def _smart_campaign_record(one: Campaign) -> dict[str, Any]:
         "qualificationRuleInterval": _days(one.interval) if one.qualification is Qualification.INTERVAL else None,
         "qualificationRuleUnit": "day" if one.qualification is Qualification.INTERVAL else None,
         "maxMembers": 300_000,
-        "isCommunicationLimitEnabled": False,
-        "smartListId": one.id + 10_000,
+        "isCommunicationLimitEnabled": one.communication_limit,
+        "smartListId": smart_list_id(one),
         "flowId": one.id + 20_000,
-        "parentProgramId": one.program.id,
-        "folder": {"id": one.program.id, "type": "Program"},
+        "parentProgramId": None if one.outside else one.program.id,
+        "folder": place_of(one),
         "createdAt": asset_stamp(one.created),
         "updatedAt": asset_stamp(one.created),
         "workspace": WORKSPACE,
@@ -146,7 +159,19 @@ def _recurrence(one: Campaign) -> dict[str, Any]:
     }
 
 
-def _email_record(work: Work, program: Program) -> dict[str, Any]:
+def smart_list_id(one: Campaign) -> int:
+    return one.id + 10_000
+
+
+def place_of(one: Campaign) -> dict[str, Any]:
+    return {"id": seed.FOLDER_ID, "type": "Folder"} if one.outside else {"id": one.program.id, "type": "Program"}
+
+
+def _mail_status(mail: Mail) -> str:
+    return "approved" if mail.approved else "draft"
+
+
+def _email_record(work: Work, program: Program, mail: Mail) -> dict[str, Any]:
     created = asset_stamp(work.world.began)
     return {
         "id": program.email_id,
@@ -155,16 +180,16 @@ def _email_record(work: Work, program: Program) -> dict[str, Any]:
         "createdAt": created,
         "updatedAt": created,
         "url": f"https://app-sandbox.invalid/#EM{program.email_id}A1",
-        "subject": _header(SUBJECT),
+        "subject": _header(mail.subject),
         "fromName": _header(FROM_NAME),
         "fromEmail": _header(FROM_EMAIL),
         "replyEmail": _header(FROM_EMAIL),
         "folder": {"id": program.id, "type": "Program"},
-        "operational": True,
+        "operational": mail.operational,
         "textOnly": False,
         "publishToMSI": False,
         "webView": False,
-        "status": "approved",
+        "status": _mail_status(mail),
         "template": 1,
         "workspace": WORKSPACE,
         "version": 2,

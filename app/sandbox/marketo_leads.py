@@ -10,7 +10,6 @@ from app.sandbox.marketo_bodies import json_object, listed, page_size, parameter
 from app.sandbox.people import (
     DEFAULT_FIELDS,
     EMAIL,
-    PARTITIONS,
     READABLE,
     SEARCHABLE,
     WRITABLE,
@@ -96,7 +95,7 @@ def _check_order(order: Sync, body: Mapping[str, Any], records: list[dict[str, A
         raise Refusal("1003", f"Invalid action '{str(order.action)[:40]}'")
     if order.lookup_field not in SEARCHABLE and not (order.lookup_field == "id" and order.action == "updateOnly"):
         raise Refusal("1011", f"Lookup field '{str(order.lookup_field)[:40]}' is not supported")
-    if (partition := body.get("partitionName")) is not None and partition not in PARTITIONS:
+    if (partition := body.get("partitionName")) is not None and partition not in order.work.world.partitions:
         raise Refusal("1009", f"Lead partition '{str(partition)[:40]}' not found")
     writable = WRITABLE | ({"id"} if order.lookup_field == "id" else set())
     if unknown := {name for record in records for name in record} - writable:

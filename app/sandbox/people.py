@@ -28,9 +28,37 @@ WRITABLE = frozenset(
 )
 READABLE = WRITABLE | {"id", "createdAt", "updatedAt", "leadPartitionId"}
 DEFAULT_FIELDS = ("id", "firstName", "lastName", "email", "updatedAt", "createdAt")
-PARTITIONS = frozenset({"Default"})
+PARTITIONS = ("Default",)
 _LONGEST_VALUE = 255
 _ADDRESS = re.compile(r"[\x21-\x7e]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+")  # ASCII only
+
+
+@dataclass(frozen=True, slots=True)
+class PersonField:
+    """One field as Describe Lead shows it, by its name in the REST API."""
+
+    display_name: str
+    type: str = "string"
+    length: int | None = _LONGEST_VALUE
+    read_only: bool = False
+
+
+def seeded_fields() -> dict[str, PersonField]:
+    return {
+        "id": PersonField("Id", "integer", None, read_only=True),
+        "email": PersonField("Email Address", "email"),
+        "firstName": PersonField("First Name"),
+        "lastName": PersonField("Last Name"),
+        "salutation": PersonField("Salutation"),
+        "title": PersonField("Job Title"),
+        "phone": PersonField("Phone Number", "phone"),
+        "unsubscribed": PersonField("Unsubscribed", "boolean", None),
+        "externalId": PersonField("External Id"),
+        seed.JOIN_LINK_FIELD: PersonField("Webinar Join Link", "text", 2000),
+        "createdAt": PersonField("Created At", "datetime", None, read_only=True),
+        "updatedAt": PersonField("Updated At", "datetime", None, read_only=True),
+        "leadPartitionId": PersonField("Person Partition", "lead_function", None, read_only=True),
+    }
 
 
 @dataclass(slots=True)

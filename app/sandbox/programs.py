@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.sandbox import seed
+from app.sandbox.emails import SUBJECT
 from app.sandbox.people import Person
 
 
@@ -17,15 +18,30 @@ class Qualification(StrEnum):
     INTERVAL = "interval"
 
 
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """How a program's e-mail is made. `html` None is the tutorial's template."""
+
+    subject: str = SUBJECT
+    html: str | None = None
+    approved: bool = True
+    operational: bool = True
+
+
 @dataclass(slots=True)
 class Program:
-    """A program in a folder. `tokens` are its own My Tokens with their default values; `folder_tokens` the folder's."""
+    """A program in a folder. `tokens` are its own My Tokens with their default values; `folder_tokens` the folder's.
+
+    `token_types` names the tokens that are not of type text; `mail` is None where the program has no e-mail.
+    """
 
     id: int
     name: str
     email_id: int
     tokens: dict[str, str]
     folder_tokens: dict[str, str]
+    token_types: dict[str, str] = field(default_factory=dict)
+    mail: Mail | None = field(default_factory=Mail)
 
     def known_tokens(self) -> dict[str, str]:
         """Return every My Token that the program's campaigns have, those of the folder above included."""
@@ -34,7 +50,10 @@ class Program:
 
 @dataclass(frozen=True, slots=True)
 class Campaign:
-    """A smart campaign. `requestable`: it has 'Campaign is Requested', source 'Web Service API'."""
+    """A smart campaign. `requestable`: it has 'Campaign is Requested', source 'Web Service API'.
+
+    `filters` are those of its smart list, by name; `outside`: it stands in the folder, not in the program.
+    """
 
     id: int
     name: str
@@ -45,6 +64,9 @@ class Campaign:
     requestable: bool = True
     qualification: Qualification = Qualification.ANY
     interval: timedelta | None = None
+    communication_limit: bool = False
+    filters: tuple[str, ...] = ()
+    outside: bool = False
 
     @property
     def is_triggerable(self) -> bool:
@@ -73,10 +95,10 @@ class Assets:
     folder_tokens: dict[str, str] = field(default_factory=dict)
 
     def program_of_email(self, email_id: int) -> Program | None:
-        return next((program for program in self.programs.values() if program.email_id == email_id), None)
+        return next((one for one in self.programs.values() if one.email_id == email_id and one.mail), None)
 
     def change(self, campaign_id: int, changes: Mapping[str, object]) -> Campaign:
-        """Change a campaign's switches (`active`, `requestable`, `trigger`, `qualification`).
+        """Change a campaign's switches, by the names that `Campaign` gives them.
 
         Raises:
             KeyError: there is no such campaign.

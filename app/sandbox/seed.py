@@ -22,6 +22,11 @@ ALL_PERMISSIONS = frozenset(
 )
 
 FOLDER_ID = 27
+FOLDERS = {  # each with its name and the folder that it stands in
+    14: ("Marketing Activities", None),
+    15: ("Default", 14),
+    FOLDER_ID: ("Webinars", 15),
+}
 PROGRAM_ID = 1001
 LINK_FIELD_PROGRAM_ID = 1002
 CAMPAIGN_ID = 1234

@@ -117,6 +117,7 @@ def _uvicorn_config(app: FastAPI) -> uvicorn.Config:
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,  # the simulated services have clocks of their own
         timeout_keep_alive=75,
         timeout_graceful_shutdown=_DRAIN_SECONDS,
     )

@@ -3,7 +3,7 @@
 from collections import Counter
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from app.sandbox import seed
@@ -14,7 +14,7 @@ from app.sandbox.faults import FaultBook
 from app.sandbox.ledger import Call, Log, Violations
 from app.sandbox.limits import DailyQuota, InFlight, SlidingWindow
 from app.sandbox.marketo_identity import TokenDesk
-from app.sandbox.people import People
+from app.sandbox.people import PARTITIONS, People, PersonField, seeded_fields
 from app.sandbox.programs import seeded_assets
 from app.sandbox.wire import Request
 
@@ -26,12 +26,15 @@ class World:
         self.config = config
         self.now = config.clock or steady_clock()
         self.began = now = self.now()
+        self.ahead = timedelta(0)  # of the clock that the Date header shows
         self.tokens = TokenDesk(config.credentials, life=config.token_life, make=config.token_maker)
         self.window = SlidingWindow(limit=config.calls_per_window, length=config.window)
         self.in_flight = InFlight(limit=config.max_in_flight)
         self.quota = DailyQuota(limit=config.calls_per_day)
         self.people = People(duplicate_within=config.duplicate_within)
         self.assets = seeded_assets(now)
+        self.fields: dict[str, PersonField] = seeded_fields()
+        self.partitions = list(PARTITIONS)
         self.eventbrite: EventbriteAccount = seeded_account(now, config.eventbrite_calls_per_hour)
         self.visitors: dict[str, dict[str, Any]] = {seed.PENDO_VISITOR_ID: pendo_visitor(*seed.PENDO_VISITOR)}
         self.faults = FaultBook()

@@ -1,0 +1,1 @@
+"""Check how everything around the relay is set up, and say what to do in Marketo's own menu words."""

@@ -1,0 +1,98 @@
+"""Judge a program's My Tokens: whether what the relay passes is known there, by the exact name and as text."""
+
+from collections.abc import Collection
+from difflib import get_close_matches
+from typing import NamedTuple
+
+from app.doctor.access import not_looked
+from app.doctor.picture import ProgramPicture, Shelf
+from app.doctor.report import Check, Outcome, fail, ok, warn
+from app.doctor.wanted import Wanted, WantedToken
+from app.marketo.assets import MyToken
+
+
+class Subject(NamedTuple):
+    """What these checks look at."""
+
+    wanted: Wanted
+    program: ProgramPicture
+
+
+def written(name: str) -> str:
+    """Return a My Token as one writes it in Marketo."""
+    return "{{my." + name + "}}"
+
+
+def near(name: str, names: Collection[str]) -> str | None:
+    """Return the name that somebody may have meant: another spelling of the same letters first."""
+    plain = {_plain(one): one for one in names}
+    if (same := plain.get(_plain(name))) and same != name:
+        return same
+    found = get_close_matches(_plain(name), [one for one in plain if plain[one] != name], n=1, cutoff=0.75)
+    return plain[found[0]] if found else None
+
+
+def _plain(name: str) -> str:
+    return "".join(c for c in name.lower() if c.isalnum())
+
+
+def _title(subject: Subject) -> Outcome:
+    return _judge(subject.program, subject.wanted.title)
+
+
+def _join_link(subject: Subject) -> Outcome:
+    return _judge(subject.program, subject.wanted.join_link)
+
+
+def _image(subject: Subject) -> Outcome:
+    return _judge(subject.program, subject.wanted.image)
+
+
+def _judge(program: ProgramPicture, wanted: WantedToken) -> Outcome:
+    found = next(((shelf, token) for shelf, token in program.tokens() if token.name == wanted.name), None)
+    if found is not None:
+        return _judge_found(program, wanted, *found)
+    return not_looked(program.unseen) if program.unseen else _judge_missing(program, wanted)
+
+
+def _judge_missing(program: ProgramPicture, wanted: WantedToken) -> Outcome:
+    similar = near(wanted.name, {token.name for _, token in program.tokens()})
+    tab = f"Marketing Activities: open the program {program.name} > My Tokens"
+    if similar:
+        return fail(
+            f"{written(wanted.name)} is missing, but there is {written(similar)}: names must agree letter by letter",
+            f"{tab}: rename it to {wanted.name}, or set {wanted.setting}={similar}.",
+        )
+    return fail(
+        f"{written(wanted.name)} is missing in {program.name} and above it: its value is passed over in silence",
+        f"{tab}: drag in a Text token, name it {wanted.name} and give it a default value; or run relay doctor --fix.",
+    )
+
+
+def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, token: MyToken) -> Outcome:
+    where = f"Marketing Activities: open {shelf.place.name} > My Tokens"
+    if token.type.lower() != "text":
+        verdict = warn if wanted.field else fail  # it may read the person field, as the README tells
+        return verdict(
+            f"{written(wanted.name)} is of type {token.type}, not Text",
+            f"{where}: delete {wanted.name} and drag in a Text token of this name.",
+        )
+    if not token.value.strip():
+        return warn(
+            f"{written(wanted.name)} has no default value: a test from Marketo shows an empty place",
+            f"{where}: give {wanted.name} a value, such as {wanted.example}.",
+        )
+    above = "" if shelf is program.shelves[0] else f", from {shelf.place.name} above it"
+    return ok(f"{written(wanted.name)}{above}, default {_short(token.value)}")
+
+
+def _short(value: str, longest: int = 60) -> str:
+    shown = "".join(c if c.isprintable() else " " for c in value)
+    return f"“{shown if len(shown) <= longest else shown[: longest - 1] + '…'}”"
+
+
+CHECKS = (
+    Check("token_title", "My Token of the title", _title),
+    Check("token_join_link", "My Token of the join link", _join_link),
+    Check("token_image", "My Token of the image", _image),
+)
