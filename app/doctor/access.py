@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
-from app.doctor.picture import MarketoPicture, Seen, Unseen
+from app.doctor.picture import NOT_ASKED, MarketoPicture, Seen, Unseen
 from app.doctor.report import Check, Outcome, fail, ok, unknown, warn
 from app.doctor.wanted import Wanted
 from app.marketo.codes import Trouble
@@ -77,7 +77,7 @@ def _credentials(access: Access) -> Outcome:
             "If they are the same, look whether the API user is still there in Admin > Security > Users & Roles.",
         )
     if isinstance(first, Unseen) and first.code not in {*_BUSY, "603", "607"}:
-        return not_looked(first)
+        return not_looked(NOT_ASKED)
     return ok("Marketo gave an access token for the client id and secret")
 
 
@@ -169,7 +169,7 @@ def _may_read_activities(access: Access) -> Outcome:
     if may is False:
         return warn(
             "the API user lacks Read-Only Activity: what became of a request whose answer was lost cannot be looked up",
-            f"{_ROLE} > Access API, and tick Read-Only Activity. `relay doctor --send` needs it as well.",
+            f"{_ROLE} > Access API, and tick Read-Only Activity.",
         )
     return not_looked(may) if isinstance(may, Unseen) else ok("the API user may read activities")
 
@@ -182,7 +182,7 @@ def _permission(may: bool | Unseen, yes: str, name: str, advice: str) -> Outcome
 
 def _after_first(access: Access, judge: Callable[[Seen], Outcome]) -> Outcome:
     first = access.seen.first
-    return not_looked(first) if isinstance(first, Unseen) else judge(first)
+    return not_looked(NOT_ASKED) if isinstance(first, Unseen) else judge(first)
 
 
 def not_looked(why: Unseen) -> Outcome:

@@ -14,6 +14,7 @@ _OPEN = "Marketing Activities: open the campaign"
 _SETTINGS = f"{_OPEN} > Schedule > Smart Campaign Settings > Edit"
 _SMART_LIST = f"{_OPEN} > Smart List"
 _NONE = unknown("there is no campaign to look at")
+_NO_TRIGGER_CAMPAIGN = unknown("only a trigger campaign has it")
 
 
 def _exists(seen: CampaignPicture) -> Outcome:
@@ -49,6 +50,8 @@ def _no_trigger(known: SmartCampaign | CampaignInfo) -> Outcome:
 
 def _active(seen: CampaignPicture) -> Outcome:
     def judge(known: SmartCampaign | CampaignInfo) -> Outcome:
+        if known.type != "trigger":
+            return _NO_TRIGGER_CAMPAIGN
         if known.is_active if isinstance(known, SmartCampaign) else known.active:
             return ok("active")
         return fail(
@@ -70,6 +73,8 @@ def _trigger(smart: SmartCampaign, rules: SmartList | Unseen | None) -> Outcome:
         return ok("has the trigger Campaign is Requested, Source is Web Service API")
     if has_trigger and not smart.is_active:
         return ok("has the trigger Campaign is Requested")
+    if smart.type != "trigger":
+        return _NO_TRIGGER_CAMPAIGN
     if isinstance(rules, Unseen) and not smart.is_active:
         return unknown("shows only when the campaign is active", "Activate it and look again.")
     return fail(

@@ -98,9 +98,10 @@ def _image(subject: Subject) -> Outcome:
 
 def _known_tokens(subject: Subject) -> Outcome:
     known = {token.name for _, token in subject.program.tokens()}
+    judged_elsewhere = {token.name for token in subject.wanted.tokens}
 
     def judge(read: Sequence[_Read]) -> Outcome:
-        strange = sorted({name for one in read for name in one.names} - known)
+        strange = sorted({name for one in read for name in one.names} - known - judged_elsewhere)
         if not strange:
             return ok("every My Token in the e-mail is one of the program's")
         if subject.program.unseen:

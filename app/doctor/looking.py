@@ -4,7 +4,17 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime
 from typing import TypeVar
 
-from app.doctor.picture import CampaignPicture, Letter, MarketoPicture, ProgramPicture, Seen, Shelf, Unseen, unseen
+from app.doctor.picture import (
+    NOT_ASKED,
+    CampaignPicture,
+    Letter,
+    MarketoPicture,
+    ProgramPicture,
+    Seen,
+    Shelf,
+    Unseen,
+    unseen,
+)
 from app.doctor.wanted import Wanted
 from app.domain import CampaignId, Clock
 from app.marketo.assets import EmailAsset, FolderKind, Place, SmartCampaign
@@ -15,7 +25,6 @@ MOST_CAMPAIGNS = 20
 MOST_EMAILS = 10  # of one program
 MOST_FOLDERS = 12  # from a program up to the top
 
-_NOT_ASKED = Unseen("not asked", "Marketo was not reached, or did not let the relay in")
 _NO_CHOICE = Unseen("not asked", "the program could not be read")
 _Value = TypeVar("_Value")
 
@@ -55,12 +64,12 @@ def _middle(asked: datetime, answered: datetime) -> datetime:
 def _nothing(first: Unseen, wanted: Wanted, numbers: Sequence[CampaignId]) -> MarketoPicture:
     return MarketoPicture(
         first=first,
-        campaigns=tuple(CampaignPicture(number, wanted.campaigns[number], _NOT_ASKED) for number in numbers),
-        may_request=_NOT_ASKED,
-        may_save=_NOT_ASKED,
-        may_read_activities=_NOT_ASKED,
-        fields=_NOT_ASKED,
-        partitions=_NOT_ASKED if wanted.partition else None,
+        campaigns=tuple(CampaignPicture(number, wanted.campaigns[number], NOT_ASKED) for number in numbers),
+        may_request=NOT_ASKED,
+        may_save=NOT_ASKED,
+        may_read_activities=NOT_ASKED,
+        fields=NOT_ASKED,
+        partitions=NOT_ASKED if wanted.partition else None,
     )
 
 

@@ -24,6 +24,9 @@ class Unseen:
         return self.code == "603"
 
 
+NOT_ASKED = Unseen("not asked", "Marketo was not reached, or did not let the relay in")
+
+
 @dataclass(frozen=True, slots=True)
 class Seen:
     """What the first call came to: it needs a token, and no permission."""

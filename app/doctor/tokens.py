@@ -37,26 +37,28 @@ def _plain(name: str) -> str:
 
 
 def _title(subject: Subject) -> Outcome:
-    return _judge(subject.program, subject.wanted.title)
+    return _judge(subject, subject.wanted.title)
 
 
 def _join_link(subject: Subject) -> Outcome:
-    return _judge(subject.program, subject.wanted.join_link)
+    return _judge(subject, subject.wanted.join_link)
 
 
 def _image(subject: Subject) -> Outcome:
-    return _judge(subject.program, subject.wanted.image)
+    return _judge(subject, subject.wanted.image)
 
 
-def _judge(program: ProgramPicture, wanted: WantedToken) -> Outcome:
+def _judge(subject: Subject, wanted: WantedToken) -> Outcome:
+    program = subject.program
     found = next(((shelf, token) for shelf, token in program.tokens() if token.name == wanted.name), None)
     if found is not None:
         return _judge_found(program, wanted, *found)
-    return not_looked(program.unseen) if program.unseen else _judge_missing(program, wanted)
+    return not_looked(program.unseen) if program.unseen else _judge_missing(subject, wanted)
 
 
-def _judge_missing(program: ProgramPicture, wanted: WantedToken) -> Outcome:
-    similar = near(wanted.name, {token.name for _, token in program.tokens()})
+def _judge_missing(subject: Subject, wanted: WantedToken) -> Outcome:
+    program, taken = subject.program, {token.name for token in subject.wanted.tokens}
+    similar = near(wanted.name, {token.name for _, token in program.tokens()} - taken)
     tab = f"Marketing Activities: open the program {program.name} > My Tokens"
     if similar:
         return fail(
@@ -65,7 +67,7 @@ def _judge_missing(program: ProgramPicture, wanted: WantedToken) -> Outcome:
         )
     return fail(
         f"{written(wanted.name)} is missing in {program.name} and above it: its value is passed over in silence",
-        f"{tab}: drag in a Text token, name it {wanted.name} and give it a default value; or run relay doctor --fix.",
+        f"{tab}: drag in a Text token, name it {wanted.name} and give it a default value.",
     )
 
 

@@ -92,7 +92,7 @@ def open_http(
     inner = httpx.AsyncHTTPTransport(
         verify=verify,
         trust_env=trust_env,
-        proxy=_proxy_for(address) if trust_env else None,
+        proxy=proxy_for(address) if trust_env else None,
         limits=httpx.Limits(
             max_connections=most_connections,
             max_keepalive_connections=most_connections,
@@ -108,11 +108,17 @@ def open_http(
     )
 
 
-def _proxy_for(address: MarketoAddress) -> str | None:
+def proxy_for(address: MarketoAddress) -> str | None:
+    """Return the proxy that the environment names for this instance; it may hold a user name and password."""
     if address.is_loopback or urllib.request.proxy_bypass(address.host):
         return None
     proxies = urllib.request.getproxies()
     return proxies.get(httpx.URL(address.origin).scheme) or proxies.get("all")
+
+
+def shown(proxy: str) -> str:
+    """Return a proxy's address without user name and password."""
+    return str(httpx.URL(proxy).copy_with(userinfo=b""))
 
 
 def _whole_time(request: httpx.Request) -> float | None:

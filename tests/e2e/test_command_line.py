@@ -1,5 +1,6 @@
 """The command as a stranger meets it: wrong settings are told at once, all of them, with exit code 2."""
 
+import json
 import os
 import socket
 import subprocess
@@ -10,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from app.sandbox import seed
 from tests.e2e.conftest import StartRelay
-from tests.e2e.harness import ROOT, environment, free_port
+from tests.e2e.harness import ROOT, Sandbox, environment, free_port
 
 
 def run(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -147,3 +149,30 @@ def test_help_and_version_help(tmp_path: Path) -> None:
     assert "serve" in run("--help", folder=tmp_path).stdout
     assert run("--version", folder=tmp_path).stdout.startswith("relay 0.")
     assert "serve" in run(folder=tmp_path).stdout + run(folder=tmp_path).stderr
+
+
+def test_the_doctor_goes_on_with_what_it_has(sandbox: Sandbox, tmp_path: Path) -> None:
+    """One wrong setting is told, and Marketo is looked at all the same."""
+    environ = environment(sandbox.url, f"sqlite:///{tmp_path / 'relay.db'}", MARKETO_LEAD_MODE="sometimes")
+    ended = run("doctor", "--json", folder=tmp_path, **environ)
+    report = json.loads(ended.stdout)
+    assert (ended.returncode, report["exitCode"]) == (2, 2)
+    verdicts = {(one["check"], one["subject"]): one["verdict"] for one in report["findings"]}
+    assert verdicts["settings", "MARKETO_LEAD_MODE"] == "fail"
+    assert verdicts["campaign_active", str(seed.CAMPAIGN_ID)] == "ok"
+
+
+def test_the_doctor_names_settings_without_which_it_cannot_ask(tmp_path: Path) -> None:
+    ended = run("doctor", folder=tmp_path)
+    assert ended.returncode == 2
+    assert "MARKETO_CLIENT_ID is missing" in " ".join(ended.stdout.split())
+    assert "Traceback" not in ended.stderr
+
+
+def test_the_doctor_shows_no_secret(sandbox: Sandbox, tmp_path: Path) -> None:
+    environ = environment(sandbox.url, f"sqlite:///{tmp_path / 'relay.db'}")
+    ended = run("doctor", folder=tmp_path, **environ)
+    assert ended.returncode == 1, ended.stdout  # the simulation is not Marketo's own host
+    secrets = [value for name, value in environ.items() if name.endswith(("SECRET", "SECRETS", "TOKEN", "KEY", "KEYS"))]
+    assert secrets
+    assert not [secret for secret in secrets if secret in ended.stdout + ended.stderr]

@@ -17,6 +17,16 @@ _ADOBES_NAME = {
     "find_answer": ("swagger-mapi.json", "ResponseOfLead"),
     "usage_answer": ("swagger-mapi.json", "ResponseOfUsageData"),
     "campaign_answer": ("swagger-mapi.json", "ResponseOfCampaign"),
+    "describe_answer": ("swagger-mapi.json", "ResponseOfLeadAttribute"),
+    "partitions_answer": ("swagger-mapi.json", "ResponseOfLeadPartition"),
+    "smart_campaign_answer": ("swagger-asset.json", "ResponseOfSmartCampaignResponse"),
+    "smart_list_answer": ("swagger-asset.json", "ResponseOfSmartListResponseWithRules"),
+    "program_answer": ("swagger-asset.json", "ResponseOfProgramResponse"),
+    "folder_answer": ("swagger-asset.json", "ResponseOfFolderResponse"),
+    "tokens_answer": ("swagger-asset.json", "ResponseOfTokenResponse"),
+    "create_token_request": ("swagger-asset.json", "CreateTokenRequest"),
+    "emails_answer": ("swagger-asset.json", "ResponseOfEmailResponse"),
+    "email_content_answer": ("swagger-asset.json", "ResponseOfGetEmailFullContentResponse"),
     "token_answer": ("swagger-identity.json", "ResponseOfIdentity"),
 }
 

@@ -1,0 +1,115 @@
+"""Build what `relay doctor` needs from the settings, look, and judge."""
+
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, suppress
+
+from app.doctor.looking import look
+from app.doctor.marketo import marketo_findings
+from app.doctor.own import settings_findings
+from app.doctor.pacing import Paced
+from app.doctor.report import Finding, Report, report_of
+from app.doctor.wanted import Wanted, WantedToken
+from app.domain import CampaignId, Clock, utc_now
+from app.errors import FieldProblem, SettingsInvalid
+from app.marketo.address import base_urls, campaign_id
+from app.marketo.auth import MarketoAuth
+from app.marketo.client import MarketoClient
+from app.marketo.setup import MarketoSetup
+from app.marketo.transport import open_http, proxy_for, shown
+from app.settings import Settings
+
+# What is needed to ask Marketo at all; with these, a check goes on although other settings are wrong.
+NEEDED = ("marketo_base_url", "marketo_client_id", "marketo_client_secret", "marketo_campaign_id")
+_CONNECTIONS = 2
+
+
+async def check_up(settings: Settings, problems: tuple[FieldProblem, ...] = (), *, clock: Clock = utc_now) -> Report:
+    """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo."""
+    findings = list(settings_findings(problems, secrets=len(settings.secrets())))
+    findings += await _marketo(settings, clock)
+    return report_of(findings)
+
+
+def report_of_settings(invalid: SettingsInvalid) -> Report:
+    """Return the report where the settings do not even let one ask Marketo."""
+    return report_of(settings_findings(invalid.problems, secrets=0))
+
+
+async def _marketo(settings: Settings, clock: Clock) -> list[Finding]:
+    wanted = wanted_of(settings)
+    async with _setup(settings, clock) as marketo:
+        return list(marketo_findings(wanted, await look(marketo, wanted, clock=clock)))
+
+
+@asynccontextmanager
+async def _setup(settings: Settings, clock: Clock) -> AsyncIterator[MarketoSetup]:
+    address = base_urls(settings.marketo_base_url)
+    auth = MarketoAuth(
+        address=address,
+        client_id=settings.marketo_client_id,
+        client_secret=settings.marketo_client_secret,
+        clock=clock,
+    )
+    async with open_http(address, most_connections=_CONNECTIONS) as http:
+        client = MarketoClient(http=http, address=address, auth=auth, clock=clock)
+        yield MarketoSetup(Paced(client.send, most=settings.marketo_calls_per_window))
+
+
+def wanted_of(settings: Settings) -> Wanted:
+    """Return what these settings ask of Marketo."""
+    address = base_urls(settings.marketo_base_url)
+    proxy = proxy_for(address)
+    field = settings.marketo_join_link_field
+    links = [settings.default_join_link, *(webinar.join_link for webinar in settings.webinars.values())]
+    return Wanted(
+        host=address.host,
+        is_marketo=address.is_marketo,
+        proxy=shown(proxy) if proxy else None,
+        campaigns=_campaigns(settings),
+        title=WantedToken(
+            settings.marketo_token_title, "MARKETO_TOKEN_TITLE", _or(settings.default_webinar_title, "Our next webinar")
+        ),
+        join_link=WantedToken(
+            settings.marketo_token_join_link,
+            "MARKETO_TOKEN_JOIN_LINK",
+            _or(settings.default_join_link, "https://www.example.com/webinar"),
+            field,
+        ),
+        image=WantedToken(
+            settings.marketo_token_image,
+            "MARKETO_TOKEN_IMAGE",
+            _or(settings.default_webinar_image, "https://www.example.com/webinar.png"),
+        ),
+        calls_per_day=settings.marketo_calls_per_day,
+        lookup_field=settings.marketo_lookup_field,
+        link_fields={field: "MARKETO_JOIN_LINK_FIELD"} if field else {},
+        partition=settings.marketo_partition,
+        look_up_only=settings.marketo_lead_mode == "lookup",
+        checks_signatures=bool(settings.custom_webhook_secrets),
+        longest_link=max((len(link) for link in links if link), default=0),
+    )
+
+
+def _or(value: str | None, otherwise: str) -> str:
+    return value or otherwise
+
+
+def _campaigns(settings: Settings) -> Mapping[CampaignId, str]:
+    """Return every campaign that the settings name, each with the first setting that does; malformed ones are told."""
+    found: dict[CampaignId, str] = {}
+    for setting, text in _named_campaigns(settings):
+        with suppress(ValueError):
+            found.setdefault(campaign_id(text), setting)
+    return found
+
+
+def _named_campaigns(settings: Settings) -> Iterator[tuple[str, str]]:
+    yield "MARKETO_CAMPAIGN_ID", settings.marketo_campaign_id
+    for name in ("eventbrite_campaign_id", "pendo_campaign_id", "custom_campaign_id"):
+        if text := getattr(settings, name):
+            yield name.upper(), text
+    for key, webinar in settings.webinars.items():
+        if webinar.campaign_id:
+            yield f"campaign_id in [webinars.{key}]", webinar.campaign_id
+    for text in settings.marketo_allowed_campaign_ids:
+        yield "MARKETO_ALLOWED_CAMPAIGN_IDS", text
