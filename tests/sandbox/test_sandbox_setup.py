@@ -35,7 +35,8 @@ async def test_what_a_set_up_check_reads_has_the_documented_shape(account: Accou
 
 
 async def test_folders_lead_up_to_the_top(account: Account) -> None:
-    number, names = seed.FOLDER_ID, []
+    number: int | None = seed.FOLDER_ID
+    names = []
     while number:
         record = await first(account, f"{ASSET}/folder/{number}.json?type=Folder")
         names.append(record["name"])
