@@ -59,7 +59,6 @@ def wanted_of(settings: Settings) -> Wanted:
     """Return what these settings ask of Marketo."""
     address = base_urls(settings.marketo_base_url)
     proxy = proxy_for(address)
-    field = settings.marketo_join_link_field
     links = [settings.default_join_link, *(webinar.join_link for webinar in settings.webinars.values())]
     return Wanted(
         host=address.host,
@@ -73,7 +72,7 @@ def wanted_of(settings: Settings) -> Wanted:
             settings.marketo_token_join_link,
             "MARKETO_TOKEN_JOIN_LINK",
             _or(settings.default_join_link, "https://www.example.com/webinar"),
-            field,
+            settings.fields_of_tokens.get(settings.marketo_token_join_link),
         ),
         image=WantedToken(
             settings.marketo_token_image,
@@ -82,7 +81,7 @@ def wanted_of(settings: Settings) -> Wanted:
         ),
         calls_per_day=settings.marketo_calls_per_day,
         lookup_field=settings.marketo_lookup_field,
-        link_fields={field: "MARKETO_JOIN_LINK_FIELD"} if field else {},
+        link_fields={field: settings.setting_of_fields[field] for field in settings.fields_of_tokens.values()},
         partition=settings.marketo_partition,
         look_up_only=settings.marketo_lead_mode == "lookup",
         checks_signatures=bool(settings.custom_webhook_secrets),

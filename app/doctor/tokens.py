@@ -10,6 +10,8 @@ from app.doctor.report import Check, Outcome, fail, ok, warn
 from app.doctor.wanted import Wanted, WantedToken
 from app.marketo.assets import MyToken
 
+_API_TYPES = frozenset({"date", "number", "rich text", "score", "sfdc campaign", "text"})
+
 
 class Subject(NamedTuple):
     """What these checks look at."""
@@ -73,9 +75,15 @@ def _judge_missing(subject: Subject, wanted: WantedToken) -> Outcome:
 
 def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, token: MyToken) -> Outcome:
     where = f"Marketing Activities: open {shelf.place.name} > My Tokens"
+    if wanted.field and _reads_fields(token):
+        return ok(f"{written(wanted.name)} reads a person field where the relay passes no value")
+    if wanted.field:
+        return fail(
+            f"{written(wanted.name)} reads no person field, where the relay puts the value ({wanted.field})",
+            f"{where}: give {wanted.name} the value {{{{lead.…}}}} with the name of the field {wanted.field}.",
+        )
     if token.type.lower() != "text":
-        verdict = warn if wanted.field else fail  # it may read the person field, as the README tells
-        return verdict(
+        return fail(
             f"{written(wanted.name)} is of type {token.type}, not Text",
             f"{where}: delete {wanted.name} and drag in a Text token of this name.",
         )
@@ -86,6 +94,11 @@ def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, tok
         )
     above = "" if shelf is program.shelves[0] else f", from {shelf.place.name} above it"
     return ok(f"{written(wanted.name)}{above}, default {_short(token.value)}")
+
+
+def _reads_fields(token: MyToken) -> bool:
+    """Tell whether a token takes its value from the person: as a text with a person's token, or as a script."""
+    return "{{lead." in token.value or token.type.lower() not in _API_TYPES
 
 
 def _short(value: str, longest: int = 60) -> str:

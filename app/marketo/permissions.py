@@ -25,11 +25,6 @@ def save_nobody() -> Outgoing:
     return Outgoing(Endpoint.SETUP, "POST", "/v1/leads.json", b'{"input":[]}', _JSON)
 
 
-def read_activity_types() -> Outgoing:
-    """Write a Get Activity Types call, the smallest that needs the permission to read activities."""
-    return Outgoing(Endpoint.SETUP, "GET", "/v1/activities/types.json")
-
-
 def read_permission(reply: Reply) -> bool:
     """Tell whether the API user may do it.
 

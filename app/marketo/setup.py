@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from app.domain import CampaignId
-from app.marketo import answers, assets, permissions, requests, schema
+from app.marketo import activities, answers, assets, permissions, requests, schema
 from app.marketo.answers import CampaignInfo
 from app.marketo.assets import EmailAsset, Folder, MyToken, Place, SmartCampaign, SmartList
 from app.marketo.envelope import Reply
@@ -44,7 +44,7 @@ class MarketoSetup:
 
     async def may_read_activities(self) -> bool:
         """Tell whether the API user may read what became of people."""
-        return permissions.read_permission(await self._send(permissions.read_activity_types()))
+        return permissions.read_permission(await self._send(activities.activity_types()))
 
     async def campaign(self, number: CampaignId) -> CampaignInfo:
         """Return what the permission Read-Only Campaign shows of a campaign."""

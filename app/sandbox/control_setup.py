@@ -7,8 +7,9 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict
 
+from app.sandbox.emails import Mail
 from app.sandbox.people import PersonField
-from app.sandbox.programs import Mail, Program
+from app.sandbox.programs import Program
 from app.sandbox.world import Simulation
 
 

@@ -69,8 +69,17 @@ color:#8891a3;">
 </body>
 </html>
 """
-_WITH_TOKEN = _TEMPLATE.replace("[link]", "{{my.JoinLink}}")
-_TEMPLATES = {seed.EMAIL_ID: _WITH_TOKEN, seed.LINK_FIELD_EMAIL_ID: _WITH_TOKEN}
+_REMINDER = _TEMPLATE.replace("[link]", "{{my.JoinLink}}")
+
+
+@dataclass(frozen=True, slots=True)
+class Mail:
+    """How a program's e-mail is written, and whether it may leave: not as a draft, nor to whom it may not reach."""
+
+    subject: str = SUBJECT
+    html: str = _REMINDER
+    approved: bool = True
+    operational: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +93,7 @@ class Email:
     at: datetime
     lead_id: int
     campaign_id: int
+    mail: Mail
     email_id: int
     request_id: str
     lead: dict[str, Any]
@@ -101,11 +111,11 @@ class Email:
 
     @property
     def subject(self) -> str:
-        return fill(SUBJECT, self.lead, self.tokens, escape=False)
+        return fill(self.mail.subject, self.lead, self.tokens, escape=False)
 
     @property
     def html(self) -> str:
-        return fill(template(self.email_id), self.lead, self.tokens, escape=True)
+        return fill(self.mail.html, self.lead, self.tokens, escape=True)
 
     def as_json(self, *, with_html: bool = True) -> dict[str, Any]:
         document = {
@@ -120,10 +130,6 @@ class Email:
             "passedTokens": dict(self.passed),
         }
         return {**document, "html": self.html} if with_html else document
-
-
-def template(email_id: int) -> str:
-    return _TEMPLATES[email_id]
 
 
 def fill(text: str, lead: Mapping[str, Any], tokens: Mapping[str, str], *, escape: bool) -> str:

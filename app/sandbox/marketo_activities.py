@@ -19,16 +19,22 @@ _TYPES = {
 }
 
 
+def note_request(world: World, campaign: Campaign, lead_id: int) -> None:
+    """Write into the person's log that a campaign was requested for it."""
+    _note(world, REQUEST_CAMPAIGN, lead_id, campaign, (campaign.name, campaign.id))
+
+
 def note_delivery(world: World, campaign: Campaign, email: Email) -> None:
     """Write the activities of one message into the person's log."""
-    for type_id, value, value_id in (
-        (REQUEST_CAMPAIGN, campaign.name, campaign.id),
-        (SEND_EMAIL, f"{campaign.program.name}.Reminder", email.email_id),
-        (EMAIL_DELIVERED, f"{campaign.program.name}.Reminder", email.email_id),
-    ):
-        visible = email.at + world.config.activity_delay
-        n = world.activities.next_number()
-        world.activities.add(Activity(n, email.at, visible, email.lead_id, type_id, campaign.id, value, value_id))
+    about = (f"{campaign.program.name}.Reminder", email.email_id)
+    for type_id in (SEND_EMAIL, EMAIL_DELIVERED):
+        _note(world, type_id, email.lead_id, campaign, about)
+
+
+def _note(world: World, type_id: int, lead_id: int, campaign: Campaign, about: tuple[str, int]) -> None:
+    now = world.now()
+    n = world.activities.next_number()
+    world.activities.add(Activity(n, now, now + world.config.activity_delay, lead_id, type_id, campaign.id, *about))
 
 
 def types(work: Work) -> Result:

@@ -5,11 +5,11 @@ from datetime import timedelta
 from typing import Any
 
 from app.sandbox import seed
-from app.sandbox.emails import FROM_EMAIL, FROM_NAME, template
+from app.sandbox.emails import FROM_EMAIL, FROM_NAME, Mail
 from app.sandbox.marketo_answers import Refusal, Result, asset_stamp
 from app.sandbox.marketo_bodies import parameters, required, whole_number
 from app.sandbox.marketo_campaigns import WORKSPACE
-from app.sandbox.programs import Campaign, Mail, Program, Qualification
+from app.sandbox.programs import Campaign, Program, Qualification
 from app.sandbox.world import Work
 
 LONGEST_TOKEN_NAME = 50
@@ -79,8 +79,7 @@ def email_content(work: Work) -> Result:
     program = work.world.assets.program_of_email(whole_number(work.params["id"], "id"))
     if program is None or program.mail is None:
         return _NOTHING
-    content = template(program.email_id) if program.mail.html is None else program.mail.html
-    return Result([{"id": program.email_id, "status": _mail_status(program.mail), "content": content}])
+    return Result([{"id": program.email_id, "status": _mail_status(program.mail), "content": program.mail.html}])
 
 
 def _own_tokens(work: Work, kind: str) -> tuple[dict[str, str], dict[str, str]]:

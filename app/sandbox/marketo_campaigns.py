@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
-from app.sandbox.emails import Email
-from app.sandbox.marketo_activities import note_delivery
+from app.sandbox.emails import Email, Mail
+from app.sandbox.marketo_activities import note_delivery, note_request
 from app.sandbox.marketo_answers import Refusal, Result, stamp
 from app.sandbox.marketo_bodies import json_object, listed, parameters, whole_number
 from app.sandbox.people import Person
@@ -146,16 +146,24 @@ def _run(work: Work, chosen: Campaign, people: list[Person], tokens: Mapping[str
             continue
         first = person.runs.get(chosen.id, (now, now))[0]
         person.runs[chosen.id] = (first, now)
-        _send(work, chosen, person, tokens)
+        note_request(work.world, chosen, person.id)
+        if (mail := chosen.program.mail) and _leaves(mail, person):
+            _send(work, chosen, person, tokens, mail)
 
 
-def _send(work: Work, chosen: Campaign, person: Person, tokens: Mapping[str, str]) -> None:
+def _leaves(mail: Mail, person: Person) -> bool:
+    """Tell whether the flow's Send Email step sends it: never a draft, and to the unsubscribed only what it must."""
+    return mail.approved and (mail.operational or not person.fields.get("unsubscribed"))
+
+
+def _send(work: Work, chosen: Campaign, person: Person, tokens: Mapping[str, str], mail: Mail) -> None:
     world = work.world
     email = Email(
         n=world.emails.next_number(),
         at=world.now(),
         lead_id=person.id,
         campaign_id=chosen.id,
+        mail=mail,
         email_id=chosen.program.email_id,
         request_id=work.call.request_id,
         lead=dict(person.fields),

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 
 from app.sandbox import seed
-from app.sandbox.emails import SUBJECT
+from app.sandbox.emails import Mail
 from app.sandbox.people import Person
 
 
@@ -16,16 +16,6 @@ class Qualification(StrEnum):
     ONCE = "once"
     ANY = "any"
     INTERVAL = "interval"
-
-
-@dataclass(frozen=True, slots=True)
-class Mail:
-    """How a program's e-mail is made. `html` None is the tutorial's template."""
-
-    subject: str = SUBJECT
-    html: str | None = None
-    approved: bool = True
-    operational: bool = True
 
 
 @dataclass(slots=True)

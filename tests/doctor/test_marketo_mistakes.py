@@ -287,10 +287,30 @@ async def test_a_good_instance_has_only_the_warning_that_it_is_a_simulation(pati
     assert all(not one.advice for one in report.findings if one.verdict is Verdict.OK)
 
 
+PERSONAL = {"marketo_campaign_id": str(seed.LINK_FIELD_CAMPAIGN_ID)}
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "expected"),
+    [
+        ("{{lead.Webinar Join Link}}", "text", OK),
+        ("${lead.webinarJoinLink}", "script text", OK),
+        ("https://example.com", "text", FAIL),
+    ],
+)
+async def test_a_token_whose_value_travels_in_a_person_field_must_read_it(
+    patient: Patient, value: str, kind: str, expected: str
+) -> None:
+    """Else everybody's join link is the default."""
+    await patient.lever(*token("JoinLink", value, kind))
+    found = await patient.verdicts(marketo_join_link_field=seed.JOIN_LINK_FIELD)
+    assert found[f"token_join_link:{seed.PROGRAM_ID}"] == expected
+
+
 @pytest.mark.parametrize("kind", ["string", "text", "url"])
 async def test_a_field_that_holds_links_is_fine(patient: Patient, kind: str) -> None:
     await patient.lever("PUT", "marketo/fields/joinLink", {"displayName": "Join link", "type": kind, "length": 2000})
-    assert (await patient.verdicts(marketo_join_link_field="joinLink"))["join_link_field"] is Verdict.OK
+    assert (await patient.verdicts(**PERSONAL, marketo_join_link_field="joinLink"))["join_link_field"] is Verdict.OK
 
 
 @pytest.mark.parametrize(
@@ -306,8 +326,8 @@ async def test_a_field_that_cannot_hold_links_is_told(patient: Patient, body: ob
     """The links would be cut, or every upsert refused."""
     if body:
         await patient.lever("PUT", "marketo/fields/joinLink", body)
-    before = await patient.verdicts()
-    report = await patient.report(marketo_join_link_field="joinLink")
+    before = await patient.verdicts(**PERSONAL)
+    report = await patient.report(**PERSONAL, marketo_join_link_field="joinLink")
     [wrong] = [one for one in report.findings if one.check == "join_link_field"]
     assert (wrong.verdict, says in wrong.found) == (Verdict.FAIL, True)
     after = {one.key: one.verdict for one in report.findings}

@@ -37,7 +37,6 @@ FOLDER = Place(FolderKind.FOLDER, 27)
         (assets.email_content(5001), "/asset/v1/email/5001/fullContent.json", {}),
         (schema.person_fields(), "/v1/leads/describe.json", {}),
         (schema.partitions(), "/v1/leads/partitions.json", {}),
-        (permissions.read_activity_types(), "/v1/activities/types.json", {}),
     ],
 )
 def test_reading_is_a_get_with_its_question_in_the_query(call: Outgoing, path: str, query: dict[str, str]) -> None:
