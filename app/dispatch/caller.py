@@ -23,6 +23,7 @@ from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
 from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import PersonRecord
 from app.metrics import Metrics
+from app.store.calls import CallLog
 from app.store.sending import Call, CallResult, Claimed, Fate, Sending
 
 _STORE_AWAY = 1.0  # seconds between two tries to write what is known
@@ -53,6 +54,7 @@ class Caller:
 
     marketo: Marketo
     sending: Sending
+    log: CallLog
     lease: Lease
     window: Window
     pauses: Pauses
@@ -109,19 +111,29 @@ class Caller:
 
     async def _look_up(self, call: Call) -> tuple[CallResult, list[Fate]]:
         addresses = [group[0].email or "" for group in verdicts.by_person(call.registrations).values()]
-        people: list[FoundPerson] = []
-        page: str | None = None
-        while True:
-            answer = await self.marketo.find_people(addresses, next_page_token=page)
-            people += answer.people
-            page = answer.next_page_token
-            if page is None or len(people) >= _MOST_FOUND:
-                return _done(answer), verdicts.after_find(call, people, policy=self.policy)
+        answer = await self.marketo.find_people(addresses)
+        people: list[FoundPerson] = [*answer.people]
+        while answer.next_page_token is not None and len(people) < _MOST_FOUND:
             self.window.end(self.ticks())  # one request ended, the next page is another
             if not await self._place(call):
                 self.window.begin(self.ticks())  # for nothing: `_ask` ends it
                 return _done(answer), verdicts.put_back(call, call.registrations)
-            self.lease.check()
+            answer = await self._further_page(call, addresses, answer.next_page_token)
+            people += answer.people
+        return _done(answer), verdicts.after_find(call, people, policy=self.policy)
+
+    async def _further_page(self, call: Call, addresses: Sequence[str], token: str) -> FindAnswer:
+        """Ask for one more page: a request of its own for Marketo's limits, so it is written down like any."""
+        page = await self._stored(call, lambda: self.log.begin("lookup", fence=self.lease.fence))
+        self.lease.check()
+        try:
+            answer = await self.marketo.find_people(addresses, next_page_token=token)
+        except CallFailed as failed:
+            refusal = _refusal(failed)
+            await self._stored(call, lambda: self.log.end(page, refusal))
+            raise
+        await self._stored(call, lambda: self.log.end(page, _done(answer)))
+        return answer
 
     async def _place(self, call: Call) -> bool:
         """Wait for a place in the window and take it; False when it is no time for further requests of this call."""
@@ -140,8 +152,7 @@ class Caller:
 
     async def _refused(self, call: Call, failed: CallFailed, begun: datetime) -> None:
         await self.take_refusal(failed, call, begun)
-        outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
-        result = CallResult(outcome, failed.code, failed.message, failed.request_id)
+        result = _refusal(failed)
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
         elif verdicts.must_split(call, failed):
@@ -215,6 +226,11 @@ class Caller:
 
 def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:
     return CallResult("done", request_id=answer.request_id)
+
+
+def _refusal(failed: CallFailed) -> CallResult:
+    outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
+    return CallResult(outcome, failed.code, failed.message, failed.request_id)
 
 
 def _defect(call: Call) -> CallFailed:

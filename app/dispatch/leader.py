@@ -236,6 +236,7 @@ class Dispatcher:
         caller = Caller(
             marketo=work.marketo,
             sending=sending,
+            log=CallLog(work.database, clock=work.clock),
             lease=lease,
             window=window,
             pauses=pauses,

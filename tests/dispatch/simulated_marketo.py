@@ -44,8 +44,9 @@ _RUNS_ON = 90.0  # seconds; Marketo's time-out of an upsert whose answer was los
 class SimulatedMarketo:
     """Knows people by address, takes upserts, searches and campaign requests, and counts the e-mails.
 
-    `ticks` is the time of its window. `faults` are raised in turn, before anything is done; `lost` after a campaign
-    ran. While there is a `gate`, no answer comes before it is set. What a dispatcher must not do is in `broken_rules`.
+    `ticks` is the time of its window. `faults` are raised in turn, one a call (None: none), before anything is done;
+    `lost` after a campaign ran. While there is a `gate`, no answer comes before it is set. What a dispatcher must not
+    do is in `broken_rules`.
     """
 
     ticks: Callable[[], float]
@@ -55,7 +56,7 @@ class SimulatedMarketo:
     skipped: dict[str, Reason] = field(default_factory=dict)  # addresses of records that are skipped for a reason
     unknown_campaigns: set[int] = field(default_factory=set)
     most_in_a_call: int = 300  # more are too large
-    faults: list[Exception] = field(default_factory=list)
+    faults: Sequence[Exception | None] = ()
     lost: list[Exception] = field(default_factory=list)
     gate: asyncio.Event | None = None
     page: int = 300
@@ -160,8 +161,9 @@ class SimulatedMarketo:
         self.requests.append(request)
         try:
             await (self.gate.wait() if self.gate else asyncio.sleep(0))
-            if self.faults:
-                raise self.faults.pop(0)
+            fault, self.faults = next(iter(self.faults), None), self.faults[1:]
+            if fault:
+                raise fault
             refuse()
             self._refuse_data(request)
         finally:

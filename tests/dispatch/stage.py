@@ -254,6 +254,7 @@ async def set_stage(
     caller = Caller(
         marketo=marketo,
         sending=sending,
+        log=log,
         lease=_Unending(lease),
         window=Window(calls_per_window, most_in_flight),
         pauses=Pauses(log, clock=clock),

@@ -1,12 +1,14 @@
 """One call and what follows from its answer: only the record at fault is dead, everybody else is sent exactly once."""
 
 import asyncio
+from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from sqlalchemy import select
 
 from app.dispatch.verdicts import Policy
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
@@ -16,6 +18,7 @@ from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import failure
 from app.store.database import Database, open_database
 from app.store.migrate import migrate
+from app.store.tables import calls
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.dispatch.stage import CAMPAIGN, JUDGE, Stage, locked, people, registered, set_stage, until
@@ -82,6 +85,27 @@ async def test_further_pages_of_a_look_up_are_read(sqlite: Database, clock: Mova
     assert stage.marketo.sizes(Endpoint.FIND) == [1, 1, 1]
     assert stage.sender.caller.day.used == 4
     assert stage.ticks() >= 1020
+    await stage.lease.give_back()
+    next_leader = await set_stage(sqlite, clock)
+    assert next_leader.sender.caller.day.used == 4
+
+
+async def test_a_further_page_that_is_refused_is_written_down_too(sqlite: Database, clock: MovableClock) -> None:
+    """It may have counted at Marketo; the look-up begins anew, so that no half answer decides."""
+    stage = await set_stage(sqlite, clock, judge=LOOK_UP, policy=Policy(look_up_only=True))
+    stage.marketo.page = 1
+    for number in (1, 2):
+        stage.marketo.add("ada@example.com", number)
+    stage.marketo.faults = [None, failure(Endpoint.FIND, "608", "unavailable")]
+    await stage.arrive(registered("ada@example.com"))
+    await stage.work()
+    assert (await stage.the_only_one()).lead_id == 2
+    async with sqlite.read() as connection:
+        rows = await connection.execute(select(calls.c.kind, calls.c.outcome, calls.c.code).order_by(calls.c.id))
+        found = Counter((row.kind, row.outcome, row.code) for row in rows)
+    assert found == Counter(
+        {("lookup", "refused", "608"): 2, ("lookup", "done", None): 2, ("trigger", "done", None): 1}
+    )
 
 
 async def test_a_look_up_that_runs_out_of_the_day_is_put_back(sqlite: Database, clock: MovableClock) -> None:
@@ -199,7 +223,7 @@ async def test_a_skipped_person_is_dead_with_marketos_words(sqlite: Database, cl
     assert "Email is invalid" in (dead.detail or "")
 
 
-@pytest.mark.parametrize("code", ["601", "603", "606", "607", "615", "610"])
+@pytest.mark.parametrize("code", ["601", "603", "606", "607", "615", "404"])
 async def test_limits_and_refused_credentials_pause_everything_and_lose_nothing(
     sqlite: Database, clock: MovableClock, code: str
 ) -> None:
