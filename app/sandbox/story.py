@@ -19,6 +19,7 @@ _CALLS = {
     "sync": "create or update people",
     "find": "find people",
     "trigger": "request the campaign",
+    "usage": "how many calls has the day left?",
     "eventbrite_order": "Eventbrite: read the order",
     "eventbrite_content": "Eventbrite: read the join link",
     "eventbrite_event": "Eventbrite: read the event",
