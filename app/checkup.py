@@ -2,12 +2,18 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import datetime, timedelta
 
+import httpx
+
+from app.doctor import eventbrite, pendo
+from app.doctor.eventbrite import WantedWebhook, look_at_eventbrite
 from app.doctor.looking import look
 from app.doctor.marketo import marketo_findings
-from app.doctor.own import settings_findings
+from app.doctor.own import CHECKS, SECTION, WEBINAR_CHECKS, House, WebinarSeen, settings_findings
 from app.doctor.pacing import Paced
-from app.doctor.report import Finding, Report, report_of
+from app.doctor.pendo import look_at_pendo
+from app.doctor.report import Finding, Report, judged, report_of
 from app.doctor.wanted import Wanted, WantedToken
 from app.domain import CampaignId, Clock, utc_now
 from app.errors import FieldProblem, SettingsInvalid
@@ -15,8 +21,11 @@ from app.marketo.address import base_urls, campaign_id
 from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient
 from app.marketo.setup import MarketoSetup
-from app.marketo.transport import open_http, proxy_for, shown
+from app.marketo.transport import USER_AGENT, open_http, proxy_for, shown
 from app.settings import Settings
+from app.sources.eventbrite.account import EventbriteAccount
+from app.sources.pendo import PendoApi
+from app.store.looking import look_at_store
 
 # What is needed to ask Marketo at all; with these, a check goes on although other settings are wrong.
 NEEDED = ("marketo_base_url", "marketo_client_id", "marketo_client_secret", "marketo_campaign_id")
@@ -26,13 +35,73 @@ _CONNECTIONS = 2
 async def check_up(settings: Settings, problems: tuple[FieldProblem, ...] = (), *, clock: Clock = utc_now) -> Report:
     """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo."""
     findings = list(settings_findings(problems, secrets=len(settings.secrets())))
+    findings += await _own(settings, clock)
     findings += await _marketo(settings, clock)
+    async with httpx.AsyncClient(follow_redirects=False, timeout=10.0, headers={"User-Agent": USER_AGENT}) as http:
+        findings += await _eventbrite(settings, http, clock)
+        findings += await _pendo(settings, http, clock)
     return report_of(findings)
 
 
 def report_of_settings(invalid: SettingsInvalid) -> Report:
     """Return the report where the settings do not even let one ask Marketo."""
     return report_of(settings_findings(invalid.problems, secrets=0))
+
+
+async def _own(settings: Settings, clock: Clock) -> list[Finding]:
+    house = House(
+        store=await look_at_store(settings.database_url.get_secret_value(), clock=clock),
+        migrates_at_start=settings.migrate_on_start,
+        has_admin_token=bool(settings.admin_token),
+        public_url=settings.public_url,
+        sources=tuple(_sources(settings)),
+    )
+    return [*judged(SECTION, CHECKS, house), *_webinars(settings, clock())]
+
+
+def _sources(settings: Settings) -> Iterator[str]:
+    if settings.eventbrite_webhook_token:
+        yield "Eventbrite"
+    if settings.pendo_webhook_secret:
+        yield "Pendo"
+    if settings.custom_webhook_secrets or settings.custom_api_keys:
+        yield "your own apps"
+
+
+def _webinars(settings: Settings, now: datetime) -> Iterator[Finding]:
+    over_after = timedelta(hours=settings.webinar_over_after_hours)
+    for key, webinar in settings.webinars.items():
+        seen = WebinarSeen(
+            id=key,
+            over_at=webinar.starts_at + over_after if webinar.starts_at else None,
+            join_link=webinar.join_link or settings.default_join_link,
+            image=webinar.image,
+            is_completed_by_source=any(name.isdigit() for name in (key, *webinar.aliases)),  # Eventbrite's own event id
+            now=now,
+        )
+        yield from judged("Webinars of relay.toml", WEBINAR_CHECKS, seen, key)
+
+
+async def _eventbrite(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> list[Finding]:
+    if not (settings.eventbrite_webhook_token and settings.eventbrite_api_token):
+        return []
+    account = EventbriteAccount(
+        client=http, token=settings.eventbrite_api_token, clock=clock, base_url=settings.eventbrite_api_url
+    )
+    wanted = WantedWebhook(
+        secrets=tuple(one.get_secret_value() for one in settings.eventbrite_webhook_token),
+        actions=settings.eventbrite_actions,
+        public_url=settings.public_url,
+    )
+    return list(judged("Eventbrite", eventbrite.CHECKS, await look_at_eventbrite(account, wanted)))
+
+
+async def _pendo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> list[Finding]:
+    if not settings.pendo_webhook_secret:
+        return []
+    key = settings.pendo_integration_key
+    api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
+    return list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api)))
 
 
 async def _marketo(settings: Settings, clock: Clock) -> list[Finding]:

@@ -48,6 +48,8 @@ MATCHES = (
     "eventbrite_attendees",
     "eventbrite_content",
     "eventbrite_orders",
+    "eventbrite_me",
+    "eventbrite_organizations",
     "eventbrite_webhooks",
     "eventbrite_subscribe",
     "pendo_visitor",

@@ -7,7 +7,9 @@ from typing import Any
 from fastapi import APIRouter, HTTPException
 from pydantic import BaseModel, ConfigDict
 
+from app.sandbox import seed
 from app.sandbox.emails import Mail
+from app.sandbox.eventbrite_objects import webhook_json
 from app.sandbox.people import PersonField
 from app.sandbox.programs import Program
 from app.sandbox.world import Simulation
@@ -42,6 +44,14 @@ class FieldOrder(_Body):
     readOnly: bool = False  # noqa: N815  # JSON's spelling
 
 
+class WebhookOrder(_Body):
+    """One subscription at Eventbrite to be."""
+
+    endpoint: str
+    actions: list[str]
+    eventId: str | None = None  # noqa: N815  # JSON's spelling
+
+
 class ClockChange(_Body):
     """How many seconds the clock in the Date header is ahead of the true one."""
 
@@ -49,9 +59,33 @@ class ClockChange(_Body):
 
 
 def setup_router(simulation: Simulation) -> APIRouter:
-    """Return the routes under `/sandbox/marketo` that change how the instance is set up."""
-    router = APIRouter(prefix="/sandbox/marketo", tags=["control"])
-    _add_programs(router, simulation)
+    """Return the routes under `/sandbox` that change how the accounts are set up."""
+    router = APIRouter(prefix="/sandbox", tags=["control"])
+    marketo = APIRouter(prefix="/marketo")
+    _add_programs(marketo, simulation)
+    _add_instance(marketo, simulation)
+    router.include_router(marketo)
+
+    @router.put("/eventbrite/organizations")
+    async def put_organizations(ids: list[str]) -> dict[str, list[str]]:
+        simulation.world.eventbrite.organizations = ids
+        return {"organizations": ids}
+
+    @router.put("/eventbrite/webhooks")
+    async def put_webhooks(orders: list[WebhookOrder]) -> dict[str, int]:
+        """Let there be these subscriptions and no others."""
+        now, first = simulation.world.now(), int(seed.EVENTBRITE_WEBHOOK_ID)
+        hooks = [
+            webhook_json(str(first + n), now, order.endpoint, order.actions, order.eventId)
+            for n, order in enumerate(orders)
+        ]
+        simulation.world.eventbrite.webhooks = {hook["id"]: hook for hook in hooks}
+        return {"webhooks": len(hooks)}
+
+    return router
+
+
+def _add_instance(router: APIRouter, simulation: Simulation) -> None:
 
     @router.put("/fields/{name}")
     async def put_field(name: str, order: FieldOrder) -> dict[str, str]:
@@ -67,8 +101,6 @@ def setup_router(simulation: Simulation) -> APIRouter:
     async def set_clock(change: ClockChange) -> dict[str, float]:
         simulation.world.ahead = timedelta(seconds=change.ahead)
         return {"ahead": change.ahead}
-
-    return router
 
 
 def _add_programs(router: APIRouter, simulation: Simulation) -> None:

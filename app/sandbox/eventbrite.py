@@ -6,7 +6,16 @@ from collections.abc import Callable
 from typing import Any
 
 from app.sandbox import seed
-from app.sandbox.eventbrite_objects import Event, Order, attendee_json, content_json, event_json, order_json, page_json
+from app.sandbox.eventbrite_objects import (
+    Event,
+    Order,
+    attendee_json,
+    content_json,
+    event_json,
+    order_json,
+    page_json,
+    webhook_json,
+)
 from app.sandbox.wire import Answer, Request, html_answer, json_answer
 from app.sandbox.world import Work
 
@@ -147,11 +156,15 @@ def _content(work: Work) -> Any:
 
 def _orders(work: Work) -> Any:
     """Return the organization's orders, those changed since `changed_since` when it is given."""
-    if work.params["organization"] != seed.EVENTBRITE_ORGANIZATION_ID:
-        raise Problem(404)
+    _check_organization(work)
     account, since = work.world.eventbrite, work.request.query.get("changed_since", "")
     found = [order_json(account, order, _expand(work), work.request.base_url) for order in account.orders.values()]
     return _paged(work, "orders", [order for order in found if order["changed"] >= since])
+
+
+def _check_organization(work: Work) -> None:
+    if work.params["organization"] not in work.world.eventbrite.organizations:
+        raise Problem(404)
 
 
 def _paged(work: Work, name: str, found: list[Any], size: int = 50) -> Any:
@@ -161,12 +174,26 @@ def _paged(work: Work, name: str, found: list[Any], size: int = 50) -> Any:
     return {"pagination": page_json(len(found), size, following), name: found[start : start + size]}
 
 
+def _me(work: Work) -> Any:
+    emails = [{"email": "host@example.com", "verified": True, "primary": True}]
+    return {"id": seed.EVENTBRITE_USER_ID, "name": "Host", "first_name": "Host", "last_name": "", "emails": emails}
+
+
+def _organizations(work: Work) -> Any:
+    found = [
+        {"_type": "organization", "id": one, "name": "Example Events"} for one in work.world.eventbrite.organizations
+    ]
+    return _paged(work, "organizations", found)
+
+
 def _webhooks(work: Work) -> Any:
+    _check_organization(work)
     return _paged(work, "webhooks", list(work.world.eventbrite.webhooks.values()))
 
 
 def _subscribe(work: Work) -> Any:
     """Create a webhook subscription from `endpoint_url`, `actions` and perhaps `event_id`."""
+    _check_organization(work)
     try:
         asked = json.loads(work.request.body or b"") if "json" in work.request.content_type else work.request.form()
         endpoint, actions = str(asked["endpoint_url"]), asked["actions"]
@@ -174,15 +201,8 @@ def _subscribe(work: Work) -> Any:
         raise Problem(400, description="endpoint_url and actions are needed.") from None
     hooks = work.world.eventbrite.webhooks
     number = str(int(seed.EVENTBRITE_WEBHOOK_ID) + len(hooks))
-    hooks[number] = {
-        "id": number,
-        "resource_uri": f"https://www.eventbriteapi.com/v3/webhooks/{number}/",
-        "created": work.world.now().strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "actions": actions.split(",") if isinstance(actions, str) else actions,
-        "user_id": seed.EVENTBRITE_USER_ID,
-        "event_id": str(asked.get("event_id") or "") or None,
-        "endpoint_url": endpoint,
-    }
+    chosen = actions.split(",") if isinstance(actions, str) else actions
+    hooks[number] = webhook_json(number, work.world.now(), endpoint, chosen, str(asked.get("event_id") or "") or None)
     return hooks[number]
 
 
@@ -199,6 +219,8 @@ _ENDPOINTS: tuple[tuple[str, re.Pattern[str], str, Handler], ...] = (
     ("GET", re.compile(r"/events/(?P<event>\d+)/attendees/"), "eventbrite_attendees", _attendees),
     ("GET", re.compile(r"/events/(?P<event>\d+)/attendees/(?P<attendee>\d+)/"), "eventbrite_attendee", _attendee),
     ("GET", re.compile(r"/events/(?P<event>\d+)/structured_content/"), "eventbrite_content", _content),
+    ("GET", re.compile(r"/users/me/"), "eventbrite_me", _me),
+    ("GET", re.compile(r"/users/me/organizations/"), "eventbrite_organizations", _organizations),
     ("GET", re.compile(_ORGANIZATION + "/orders/"), "eventbrite_orders", _orders),
     ("GET", re.compile(_ORGANIZATION + "/webhooks/"), "eventbrite_webhooks", _webhooks),
     ("POST", re.compile(_ORGANIZATION + "/webhooks/"), "eventbrite_subscribe", _subscribe),

@@ -63,6 +63,7 @@ class EventbriteAccount:
     events: dict[str, Event] = field(default_factory=dict)
     orders: dict[str, Order] = field(default_factory=dict)
     webhooks: dict[str, dict[str, Any]] = field(default_factory=dict)
+    organizations: list[str] = field(default_factory=lambda: [seed.EVENTBRITE_ORGANIZATION_ID])
 
     def attendee(self, event_id: str, attendee_id: str) -> tuple[Order, Attendee] | None:
         for order in self.orders.values():
@@ -188,6 +189,20 @@ def content_json(event: Event, purpose: str) -> dict[str, Any]:
         "modules": [{"id": str(i), "semantic_purpose": None, "layout": None, **m} for i, m in enumerate(modules, 1)],
         "widgets": [],
         "resource_uris": {"self": f"{API}/events/{event.id}/structured_content/3/"},
+    }
+
+
+def webhook_json(
+    number: str, created: datetime, endpoint: str, actions: list[str], event_id: str | None
+) -> dict[str, Any]:
+    return {
+        "id": number,
+        "resource_uri": f"{API}/webhooks/{number}/",
+        "created": _utc(created),
+        "actions": actions,
+        "user_id": seed.EVENTBRITE_USER_ID,
+        "event_id": event_id,
+        "endpoint_url": endpoint,
     }
 
 

@@ -270,6 +270,11 @@ class Settings(BaseSettings):
     admin_token: OwnSecrets = _setting(
         (), "Turns the admin API and the console on. Several, comma-separated, while rotating"
     )
+    public_url: WebLink | None = _setting(
+        None,
+        "Address at which senders reach the relay, such as `https://relay.example.com`; `relay doctor` looks whether "
+        "webhooks come there",
+    )
     host: str = _setting("0.0.0.0", "Address to listen on")  # noqa: S104  # a container must listen on all of them
     port: int = _setting(
         8080, "Port to listen on; 0 takes a free one", expects="a whole number from 0 to 65535", ge=0, le=65535

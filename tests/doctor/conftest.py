@@ -1,6 +1,7 @@
 """Fixtures of the doctor's tests."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 
@@ -8,7 +9,6 @@ from tests.doctor.patient import Patient, patient_at_hand
 
 
 @pytest.fixture
-async def patient() -> AsyncIterator[Patient]:
-    """A simulation in which nothing is wrong, but for its being one."""
-    async with patient_at_hand() as at_hand:
+async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
+    async with patient_at_hand(tmp_path) as at_hand:
         yield at_hand

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -372,6 +373,6 @@ async def test_looking_changes_nothing_and_sends_nobody_anything(patient: Patien
 
 
 @pytest.mark.parametrize("sparse", [True, False])
-async def test_an_instance_that_leaves_empty_keys_out_reads_the_same(sparse: bool) -> None:
-    async with patient_at_hand(sparse=sparse) as patient:
+async def test_an_instance_that_leaves_empty_keys_out_reads_the_same(sparse: bool, tmp_path: Path) -> None:
+    async with patient_at_hand(tmp_path, sparse=sparse) as patient:
         assert {key for key, value in (await patient.verdicts()).items() if value is not Verdict.OK} == {"marketo_host"}

@@ -99,3 +99,26 @@ async def test_an_email_can_be_rewritten_withdrawn_and_deleted(account: Account)
 
 async def test_a_program_that_does_not_exist_has_no_levers(account: Account) -> None:
     assert (await account.http.delete("/sandbox/marketo/programs/9/email")).status_code == 404
+
+
+EVENTBRITE = "/eventbrite/v3"
+EVENTBRITE_BEARER = {"Authorization": f"Bearer {seed.EVENTBRITE_API_TOKEN}"}
+
+
+async def eventbrite(account: Account, path: str) -> Any:
+    return (await account.http.get(f"{EVENTBRITE}{path}", headers=EVENTBRITE_BEARER)).json()
+
+
+async def test_eventbrite_tells_whose_token_it_is_and_for_which_organizations(account: Account) -> None:
+    assert (await eventbrite(account, "/users/me/"))["id"] == seed.EVENTBRITE_USER_ID
+    found = (await eventbrite(account, "/users/me/organizations/"))["organizations"]
+    assert [one["id"] for one in found] == [seed.EVENTBRITE_ORGANIZATION_ID]
+
+
+async def test_webhooks_belong_to_an_organization(account: Account) -> None:
+    hook = {"endpoint": "https://relay.example.com/x", "actions": ["order.placed"]}
+    assert (await account.http.put("/sandbox/eventbrite/webhooks", json=[hook])).json() == {"webhooks": 1}
+    path = f"/organizations/{seed.EVENTBRITE_ORGANIZATION_ID}/webhooks/"
+    [found] = (await eventbrite(account, path))["webhooks"]
+    assert (found["endpoint_url"], found["event_id"]) == ("https://relay.example.com/x", None)
+    assert (await eventbrite(account, "/organizations/9/webhooks/"))["error"] == "NOT_FOUND"

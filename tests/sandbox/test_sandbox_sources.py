@@ -67,7 +67,7 @@ async def test_attendees_are_read_one_by_one_or_in_pages(account: Account) -> No
         ("/events/1/", seed.EVENTBRITE_API_TOKEN, (404, "NOT_FOUND")),
         (f"{EVENT}attendees/1/", seed.EVENTBRITE_API_TOKEN, (404, "NOT_FOUND")),
         ("/organizations/1/orders/", seed.EVENTBRITE_API_TOKEN, (404, "NOT_FOUND")),
-        ("/users/me/", seed.EVENTBRITE_API_TOKEN, (404, "NOT_FOUND")),
+        ("/users/9/", seed.EVENTBRITE_API_TOKEN, (404, "NOT_FOUND")),
     ],
 )
 async def test_eventbrites_errors_are_its_own(

@@ -25,14 +25,7 @@ class EventbriteApi:
         base_url: str = "https://www.eventbriteapi.com/v3",
         longest_wait: timedelta = timedelta(seconds=10),
     ) -> None:
-        self._json = JsonApi(
-            name="Eventbrite",
-            client=client,
-            base_url=base_url,
-            credentials=lambda: {"Authorization": f"Bearer {token.get_secret_value()}"},
-            clock=clock,
-            longest_wait=longest_wait,
-        )
+        self._json = bearer_api(client, token, clock=clock, base_url=base_url, longest_wait=longest_wait)
 
     async def order(self, order_id: str) -> Json:
         """Return an order with its attendees, and with its event unless Eventbrite fails to expand it.
@@ -64,6 +57,20 @@ class EventbriteApi:
             if answer.code != "EXPANSION_FAILED":
                 return _document(answer)
         return _document(await self._json.get(path, _expand(expansions[-1])))
+
+
+def bearer_api(
+    client: httpx.AsyncClient, token: SecretStr, *, clock: Clock, base_url: str, longest_wait: timedelta
+) -> JsonApi:
+    """Return the way to ask Eventbrite with a private token."""
+    return JsonApi(
+        name="Eventbrite",
+        client=client,
+        base_url=base_url,
+        credentials=lambda: {"Authorization": f"Bearer {token.get_secret_value()}"},
+        clock=clock,
+        longest_wait=longest_wait,
+    )
 
 
 def _expand(names: str) -> Mapping[str, str]:

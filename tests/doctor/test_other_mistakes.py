@@ -1,0 +1,254 @@
+"""Each mistake around the relay, and at Eventbrite and Pendo, is told by its own check, and by no other."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from sqlalchemy import text
+
+from app.doctor.own import settings_findings
+from app.doctor.report import Verdict
+from app.errors import SettingsInvalid
+from app.sandbox import seed
+from app.settings import load_settings
+from app.store.database import open_database
+from app.store.migrate import migrate
+from tests.doctor.patient import ACTIONS, PUBLIC_URL, Patient, changed, webhook
+
+OK, WARN, FAIL, UNKNOWN = (verdict.value for verdict in Verdict)
+Lever = tuple[str, str, object]
+FRESH = "fresh-secret-Qm4vT9xLzR2b"
+
+
+def hooks(*subscriptions: object) -> Lever:
+    return ("PUT", "eventbrite/webhooks", list(subscriptions))
+
+
+def refusing(match: str, kind: str) -> Lever:
+    return ("POST", "faults", {"match": match, "kind": kind, "times": None, "seconds": 600})
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """What somebody did wrong, which checks come out otherwise for it, and what the report says."""
+
+    name: str
+    expected: Mapping[str, str]
+    says: str
+    levers: tuple[Lever, ...] = ()
+    settings: Mapping[str, Any] = field(default_factory=dict)
+
+
+WEBHOOK = ("eventbrite_webhook", "eventbrite_actions", "eventbrite_scope")
+NO_WEBHOOK = {"eventbrite_webhook": FAIL, "eventbrite_actions": UNKNOWN, "eventbrite_scope": UNKNOWN}
+LOCKED_OUT = dict.fromkeys(("eventbrite_organization", *WEBHOOK), UNKNOWN)
+
+MISTAKES = [
+    Mistake("no admin token", {"admin_token": WARN}, "nobody can look up", settings={"admin_token": ()}),
+    Mistake(
+        "plain http",
+        {"public_url": WARN, "eventbrite_webhook": FAIL},
+        "set PUBLIC_URL to its https://",
+        settings={"public_url": "http://relay.example.com"},
+    ),
+    Mistake(
+        "Eventbrite's token wrong",
+        LOCKED_OUT | {"eventbrite_token": FAIL},
+        "API Keys > Show API key",
+        settings={"eventbrite_api_token": FRESH},
+    ),
+    Mistake(
+        "Eventbrite down",
+        LOCKED_OUT | {"eventbrite_token": UNKNOWN},
+        "mktorest.com",  # nothing of Eventbrite is a warning
+        levers=(refusing("eventbrite", "http:503"),),
+    ),
+    Mistake(
+        "no organization",
+        NO_WEBHOOK | {"eventbrite_organization": FAIL},
+        "belongs to no organization",
+        levers=(("PUT", "eventbrite/organizations", []),),
+    ),
+    Mistake("no webhook", NO_WEBHOOK, f"Payload URL {PUBLIC_URL}/webhooks/eventbrite/<your", levers=(hooks(),)),
+    Mistake(
+        "webhook elsewhere",
+        NO_WEBHOOK,
+        "1 goes elsewhere",
+        levers=(hooks(webhook("https://zapier.example.com/hooks/1")),),
+    ),
+    Mistake(
+        "webhook with an old secret",
+        NO_WEBHOOK,
+        "a secret that is not in EVENTBRITE_WEBHOOK_TOKEN",
+        settings={"eventbrite_webhook_token": FRESH},
+    ),
+    Mistake(
+        "webhook to an old address",
+        {"eventbrite_webhook": FAIL},
+        "not to PUBLIC_URL",
+        levers=(hooks(webhook(f"https://old.example.com/webhooks/eventbrite/{seed.EVENTBRITE_WEBHOOK_TOKEN}")),),
+    ),
+    Mistake(
+        "action missing",
+        {"eventbrite_actions": FAIL},
+        "lacks attendee.updated",
+        levers=(hooks(webhook(actions=["order.placed", "order.refunded"])),),
+    ),
+    Mistake(
+        "refunds not heard of",
+        {"eventbrite_actions": WARN},
+        "gives a ticket back",
+        levers=(hooks(webhook(actions=ACTIONS[:2])),),
+    ),
+    Mistake(
+        "one event only",
+        {"eventbrite_scope": WARN},
+        f"the event {seed.EVENTBRITE_EVENT_ID} only",
+        levers=(hooks(webhook(event=seed.EVENTBRITE_EVENT_ID)),),
+    ),
+    Mistake(
+        "Pendo's key wrong",
+        {"pendo_key": FAIL},
+        "set PENDO_INTEGRATION_KEY",
+        settings={"pendo_integration_key": FRESH},
+    ),
+    Mistake("Pendo down", {"pendo_key": UNKNOWN}, "mktorest.com", levers=(refusing("pendo", "http:502"),)),
+    Mistake(
+        "webinar over",
+        {"webinar_over:w-1": WARN},
+        "Correct starts_at in [webinars.w-1]",
+        settings={"webinars": {"w-1": {"join_link": "https://example.com", "starts_at": "2020-01-01T12:00:00Z"}}},
+    ),
+    Mistake(
+        "webinar without a link",
+        {"webinar_join_link:w-1": WARN},
+        "DEFAULT_JOIN_LINK",
+        settings={"webinars": {"w-1": {"title": "T"}}},
+    ),
+    Mistake(
+        "image by http",
+        {"webinar_image:w-1": WARN},
+        "(cdn.example.com)",
+        settings={"webinars": {"w-1": {"join_link": "https://a.io", "image": "http://cdn.example.com/1.png"}}},
+    ),
+]
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
+async def test_a_mistake_is_told_by_its_own_check_alone(patient: Patient, mistake: Mistake) -> None:
+    before = await patient.verdicts()
+    for method, path, body in mistake.levers:
+        await patient.lever(method, path, body)
+    report = await patient.report(**mistake.settings)
+    after = {finding.key: finding.verdict for finding in report.findings}
+    assert changed(before, after) == mistake.expected
+    said = [f"{one.found} {one.advice}" for one in report.findings if one.verdict in (Verdict.WARN, Verdict.FAIL)]
+    assert any(mistake.says in text for text in said), said
+
+
+async def test_no_secret_of_a_webhooks_address_is_shown(patient: Patient) -> None:
+    """The report is pasted into tickets."""
+    for endpoint in ("https://old.example.com", PUBLIC_URL):
+        hook = webhook(f"{endpoint}/webhooks/eventbrite/{seed.EVENTBRITE_WEBHOOK_TOKEN}")
+        await patient.lever("PUT", "eventbrite/webhooks", [hook])
+        assert seed.EVENTBRITE_WEBHOOK_TOKEN not in str((await patient.report()).as_json())
+        fresh = await patient.report(eventbrite_webhook_token=FRESH)
+        assert seed.EVENTBRITE_WEBHOOK_TOKEN not in str(fresh.as_json())
+
+
+async def test_webhooks_are_found_on_every_page(patient: Patient) -> None:
+    """Fifty others come first, of Zapier and the like."""
+    others = [webhook(f"https://zapier.example.com/hooks/{n}") for n in range(60)]
+    await patient.lever("PUT", "eventbrite/webhooks", [*others, webhook()])
+    assert (await patient.verdicts())["eventbrite_webhook"] is Verdict.OK
+
+
+async def test_without_a_public_address_the_secret_tells_that_a_webhook_comes_here(patient: Patient) -> None:
+    report = await patient.report(public_url=None)
+    [found] = [one for one in report.findings if one.check == "eventbrite_webhook"]
+    assert found.verdict is Verdict.OK
+    assert "set PUBLIC_URL" in found.found
+
+
+async def test_sources_that_are_off_are_not_judged(patient: Patient) -> None:
+    found = await patient.verdicts(
+        eventbrite_webhook_token=(), eventbrite_api_token=None, pendo_webhook_secret=(), pendo_integration_key=None
+    )
+    assert not [key for key in found if key.startswith(("eventbrite", "pendo"))]
+
+
+async def test_pendo_without_a_key_is_not_asked(patient: Patient) -> None:
+    assert (await patient.verdicts(pendo_integration_key=None))["pendo_key"] is Verdict.OK
+    calls = (await patient.http.get("/sandbox/calls")).json()
+    assert not [call for call in calls if call["service"] == "pendo"]
+
+
+async def test_an_eventbrite_webinar_needs_no_link_of_ours(patient: Patient) -> None:
+    """Eventbrite has it."""
+    found = await patient.verdicts(webinars={"w-1": {"title": "T", "aliases": [seed.EVENTBRITE_EVENT_ID]}})
+    assert not [key for key in found if key.startswith("webinar_")]
+
+
+async def store_of(patient: Patient, **changes: Any) -> tuple[Verdict, str]:
+    report = await patient.report(**changes)
+    [found] = [one for one in report.findings if one.check == "store"]
+    return found.verdict, found.found
+
+
+async def test_looking_makes_no_database(patient: Patient) -> None:
+    verdict, found = await store_of(patient)
+    assert (verdict, "relay serve makes it" in found) == (Verdict.OK, True)
+    assert not list(patient.folder.iterdir())
+
+
+async def test_a_database_that_nobody_may_make_is_an_error(patient: Patient) -> None:
+    assert (await store_of(patient, migrate_on_start=False))[0] is Verdict.FAIL
+
+
+async def test_a_file_where_the_folder_should_be_is_an_error(patient: Patient) -> None:
+    (patient.folder / "data").write_text("in the way")
+    verdict, found = await store_of(patient, database_url=f"sqlite:///{patient.folder}/data/relay.db")
+    assert verdict is Verdict.FAIL
+    assert "is no folder" in found
+
+
+async def test_a_store_that_takes_writes_is_named(patient: Patient, database_url: str) -> None:
+    opened = open_database(database_url)
+    await migrate(opened)
+    await opened.close()
+    verdict, found = await store_of(patient, database_url=database_url)
+    assert verdict is Verdict.OK
+    assert found.startswith("SQLite" if database_url.startswith("sqlite") else "PostgreSQL")
+    assert "takes writes" in found
+
+
+async def test_a_database_of_a_newer_relay_is_an_error(patient: Patient) -> None:
+    url = patient.given["database_url"]
+    opened = open_database(url)
+    await migrate(opened)
+    async with opened.write() as connection:
+        await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    await opened.close()
+    assert (await store_of(patient))[0] is Verdict.FAIL
+
+
+async def test_a_database_that_is_no_database_is_an_error(patient: Patient) -> None:
+    (patient.folder / "relay.db").write_bytes(b"no database" * 1000)
+    assert (await store_of(patient))[0] is Verdict.FAIL
+
+
+async def test_a_postgresql_that_is_not_there_is_an_error_without_its_password(patient: Patient) -> None:
+    verdict, found = await store_of(patient, database_url="postgresql://relay:pa55word@127.0.0.1:1/relay")
+    assert verdict is Verdict.FAIL
+    assert "PostgreSQL, relay at 127.0.0.1:1" in found
+    assert "pa55word" not in found
+
+
+def test_a_weak_secret_is_an_error_of_its_setting(tmp_path: Any) -> None:
+    """The start refuses it as well; here it is one line among others."""
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings(environ={"CUSTOM_API_KEYS": "hunter2"}, folder=tmp_path)
+    found = {one.subject: one for one in settings_findings(refused.value.problems, secrets=0)}
+    assert found["CUSTOM_API_KEYS"].verdict is Verdict.FAIL
+    assert "hunter2" not in found["CUSTOM_API_KEYS"].found
