@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.backroom import Backroom
+from app.dispatch.backoff import next_quota_day
 from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.verdicts import Policy
@@ -36,9 +37,10 @@ from app.store.health import probe
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.opening import prepare_store
+from app.store.overview import Overview
 from app.store.people import Memory
 from app.store.search import Search
-from app.web.console.parts import ConsoleParts, WebinarTokens
+from app.web.console.parts import Budget, ConsoleParts, WebinarTokens
 from app.web.parts import WebParts
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
@@ -112,6 +114,9 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
         console=ConsoleParts(
             search=Search(database),
             calls=Calls(database),
+            overview=Overview(database),
+            day_ends=next_quota_day,
+            budget=Budget(settings.marketo_calls_per_window, settings.marketo_calls_per_day),
             tokens=WebinarTokens(
                 settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image
             ),

@@ -14,7 +14,7 @@ from itertools import islice
 from types import NoneType
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, and_, func, not_, null, or_, select
+from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, null, or_, select
 
 from app.store.database import Database
 from app.store.lookup import registration_view
@@ -123,7 +123,7 @@ def _statement(one: _Range, wanted: Wanted, place: _Place | None) -> Select[tupl
 
 def _limits(wanted: Wanted, *, is_sorted: bool) -> Iterator[ColumnElement[bool]]:
     c = registrations.c
-    state, source, row_id = (_unindexed(x) if is_sorted else x for x in (c.state, c.source, c.id))
+    state, source, row_id = (unindexed(x) if is_sorted else x for x in (c.state, c.source, c.id))
     if wanted.states:
         yield state.in_(sorted(wanted.states))
     if wanted.source:
@@ -136,9 +136,9 @@ def _limits(wanted: Wanted, *, is_sorted: bool) -> Iterator[ColumnElement[bool]]
         yield row_id < first_id("reg", wanted.until)
 
 
-def _unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
+def unindexed(column: ColumnElement[str]) -> ColumnElement[str]:
     """Keep the planner from another index than the sorted one: it would read all of that and sort it."""
-    return func.coalesce(column, "")
+    return func.coalesce(column, literal_column("''"))
 
 
 def first_id(prefix: str, at: datetime) -> str:

@@ -78,6 +78,19 @@ events = Table(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
+    Index(
+        "ix_events_dead",
+        "id",
+        sqlite_where=text("state = 'dead'"),
+        postgresql_where=text("state = 'dead'"),
+    ),
+    Index(
+        "ix_events_settled",  # when a source was last heard of; accepting does not write to it
+        "source",
+        "id",
+        sqlite_where=text("state != 'waiting'"),
+        postgresql_where=text("state != 'waiting'"),
+    ),
 )
 
 registrations = Table(

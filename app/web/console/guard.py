@@ -68,7 +68,7 @@ class PageRoute(APIRoute):
 
 
 def page_router() -> APIRouter:
-    return APIRouter(route_class=PageRoute)
+    return APIRouter(prefix="/console", include_in_schema=False, route_class=PageRoute)
 
 
 class Guard:

@@ -21,7 +21,12 @@ EMAIL_POLICY = (
     "sandbox; default-src 'none'; style-src 'unsafe-inline'; img-src https: http: data:; frame-ancestors 'self'"
 )
 
-MENU = (("/console/registrations", "Registrations"),)
+MENU = (
+    ("/console", "Overview"),
+    ("/console/registrations", "Registrations"),
+    ("/console/webinars", "Webinars"),
+    ("/console/dead-letters", "Dead letters"),
+)
 
 
 def _templates() -> Environment:

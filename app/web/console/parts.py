@@ -1,11 +1,13 @@
 """Name what the console is given besides what the rest of the web layer has."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from app.store.tallies import CauseTally, Now, WebinarTally
 from app.store.views import CallWithRegistrations, Found, RegistrationView, Wanted
 
 
@@ -31,6 +33,34 @@ class Calls(Protocol):
     async def call(self, call_id: str, /) -> CallWithRegistrations | None: ...
 
 
+class Overview(Protocol):
+    """Counts how things stand. Every method may raise StoreUnavailable."""
+
+    async def now(
+        self,
+        sources: Sequence[str],
+        at: datetime,
+        /,
+        *,
+        since: datetime,
+        until: datetime,
+        buckets: int,
+        day_began: datetime,
+    ) -> Now: ...
+
+    async def webinars(self, since: datetime, /) -> Sequence[WebinarTally]: ...
+
+    async def causes(self) -> Sequence[CauseTally]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """How many calls to Marketo the relay may make, by its settings."""
+
+    window: int = 50
+    day: int = 50_000
+
+
 @dataclass(frozen=True, slots=True)
 class WebinarTokens:
     """What the three My Tokens are called, without `{{my.}}`."""
@@ -42,9 +72,15 @@ class WebinarTokens:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConsoleParts:
-    """What the console needs. `secrets` are masked wherever a payload holds one."""
+    """What the console needs.
+
+    `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls ends.
+    """
 
     search: Search
     calls: Calls
+    overview: Overview
+    day_ends: Callable[[datetime], datetime]
+    budget: Budget = Budget()
     tokens: WebinarTokens = WebinarTokens()
     secrets: Sequence[SecretStr] = ()

@@ -1,6 +1,7 @@
 """The console over a real store, and somebody who is signed in."""
 
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from app.store.database import Database, open_database
 from app.store.finding import Calls
 from app.store.lookup import Lookup
 from app.store.migrate import migrate
+from app.store.overview import Overview
 from app.store.search import Search
 from app.web.console.parts import ConsoleParts
 from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
@@ -24,10 +26,19 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.close()
 
 
+def console_over(database: Database) -> ConsoleParts:
+    return ConsoleParts(
+        search=Search(database),
+        calls=Calls(database),
+        overview=Overview(database),
+        day_ends=lambda now: now + timedelta(hours=18),
+        secrets=(SecretStr(PATH_SECRET),),
+    )
+
+
 @pytest.fixture
 async def relay(around: Surroundings, database: Database) -> AsyncIterator[Relay]:
-    console = ConsoleParts(search=Search(database), calls=Calls(database), secrets=(SecretStr(PATH_SECRET),))
-    async with serving(around.app(lookup=Lookup(database), console=console)) as running:
+    async with serving(around.app(lookup=Lookup(database), console=console_over(database))) as running:
         yield running
 
 

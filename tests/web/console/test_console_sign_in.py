@@ -1,14 +1,17 @@
 """Who may look: whoever has the ADMIN_TOKEN, from our own pages, for half a day."""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.store.database import open_database
 from app.web.console.guard import safe_next
 from app.web.console.parts import ConsoleParts
 from app.web.console.session import LASTS, Sessions
+from tests.web.console.conftest import console_over
 from tests.web.console.reading import form_token, links_of, text_of
 from tests.web.log_capture import Lines
 from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings, serving
@@ -54,8 +57,8 @@ async def test_the_cookie_is_for_the_console_and_no_script(relay: Relay) -> None
     assert ADMIN_TOKEN not in cookie
 
 
-async def test_over_https_the_cookie_never_goes_in_the_clear(around: Surroundings, relay: Relay) -> None:
-    app = around.app(console=relay_console())
+async def test_over_https_the_cookie_never_goes_in_the_clear(around: Surroundings, tmp_path: Path) -> None:
+    app = around.app(console=console_of_nothing(tmp_path))
     async with serving(app, proxy_headers=True, forwarded_allow_ips="*") as proxied:
         answer = await proxied.client.post(
             "/console/sign-in", data={"token": ADMIN_TOKEN}, headers={"x-forwarded-proto": "https"}
@@ -63,8 +66,9 @@ async def test_over_https_the_cookie_never_goes_in_the_clear(around: Surrounding
     assert "Secure" in answer.headers["set-cookie"]
 
 
-def relay_console() -> ConsoleParts:
-    return ConsoleParts(search=None, calls=None)  # type: ignore[arg-type]  # signing in asks neither
+def console_of_nothing(tmp_path: Path) -> ConsoleParts:
+    """Signing in asks the store for nothing."""
+    return console_over(open_database(f"sqlite:///{tmp_path / 'none.db'}"))
 
 
 @pytest.mark.parametrize("token", ["", "wrong", f"{ADMIN_TOKEN}x", "ädm", "\x00", "x" * 9000])
@@ -118,8 +122,8 @@ async def test_a_form_is_never_large(relay: Relay) -> None:
     assert many.status_code == 413
 
 
-async def test_without_an_admin_token_the_console_is_off(around: Surroundings) -> None:
-    async with serving(around.app(admin_tokens=(), console=relay_console())) as relay:
+async def test_without_an_admin_token_the_console_is_off(around: Surroundings, tmp_path: Path) -> None:
+    async with serving(around.app(admin_tokens=(), console=console_of_nothing(tmp_path))) as relay:
         for answer in (
             await relay.client.get("/console"),
             await relay.client.get("/console/sign-in"),

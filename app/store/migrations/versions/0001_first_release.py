@@ -71,6 +71,22 @@ def upgrade() -> None:
         sqlite_where=sa.text("state = 'waiting'"),
         postgresql_where=sa.text("state = 'waiting'"),
     )
+    op.create_index(
+        "ix_events_dead",
+        "events",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
+    )
+    op.create_index(
+        "ix_events_settled",
+        "events",
+        ["source", "id"],
+        unique=False,
+        sqlite_where=sa.text("state != 'waiting'"),
+        postgresql_where=sa.text("state != 'waiting'"),
+    )
     op.create_index("uq_events_source_dedupe_key", "events", ["source", "dedupe_key"], unique=True)
     op.create_table(
         "keys",

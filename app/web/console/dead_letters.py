@@ -1,0 +1,20 @@
+"""List what needs a person, by its cause, with the sentence of what to do."""
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from app.web.console.guard import page_router
+from app.web.console.keeping import Kept
+from app.web.console.pages import page
+from app.web.console.parts import ConsoleParts
+
+
+def dead_letters_router(console: ConsoleParts) -> APIRouter:
+    router = page_router()
+    kept = Kept(console.overview.causes)
+
+    @router.get("/dead-letters")
+    async def dead_letters(request: Request) -> Response:
+        return page(request, "dead_letters.html", causes=await kept.get())
+
+    return router
