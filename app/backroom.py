@@ -7,10 +7,12 @@ each turn of the serving loop takes milliseconds, and a transaction in that loop
 import asyncio
 import threading
 from collections.abc import Callable, Coroutine
+from typing import TypeVar
 
 import structlog
 import uvloop
 
+Answer = TypeVar("Answer")
 _log = structlog.get_logger(__name__)
 
 
@@ -39,15 +41,15 @@ class Backroom:
         if self._loop is not None and not self._loop.is_closed():
             self._loop.call_soon_threadsafe(action)
 
-    async def ask(self, question: Callable[[], Coroutine[object, object, None]]) -> None:
-        """Have a coroutine run in the thread and wait for it; what it raises is raised here.
+    async def ask(self, question: Callable[[], Coroutine[object, object, Answer]]) -> Answer:
+        """Have a coroutine run in the thread and return what it returns; what it raises is raised here.
 
         Raises:
             RuntimeError: the work has ended.
         """
         if self._loop is None or not self.is_working:
             raise RuntimeError("the backroom's work has ended")
-        await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(question(), self._loop))
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(question(), self._loop))
 
     async def close(self) -> None:
         """Tell the work to end and wait until it has."""

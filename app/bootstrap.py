@@ -1,12 +1,14 @@
 """Build every part of the relay from its settings, start them, and close them: the one module that knows all."""
 
 import asyncio
+import json
 import os
 import socket
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
+from importlib.resources import files
 
 import httpx
 import structlog
@@ -17,6 +19,7 @@ from app.backroom import Backroom
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.trial import try_out
 from app.dispatch.verdicts import Policy
 from app.domain import CampaignId, utc_now
 from app.errors import StoreUnavailable
@@ -30,6 +33,7 @@ from app.sources.base import Source
 from app.sources.custom import CustomSource
 from app.sources.eventbrite import EventbriteApi, EventbriteSource
 from app.sources.pendo import PendoApi, PendoPaths, PendoSource
+from app.sources.trying import Sender, Tried, signs_by_digest, signs_by_key, signs_by_standard_webhooks
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
 from app.store.finding import Calls
@@ -45,6 +49,9 @@ from app.web.parts import WebParts
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
 _SOURCES = ("eventbrite", "pendo", "custom")
+_EXAMPLES = frozenset(
+    {"order_placed__captured.json", "track_event_received__inferred.json", "registration__smallest.json"}
+)
 _STOP_WITHIN = timedelta(seconds=6)
 _log = structlog.get_logger(__name__)
 
@@ -99,6 +106,9 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
             raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.")
         await backroom.ask(workshop.probe)
 
+    async def try_out_in_backroom(name: str, body: bytes) -> Tried:
+        return await backroom.ask(lambda: workshop.try_out(name, body))
+
     web = WebParts(
         sources=workshop.sources,
         inbox=workshop.inbox,
@@ -112,6 +122,9 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
         clock=utc_now,
         version=__version__,
         console=ConsoleParts(
+            try_out=try_out_in_backroom,
+            senders=make_senders(settings),
+            examples={name: example_of(name) for name in workshop.sources},
             search=Search(database),
             calls=Calls(database),
             overview=Overview(database),
@@ -145,11 +158,13 @@ class _Workshop:
         )
         catalogue = make_catalogue(settings)
         self.sources = _sources(settings, catalogue, self._sources_http)
+        self._senders = make_senders(settings)
+        self._judge = make_judge(settings, catalogue)
         work = Work(
             database=self._database,
             sources=self.sources,
             marketo=_marketo(settings, self._marketo_http),
-            judge=make_judge(settings, catalogue),
+            judge=self._judge,
             policy=make_policy(settings),
             metrics=self.metrics,
             clock=utc_now,
@@ -166,6 +181,11 @@ class _Workshop:
     async def probe(self) -> None:
         """Commit a tiny write."""
         await probe(self._database, clock=utc_now)
+
+    async def try_out(self, name: str, body: bytes) -> Tried:
+        """Tell what would become of a body that this source sends; its client belongs to this thread's loop."""
+        request = self._senders[name].request(body, utc_now())
+        return await try_out(self.sources[name], self._judge, request)
 
     def stop_dispatching(self) -> None:
         """Begin no new call; those that run have `_STOP_WITHIN` from now on. Storing goes on."""
@@ -294,6 +314,28 @@ def _sources(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient
     if settings.custom_webhook_secrets or settings.custom_api_keys:
         sources.append(_custom(settings))
     return {source.name: source for source in sources}
+
+
+def make_senders(settings: Settings) -> Mapping[str, Sender]:
+    """Return how each source that is on reaches the relay, with the first of its secrets."""
+    senders = []
+    if tokens := _revealed(settings.eventbrite_webhook_token):
+        senders.append(Sender("eventbrite", tokens[0]))
+    if secrets := _revealed(settings.pendo_webhook_secret):
+        senders.append(Sender("pendo", sign=signs_by_digest("x-pendo-signature", secrets[0])))
+    if secrets := _revealed(settings.custom_webhook_secrets):
+        senders.append(Sender("custom", sign=signs_by_standard_webhooks(secrets[0])))
+    elif keys := _revealed(settings.custom_api_keys):
+        senders.append(Sender("custom", sign=signs_by_key(keys[0])))
+    return {sender.source: sender for sender in senders}
+
+
+def example_of(source: str) -> str:
+    """Return a body that this source may send, from the samples that are shipped with it; empty when there is none."""
+    samples = files("app.sources").joinpath(source, "samples")
+    names = sorted(one.name for one in samples.iterdir() if one.name in _EXAMPLES) if samples.is_dir() else []
+    body = json.loads(samples.joinpath(names[0]).read_text("utf-8"))["body"] if names else None
+    return json.dumps(body, indent=2) if body else ""
 
 
 def _eventbrite(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> EventbriteSource:

@@ -78,7 +78,7 @@ def _silent(tally: Tally, at: datetime) -> Remark | None:
     if tally.last_at is None or at - tally.last_at < SILENT_AFTER:
         return None
     return Remark(
-        "busy", f"{source_name(tally.source)} has been silent for {span(at - tally.last_at)}.", f"/console/registrations?source={tally.source}"
+        "busy", f"{source_name(tally.source)} has been silent for {span(at - tally.last_at)}.", "/console/sources"
     )
 
 

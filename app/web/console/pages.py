@@ -26,6 +26,7 @@ MENU = (
     ("/console/registrations", "Registrations"),
     ("/console/webinars", "Webinars"),
     ("/console/dead-letters", "Dead letters"),
+    ("/console/sources", "Sources"),
 )
 
 

@@ -1,12 +1,13 @@
 """Name what the console is given besides what the rest of the web layer has."""
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
 from pydantic import SecretStr
 
+from app.sources.trying import Sender, Tried
 from app.store.tallies import CauseTally, Now, WebinarTally
 from app.store.views import CallWithRegistrations, Found, RegistrationView, Wanted
 
@@ -53,6 +54,9 @@ class Overview(Protocol):
     async def causes(self) -> Sequence[CauseTally]: ...
 
 
+TryOut = Callable[[str, bytes], Awaitable[Tried]]
+
+
 @dataclass(frozen=True, slots=True)
 class Budget:
     """How many calls to Marketo the relay may make, by its settings."""
@@ -74,13 +78,17 @@ class WebinarTokens:
 class ConsoleParts:
     """What the console needs.
 
-    `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls ends.
+    `try_out` tells what would become of a body of a source; `senders` are the sources that are on, `examples` bodies of
+    theirs. `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls ends.
     """
 
     search: Search
     calls: Calls
     overview: Overview
     day_ends: Callable[[datetime], datetime]
+    try_out: TryOut
+    senders: Mapping[str, Sender]
+    examples: Mapping[str, str] = field(default_factory=dict)
     budget: Budget = Budget()
     tokens: WebinarTokens = WebinarTokens()
     secrets: Sequence[SecretStr] = ()

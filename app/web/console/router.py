@@ -14,11 +14,19 @@ from app.web.console.registrations import registrations_router
 from app.web.console.session import Sessions
 from app.web.console.shipped import shipped_router
 from app.web.console.sign_in import sign_in_router
+from app.web.console.sources import sources_router
 from app.web.console.webinars import webinars_router
 from app.web.parts import WebParts
 from app.web.problems import Refused
 
-_WITH_PARTS = (overview_router, registrations_router, registration_router, events_router, webinars_router)
+_WITH_PARTS = (
+    overview_router,
+    registrations_router,
+    registration_router,
+    events_router,
+    webinars_router,
+    sources_router,
+)
 
 
 def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:

@@ -7,13 +7,14 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from app.sources.trying import Sender, Tried
 from app.store.database import Database, open_database
 from app.store.finding import Calls
 from app.store.lookup import Lookup
 from app.store.migrate import migrate
 from app.store.overview import Overview
 from app.store.search import Search
-from app.web.console.parts import ConsoleParts
+from app.web.console.parts import ConsoleParts, TryOut
 from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
 
 
@@ -26,9 +27,22 @@ async def database(tmp_path: Path) -> AsyncIterator[Database]:
     await opened.close()
 
 
-def console_over(database: Database) -> ConsoleParts:
+SENDERS = {
+    "eventbrite": Sender("eventbrite", PATH_SECRET),
+    "custom": Sender("custom", sign=lambda _body, _now: {"x-key": PATH_SECRET}),
+}
+
+
+async def nothing_tried(_source: str, _body: bytes) -> Tried:
+    return Tried(ignored="Nobody registered.")
+
+
+def console_over(database: Database, tries: TryOut | None = None) -> ConsoleParts:
     return ConsoleParts(
         search=Search(database),
+        try_out=tries or nothing_tried,
+        senders=SENDERS,
+        examples={"custom": '{"example": true}'},
         calls=Calls(database),
         overview=Overview(database),
         day_ends=lambda now: now + timedelta(hours=18),

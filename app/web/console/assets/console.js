@@ -37,5 +37,26 @@ function keepFresh() {
   setTimeout(() => refresh().catch(() => undefined).finally(keepFresh), EVERY);
 }
 
+// The address is copied with its secret, which is fetched only then.
+async function copyAddress(event) {
+  event.preventDefault();
+  const form = event.target;
+  const button = form.querySelector("button");
+  try {
+    const answer = await fetch(form.action, { method: "POST", body: new URLSearchParams(new FormData(form)), redirect: "error" });
+    const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+    await navigator.clipboard.writeText(page.querySelector("[data-revealed]").textContent);
+    button.textContent = "Copied";
+  } catch {
+    form.submit();
+  }
+}
+
+for (const form of document.querySelectorAll("form[data-copy]")) {
+  if (!navigator.clipboard) continue;
+  form.querySelector("button").textContent = "Copy";
+  form.addEventListener("submit", copyAddress);
+}
+
 localTimes(document);
 if (document.querySelector("[data-live]")) keepFresh();
