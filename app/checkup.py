@@ -2,14 +2,17 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 import httpx
+from pydantic import SecretStr
 
 from app.doctor import eventbrite, pendo
 from app.doctor.eventbrite import WantedWebhook, look_at_eventbrite
 from app.doctor.looking import look
 from app.doctor.marketo import marketo_findings
+from app.doctor.mending import Fix, TokenFix, token_fixes, webhook_fixes
 from app.doctor.own import CHECKS, SECTION, WEBINAR_CHECKS, House, WebinarSeen, settings_findings
 from app.doctor.pacing import Paced
 from app.doctor.pendo import look_at_pendo
@@ -32,20 +35,43 @@ NEEDED = ("marketo_base_url", "marketo_client_id", "marketo_client_secret", "mar
 _CONNECTIONS = 2
 
 
-async def check_up(settings: Settings, problems: tuple[FieldProblem, ...] = (), *, clock: Clock = utc_now) -> Report:
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """What the checks came to, and what could be mended for them."""
+
+    report: Report
+    fixes: tuple[Fix, ...] = ()
+
+
+async def check_up(settings: Settings, problems: tuple[FieldProblem, ...] = (), *, clock: Clock = utc_now) -> Examined:
     """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo."""
     findings = list(settings_findings(problems, secrets=len(settings.secrets())))
     findings += await _own(settings, clock)
-    findings += await _marketo(settings, clock)
-    async with httpx.AsyncClient(follow_redirects=False, timeout=10.0, headers={"User-Agent": USER_AGENT}) as http:
-        findings += await _eventbrite(settings, http, clock)
-        findings += await _pendo(settings, http, clock)
-    return report_of(findings)
+    fixes: list[Fix] = []
+    for look_at in (_marketo, _eventbrite, _pendo):
+        found, mendable = await look_at(settings, clock)
+        findings += found
+        fixes += mendable
+    return Examined(report_of(findings), tuple(fixes))
 
 
-def report_of_settings(invalid: SettingsInvalid) -> Report:
+async def mend(settings: Settings, fix: Fix, *, clock: Clock = utc_now) -> None:
+    """Do what a fix says.
+
+    Raises:
+        CallFailed, ResolveFailed: it was refused; nothing or, where the answer was lost, perhaps it was done.
+    """
+    if isinstance(fix, TokenFix):
+        async with _setup(settings, clock) as marketo:
+            await marketo.create_token(fix.place, fix.token)
+        return
+    async with _account(settings, clock) as account:
+        await account.subscribe(fix.organization_id, fix.address + fix.secret, fix.actions)
+
+
+def without_asking(invalid: SettingsInvalid) -> Examined:
     """Return the report where the settings do not even let one ask Marketo."""
-    return report_of(settings_findings(invalid.problems, secrets=0))
+    return Examined(report_of(settings_findings(invalid.problems, secrets=0)))
 
 
 async def _own(settings: Settings, clock: Clock) -> list[Finding]:
@@ -82,32 +108,47 @@ def _webinars(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield from judged("Webinars of relay.toml", WEBINAR_CHECKS, seen, key)
 
 
-async def _eventbrite(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> list[Finding]:
+_Found = tuple[list[Finding], list[Fix]]
+
+
+async def _marketo(settings: Settings, clock: Clock) -> _Found:
+    wanted = wanted_of(settings)
+    async with _setup(settings, clock) as marketo:
+        seen = await look(marketo, wanted, clock=clock)
+    return list(marketo_findings(wanted, seen)), list(token_fixes(wanted, seen))
+
+
+async def _eventbrite(settings: Settings, clock: Clock) -> _Found:
     if not (settings.eventbrite_webhook_token and settings.eventbrite_api_token):
-        return []
-    account = EventbriteAccount(
-        client=http, token=settings.eventbrite_api_token, clock=clock, base_url=settings.eventbrite_api_url
-    )
+        return [], []
     wanted = WantedWebhook(
         secrets=tuple(one.get_secret_value() for one in settings.eventbrite_webhook_token),
         actions=settings.eventbrite_actions,
         public_url=settings.public_url,
     )
-    return list(judged("Eventbrite", eventbrite.CHECKS, await look_at_eventbrite(account, wanted)))
+    async with _account(settings, clock) as account:
+        seen = await look_at_eventbrite(account, wanted)
+    return list(judged("Eventbrite", eventbrite.CHECKS, seen)), list(webhook_fixes(seen))
 
 
-async def _pendo(settings: Settings, http: httpx.AsyncClient, clock: Clock) -> list[Finding]:
+async def _pendo(settings: Settings, clock: Clock) -> _Found:
     if not settings.pendo_webhook_secret:
-        return []
+        return [], []
     key = settings.pendo_integration_key
-    api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
-    return list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api)))
+    async with _open_http() as http:
+        api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
+        return list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api))), []
 
 
-async def _marketo(settings: Settings, clock: Clock) -> list[Finding]:
-    wanted = wanted_of(settings)
-    async with _setup(settings, clock) as marketo:
-        return list(marketo_findings(wanted, await look(marketo, wanted, clock=clock)))
+@asynccontextmanager
+async def _account(settings: Settings, clock: Clock) -> AsyncIterator[EventbriteAccount]:
+    token, base_url = settings.eventbrite_api_token or SecretStr(""), settings.eventbrite_api_url
+    async with _open_http() as http:
+        yield EventbriteAccount(client=http, token=token, clock=clock, base_url=base_url)
+
+
+def _open_http() -> httpx.AsyncClient:
+    return httpx.AsyncClient(follow_redirects=False, timeout=10.0, headers={"User-Agent": USER_AGENT})
 
 
 @asynccontextmanager

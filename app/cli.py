@@ -1,10 +1,10 @@
 """The command `relay`: serve webhooks, try the whole way without accounts, look after the store."""
 
-import json
+import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
+from typing import Annotated, NoReturn, TypeVar
 
 import typer
 import uvloop
@@ -14,9 +14,6 @@ from app import __version__
 from app.errors import RelayError, SettingsInvalid
 from app.listening import own_address
 from app.settings import Checks, Settings, load_settings, render_problems
-
-if TYPE_CHECKING:
-    from app.doctor.report import Report
 
 app = typer.Typer(
     name="relay",
@@ -81,38 +78,20 @@ def sandbox(context: typer.Context) -> None:
 @app.command()
 def doctor(
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
+    fix: Annotated[
+        bool, typer.Option("--fix", help="Offer to create missing My Tokens and Eventbrite's webhook; shown before.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="With --fix: do it without asking.")] = False,
     config: ConfigOption = None,
 ) -> None:
     """Check how Marketo and everything around the relay is set up; exit code 0 fine, 1 doubtful, 2 wrong."""
-    from app.checkup import report_of_settings  # noqa: PLC0415  # as above
-    from app.doctor.page import print_report  # noqa: PLC0415  # as above
+    from app.surgery import Surgery  # noqa: PLC0415  # as above
 
-    try:
-        report = _examined({"relay_config": config})
-    except SettingsInvalid as invalid:
-        report = report_of_settings(invalid)
-    if as_json:
-        typer.echo(json.dumps(report.as_json(), indent=2, ensure_ascii=False))
-    else:
-        print_report(report, Console())
-    raise typer.Exit(report.exit_code)
+    def agrees(question: str) -> bool:
+        return yes or (sys.stdin.isatty() and typer.confirm(question))
 
-
-def _examined(overrides: Mapping[str, object]) -> "Report":
-    """Check with all settings; where some are wrong, tell them and go on with those that Marketo needs.
-
-    Raises:
-        SettingsInvalid: not even Marketo can be asked.
-    """
-    from app.bootstrap import CHECKS  # noqa: PLC0415  # as above
-    from app.checkup import NEEDED, check_up  # noqa: PLC0415  # as above
-
-    try:
-        settings = load_settings(overrides, checks=CHECKS)
-        return _run(check_up(settings), settings)
-    except SettingsInvalid as invalid:
-        settings = load_settings(overrides, checks=CHECKS, only=NEEDED)
-        return _run(check_up(settings, invalid.problems), settings)
+    surgery = Surgery(Console(), Console(stderr=as_json), {"relay_config": config}, agrees)
+    raise typer.Exit(uvloop.run(surgery.visit(as_json=as_json, may_mend=fix)))
 
 
 @app.command()

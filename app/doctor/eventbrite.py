@@ -24,6 +24,11 @@ class WantedWebhook:
     actions: tuple[str, ...]
     public_url: str | None
 
+    @property
+    def address(self) -> str:
+        """Return where webhooks come to, but for the secret at its end."""
+        return f"{(self.public_url or 'https://YOUR-RELAY').rstrip('/')}{PATH}"
+
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
@@ -85,7 +90,7 @@ def _webhook(seen: EventbritePicture) -> Outcome:
     if isinstance(seen.webhooks, Refusal):
         return _NOT_LOOKED
     if ours := seen.ours():
-        return _address(ours, seen.wanted.public_url)
+        return _address(ours, seen.wanted)
     old = [hook for hook in seen.webhooks if PATH in hook.endpoint]
     if old:
         return fail(
@@ -96,32 +101,33 @@ def _webhook(seen: EventbritePicture) -> Outcome:
     others = f"{number} {'goes' if number == 1 else 'go'} elsewhere" if number else "there is no webhook"
     return fail(
         f"none comes to this relay ({others}): it never hears of a registration",
-        f"{_ADD}: Payload URL {_payload_url(seen.wanted)}, all events, actions {_listed(_needed(seen.wanted))}.",
+        f"{_ADD}: Payload URL {_payload_url(seen.wanted)}, all events, actions {_listed(needed_actions(seen.wanted))}; "
+        "or set PUBLIC_URL and run relay doctor --fix.",
     )
 
 
-def _address(ours: Sequence[Webhook], public_url: str | None) -> Outcome:
-    if public_url is None:
+def _address(ours: Sequence[Webhook], wanted: WantedWebhook) -> Outcome:
+    if wanted.public_url is None:
         return ok(f"comes to {_shown(ours[0])}; set PUBLIC_URL to have the address compared")
-    strange = [hook for hook in ours if not hook.endpoint.startswith(public_url.rstrip("/") + PATH)]
+    strange = [hook for hook in ours if not hook.endpoint.startswith(wanted.address)]
     if len(strange) == len(ours):
         return fail(
-            f"comes to {_shown(strange[0])}, not to PUBLIC_URL ({public_url})",
-            f"{_ADD}: the address begins with {public_url}, and delete the old one; or correct PUBLIC_URL.",
+            f"comes to {_shown(strange[0])}, not to PUBLIC_URL ({wanted.public_url})",
+            f"{_ADD}: the address begins with {wanted.public_url}, and delete the old one; or correct PUBLIC_URL.",
         )
-    return ok(f"comes to {public_url.rstrip('/')}{PATH}…")
+    return ok(f"comes to {wanted.address}…")
 
 
 def _actions(seen: EventbritePicture) -> Outcome:
     def judge(ours: Sequence[Webhook]) -> Outcome:
         subscribed = frozenset().union(*(hook.actions for hook in ours))
-        missing = [action for action in _needed(seen.wanted) if action not in subscribed]
+        missing = [action for action in needed_actions(seen.wanted) if action not in subscribed]
         advice = f"In Eventbrite: Account Settings > Developer Links > Webhooks: let it send {_listed(missing)}, too."
         if missing == [CANCELS]:
             return warn(f"lacks {CANCELS}: whoever gives a ticket back is reminded all the same", advice)
         if missing:
             return fail(f"lacks {_listed(missing)}, which the relay takes for registrations", advice)
-        return ok(_listed(_needed(seen.wanted)))
+        return ok(_listed(needed_actions(seen.wanted)))
 
     return _of_ours(seen, judge)
 
@@ -143,12 +149,13 @@ def _of_ours(seen: EventbritePicture, judge: Callable[[Sequence[Webhook]], Outco
     return judge(ours) if ours else unknown("there is no webhook to look at")
 
 
-def _needed(wanted: WantedWebhook) -> list[str]:
+def needed_actions(wanted: WantedWebhook) -> list[str]:
+    """Return the actions that a webhook must send: those that register, and the one that cancels."""
     return list(dict.fromkeys([*wanted.actions, CANCELS]))
 
 
 def _payload_url(wanted: WantedWebhook) -> str:
-    return f"{(wanted.public_url or 'https://YOUR-RELAY').rstrip('/')}{PATH}<your EVENTBRITE_WEBHOOK_TOKEN>"
+    return f"{wanted.address}<your EVENTBRITE_WEBHOOK_TOKEN>"
 
 
 def _secret_of(hook: Webhook) -> str:

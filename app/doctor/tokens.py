@@ -69,7 +69,7 @@ def _judge_missing(subject: Subject, wanted: WantedToken) -> Outcome:
         )
     return fail(
         f"{written(wanted.name)} is missing in {program.name} and above it: its value is passed over in silence",
-        f"{tab}: drag in a Text token, name it {wanted.name} and give it a default value.",
+        f"{tab}: drag in a Text token, name it {wanted.name} and give it a default value; or run relay doctor --fix.",
     )
 
 

@@ -69,10 +69,23 @@ class JsonApi:
             ResolveFailed: no answer in time, too large, a redirect, success without JSON, or 429 (then nothing
                 more is asked until its time is over). It can be tried again.
         """
+        return await self._bounded("GET", path, params or {}, None)
+
+    async def post(self, path: str, document: Mapping[str, str]) -> Answer:
+        """Return the answer to one POST of a JSON object; otherwise like `get`. It is not repeated.
+
+        Raises:
+            ResolveFailed: as `get`; it may have been done all the same.
+        """
+        return await self._bounded("POST", path, {}, document)
+
+    async def _bounded(
+        self, method: str, path: str, params: Mapping[str, str], document: Mapping[str, str] | None
+    ) -> Answer:
         self._keep_quiet()
         try:
             async with asyncio.timeout(self._longest_wait.total_seconds()):
-                answer = await self._ask(path, params or {})
+                answer = await self._ask(method, path, params, document)
         except (httpx.HTTPError, TimeoutError) as error:
             raise unavailable(f"{self._name} did not answer: {type(error).__name__}") from None
         if answer.status == 429:
@@ -84,9 +97,13 @@ class JsonApi:
             raise unavailable(f"{self._name} answered {answer.status} without a JSON object")
         return answer
 
-    async def _ask(self, path: str, params: Mapping[str, str]) -> Answer:
+    async def _ask(
+        self, method: str, path: str, params: Mapping[str, str], document: Mapping[str, str] | None
+    ) -> Answer:
         headers = {"Accept": "application/json", **self._credentials()}
-        request = self._client.build_request("GET", self._base_url + path, params=params, headers=headers)
+        request = self._client.build_request(
+            method, self._base_url + path, params=params, json=document, headers=headers
+        )
         response = await self._client.send(request, stream=True, follow_redirects=False)
         try:
             body = await self._read(response)

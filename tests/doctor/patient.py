@@ -36,7 +36,7 @@ class Patient:
         return Settings(**{**self.given, **changes})
 
     async def report(self, **changes: Any) -> Report:
-        return await check_up(self.settings(**changes))
+        return (await check_up(self.settings(**changes))).report
 
     async def verdicts(self, **changes: Any) -> Verdicts:
         return verdicts(await self.report(**changes))

@@ -28,8 +28,8 @@ def settings(url: str) -> Settings:
 
 
 async def network(url: str) -> tuple[Verdict, str]:
-    report = await check_up(settings(url))
-    [found] = [one for one in report.findings if one.check == "marketo_network"]
+    examined = await check_up(settings(url))
+    [found] = [one for one in examined.report.findings if one.check == "marketo_network"]
     return found.verdict, f"{found.found} {found.advice}"
 
 

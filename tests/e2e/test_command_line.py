@@ -176,3 +176,26 @@ def test_the_doctor_shows_no_secret(sandbox: Sandbox, tmp_path: Path) -> None:
     secrets = [value for name, value in environ.items() if name.endswith(("SECRET", "SECRETS", "TOKEN", "KEY", "KEYS"))]
     assert secrets
     assert not [secret for secret in secrets if secret in ended.stdout + ended.stderr]
+
+
+def test_the_doctor_mends_only_when_one_agrees(sandbox: Sandbox, tmp_path: Path) -> None:
+    """First what would be done; without a person to ask, nothing."""
+    environ = environment(sandbox.url, f"sqlite:///{tmp_path / 'relay.db'}", PUBLIC_URL="https://relay.example.com")
+    offered = run("doctor", "--fix", folder=tmp_path, **environ)
+    assert offered.returncode == 2
+    assert "+ Eventbrite: create a webhook to https://relay.example.com/webhooks/eventbrite/…" in offered.stdout
+    assert "Nothing was changed." in offered.stdout
+    done = run("doctor", "--fix", "--yes", "--json", folder=tmp_path, **environ)
+    report = json.loads(done.stdout)
+    assert (done.returncode, report["exitCode"], report["fixes"]) == (1, 1, [])
+    assert "done: Eventbrite" in done.stderr
+    assert "Nothing that the APIs let one mend." in run("doctor", "--fix", folder=tmp_path, **environ).stdout
+
+
+def test_the_doctor_says_what_a_fix_needs_that_was_refused(sandbox: Sandbox, tmp_path: Path) -> None:
+    sandbox.fault(match="eventbrite_subscribe", kind="http:403")
+    environ = environment(sandbox.url, f"sqlite:///{tmp_path / 'relay.db'}", PUBLIC_URL="https://relay.example.com")
+    ended = run("doctor", "--fix", "--yes", folder=tmp_path, **environ)
+    assert ended.returncode == 2
+    assert "not done: Eventbrite" in ended.stdout
+    assert "It needs a private token" in ended.stdout

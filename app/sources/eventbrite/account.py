@@ -1,6 +1,6 @@
 """Read how an Eventbrite account is set up: whose token it is, which organizations and webhooks it has."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from urllib.parse import quote
@@ -60,6 +60,12 @@ class EventbriteAccount:
     async def webhooks(self, organization_id: str) -> tuple[Webhook, ...]:
         path = f"/organizations/{quote(organization_id, safe='')}/webhooks/"
         return tuple([_webhook(one) async for one in self._paged(path, "webhooks")])
+
+    async def subscribe(self, organization_id: str, endpoint: str, actions: Sequence[str]) -> Webhook:
+        """Create a webhook for all events of an organization."""
+        path = f"/organizations/{quote(organization_id, safe='')}/webhooks/"
+        document = {"endpoint_url": endpoint, "actions": ",".join(actions)}
+        return _webhook(_document(await self._api.post(path, document)))
 
     async def _paged(self, path: str, name: str) -> AsyncIterator[Json]:
         query: Mapping[str, str] = {}

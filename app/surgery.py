@@ -1,0 +1,84 @@
+"""What `relay doctor` does in a terminal: show the report, offer what can be mended, and look again."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.text import Text
+
+from app.bootstrap import CHECKS
+from app.checkup import NEEDED, Examined, check_up, mend, without_asking
+from app.doctor.mending import Fix
+from app.doctor.page import print_report
+from app.domain import Json
+from app.errors import RelayError, SettingsInvalid
+from app.settings import Settings, load_settings
+
+
+@dataclass(frozen=True, slots=True)
+class Surgery:
+    """One visit. The report goes to `console`, all else to `aside`; `agrees` asks the person."""
+
+    console: Console
+    aside: Console
+    overrides: Mapping[str, object]
+    agrees: Callable[[str], bool]
+
+    async def visit(self, *, as_json: bool, may_mend: bool) -> int:
+        """Check, show, mend what one agrees to; return the exit code of the last report."""
+        settings, examined = await self._examine()
+        if not as_json:
+            print_report(examined.report, self.console)
+        if may_mend and settings and await self._offer(settings, examined.fixes):
+            _, examined = await self._examine()
+            if not as_json:
+                print_report(examined.report, self.console)
+        if as_json:
+            self.console.print(json_of(examined), markup=False, highlight=False, soft_wrap=True)
+        return examined.report.exit_code
+
+    async def _examine(self) -> tuple[Settings | None, Examined]:
+        """Check with all settings; where some are wrong, tell them and go on with those that Marketo needs."""
+        try:
+            settings = load_settings(self.overrides, checks=CHECKS)
+            return settings, await check_up(settings)
+        except SettingsInvalid as invalid:
+            problems = invalid.problems
+        try:
+            settings = load_settings(self.overrides, checks=CHECKS, only=NEEDED)
+        except SettingsInvalid:
+            return None, without_asking(SettingsInvalid(problems))
+        return settings, await check_up(settings, problems)
+
+    async def _offer(self, settings: Settings, fixes: tuple[Fix, ...]) -> bool:
+        """Show what would be done, and do it when one agrees; tell whether anything was tried."""
+        if not fixes:
+            self._say("Nothing that the APIs let one mend.")
+            return False
+        self._say("This would be done:")
+        for fix in fixes:
+            self._say(f"  + {fix.what}")
+        if not self.agrees("Do it?"):
+            self._say("Nothing was changed.")
+            return False
+        for fix in fixes:
+            await self._mend(settings, fix)
+        return True
+
+    async def _mend(self, settings: Settings, fix: Fix) -> None:
+        try:
+            await mend(settings, fix)
+        except RelayError as refused:
+            self._say(f"  not done: {fix.what}\n    {refused}. It needs {fix.needs}.")
+        else:
+            self._say(f"  done: {fix.what}")
+
+    def _say(self, text: str) -> None:
+        self.aside.print(Text(text), soft_wrap=True)
+
+
+def json_of(examined: Examined) -> str:
+    """Return the report and what could be mended as JSON."""
+    document: dict[str, Json] = {**examined.report.as_json(), "fixes": [fix.what for fix in examined.fixes]}
+    return json.dumps(document, indent=2, ensure_ascii=False)
