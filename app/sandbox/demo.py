@@ -32,6 +32,7 @@ _ROOT = Path(__file__).parents[2]
 _PATIENCE = 30.0  # seconds for everything to arrive
 _BETWEEN = 0.1  # seconds; Eventbrite's five deliveries come within about a second
 _FINAL = frozenset({"mapped", "ignored", "dead"})
+_UNSENT = frozenset({"ignored", "cancelled", "dead"})
 _CARRIED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
 Result = TypeVar("Result")
 
@@ -105,8 +106,12 @@ def _wait_for_the_end(stage: Stage, answers: Sequence[httpx.Response], reminders
     events = [answer.json()["id"] for answer in answers if answer.status_code == 202]
 
     def all_at_their_end() -> bool:
-        settled = all(stage.api(f"events/{event}")["state"] in _FINAL for event in events)
-        return settled and len(stage.seen("emails")) >= len(reminders)
+        found = [stage.api(f"events/{event}") for event in events]
+        if any(event["state"] not in _FINAL for event in found):
+            return False
+        made = {registration for event in found for registration in event["registrations"]}
+        unsent = sum(1 for one in made if stage.api(f"registrations/{one}")["state"] in _UNSENT)
+        return len(stage.seen("emails")) >= len(reminders) - unsent
 
     with contextlib.suppress(TimeoutError):  # what is missing is told at the end
         _until(all_at_their_end, within=_PATIENCE)

@@ -11,9 +11,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from app.sandbox import demo, seed
 from app.sandbox.traffic import Reminder, expected_reminders, sample_traffic
-from tests.e2e.harness import ROOT
+from tests.e2e.harness import ROOT, free_port, until
 
 REMINDERS = expected_reminders(
     sample_traffic("http://relay.test", sandbox_url="http://sandbox.test", now=datetime(2026, 11, 23, tzinfo=UTC))
@@ -43,6 +45,37 @@ def test_without_a_terminal_it_tells_the_whole_way_and_ends(tmp_path: Path) -> N
     assert all(re.search(r'<img [^>]*src="data:image/', html) for html in written), "the pictures are inside"
     for reminder in REMINDERS:
         assert reminder.to in told
+
+
+def lose_one_email(sandbox: str) -> httpx.Response | None:
+    """Let the simulation refuse one campaign request for good, as soon as it can be told so."""
+    with contextlib.suppress(httpx.TransportError):
+        fault = {"match": "trigger", "kind": "code:709", "contains": "Machines that answer"}
+        return httpx.post(f"{sandbox}/sandbox/faults", json=fault, trust_env=False).raise_for_status()
+    return None
+
+
+def test_a_demo_in_which_an_e_mail_is_lost_ends_badly_and_names_it(tmp_path: Path) -> None:
+    """It is also how a pipeline learns that the way is broken; it does not wait for what cannot come any more."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
+    port = free_port()
+    demonstrating = subprocess.Popen(
+        [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", str(port)],
+        cwd=tmp_path,
+        env=kept | {"PYTHONPATH": str(ROOT)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        until(lambda: lose_one_email(f"http://127.0.0.1:{port}"), what="the simulation to take the fault")
+        told, _ = demonstrating.communicate(timeout=100)
+    finally:
+        demonstrating.kill()
+        demonstrating.wait()
+    assert demonstrating.returncode == 1, told
+    assert "alan.turing@example.com: the reminder arrived 0 times" in told
+    assert len(list((tmp_path / "mails").glob("*.html"))) == len(REMINDERS) - 1
 
 
 def read_until(screen: int, fact: str) -> str:

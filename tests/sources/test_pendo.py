@@ -265,6 +265,15 @@ def test_an_array_registers_each_of_its_people() -> None:
     ]
 
 
+@pytest.mark.parametrize("older", [1_700_000_000, None, "soon", [], -1, 10**30, True])
+def test_the_last_event_of_an_array_by_its_time_has_the_last_word(older: Any) -> None:
+    """The order in an array is not documented; Pendo's `timestamp` counts seconds."""
+    late, early = track({"webinar_title": "New"}, timestamp=1_800_000_000), track({}, timestamp=older)
+    for order in ([late, early], [early, late]):
+        titles = [one.webinar.title for one in mapped(order) if isinstance(one, Registered)]
+        assert titles == [PROPERTIES["webinar_title"], "New"]
+
+
 VISITOR = sample("api/visitor__inferred")
 
 

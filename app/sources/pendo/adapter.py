@@ -10,7 +10,7 @@ from app.sources.base import Accepted, Inbound
 from app.sources.fetching import MAY_LAG, credentials_missing
 from app.sources.payload import JsonObject, as_object, read_json, text_at, value_at
 from app.sources.pendo.api import PendoApi
-from app.sources.pendo.mapping import Reading, items_of
+from app.sources.pendo.mapping import Reading, items_of, oldest_first
 from app.sources.pendo.paths import PendoPaths
 from app.sources.signing import not_empty, verify_digest
 from app.sources.webinars import Catalogue
@@ -69,7 +69,9 @@ class PendoSource:
         except RequestRefused as error:
             return [Unusable(Cause.BAD_PAYLOAD, str(error))]
         visitors = as_object(value_at(fetched, "visitors"))
-        findings = [self._reading.finding(item, visitors) for item in items if self._reading.registers(item)]
+        findings = [
+            self._reading.finding(item, visitors) for item in oldest_first(items) if self._reading.registers(item)
+        ]
         return findings or [Ignored(Cause.NOT_A_REGISTRATION, _why_ignored(items))]
 
     def _registrations(self, event: Event) -> list[Json]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from app.domain import Cause, Finding, Json, Person, Registered, Unusable, Webinar, is_email
 from app.sources.payload import as_list, as_time, kept_texts, short_id, text_at, value_at
@@ -12,6 +13,7 @@ TRACK, POLL, GUIDE = "trackEventReceived", "pollSubmitted", "guideDisplayed"
 _TOO_LARGE = ("too large",)  # what Pendo writes in place of properties of more than 512 bytes in all
 _ANONYMOUS = "_PENDO_T_"  # how Pendo begins the ids that it makes up for visitors without one
 _LONGEST_ID = 500
+_BEFORE_ALL = datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,14 @@ def items_of(document: Json) -> Sequence[Json]:
     """Return the events in a body: Pendo sends one object, or an array of them."""
     found = [document] if isinstance(document, dict) else as_list(document)
     return [item for item in found if isinstance(item, dict)]
+
+
+def oldest_first(items: Sequence[Json]) -> Sequence[Json]:
+    """Return events in the order in which they happened, so that a person's last one has the last word.
+
+    Their order in an array is not documented. Those without a readable `timestamp` count as the oldest.
+    """
+    return sorted(items, key=lambda item: as_time(text_at(item, ["timestamp"])) or _BEFORE_ALL)
 
 
 def _is_too_large(item: Json, path: str) -> bool:
