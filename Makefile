@@ -42,7 +42,12 @@ run: $(RUNTIME) ## start the relay with the settings in .env
 
 test: $(DEV) ## run every test, with branch coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser $(ARGS)
+
+test-browser: $(DEV) ## use the console in a real Chromium (Debian's; installed if it is missing)
+	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
+	  || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
+	@$(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
 
 check: $(DEV) ## lint, format, types, import rules
 	@$(BIN)/ruff check .
@@ -64,4 +69,4 @@ lock: $(DEV) ## refresh both lock files (needs uv)
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 
-.PHONY: help setup demo run test check format bench lock clean
+.PHONY: help setup demo run test test-browser check format bench lock clean

@@ -55,7 +55,7 @@ GUIDES: Mapping[str, Guide] = {
         turned_on_by="EVENTBRITE_WEBHOOK_TOKEN and EVENTBRITE_API_TOKEN",
         steps=(
             "In Eventbrite: Account Settings > Developer Links > Webhooks > Add Webhook.",
-            "Paste the address below as Payload URL.",
+            "Paste this address as Payload URL.",
             "Choose the actions order.placed, attendee.updated and order.refunded, and Add Webhook.",
         ),
         signing="Eventbrite does not sign. The last part of the address is the secret: share it with nobody else.",
@@ -67,7 +67,7 @@ GUIDES: Mapping[str, Guide] = {
         turned_on_by="PENDO_WEBHOOK_SECRET",
         steps=(
             "In Pendo: Settings > Integrations > Webhooks > Add Webhook.",
-            "Paste the address below, and choose the category Track Events.",
+            "Paste this address, and choose the category Track Events.",
             "Let your app send the track event with the webinar's id, title and join link as properties.",
         ),
         signing="Pendo signs the body with a secret: X-Pendo-Signature, HMAC-SHA256. Enter the value of "
@@ -78,7 +78,7 @@ GUIDES: Mapping[str, Guide] = {
     "custom": Guide(
         turned_on_by="CUSTOM_WEBHOOK_SECRETS or CUSTOM_API_KEYS",
         steps=(
-            "Let your app POST each registration as JSON to the address below.",
+            "Let your app POST each registration as JSON to this address.",
             "The README has the body's fields, and examples in Python and shell to copy.",
         ),
         signing="Sign by Standard Webhooks (webhook-id, webhook-timestamp, webhook-signature) with a secret of "
