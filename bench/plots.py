@@ -6,7 +6,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure as Sheet
 
-from bench.results import Bars, Figure, Lines
+from bench.results import Bars, Figure, Lines, Panels
 
 _INK = "#8b949e"  # grey that can be read on white and on black
 _COLOURS = ("#2f81f7", "#d29922", "#3fb950", "#db61a2")
@@ -31,13 +31,24 @@ def draw(figure: Figure, folder: Path) -> None:
     if figure.plot is None:
         return
     with mpl.rc_context(_STYLE):
-        sheet = Sheet(figsize=(6.4, 2.6), layout="constrained")
-        axes = sheet.add_subplot()
-        if isinstance(figure.plot, Bars):
-            _bars(axes, figure.plot)
-        else:
-            _lines(axes, figure.plot)
+        sheet = _bars_sheet(figure.plot) if isinstance(figure.plot, Bars) else _lines_sheet(figure.plot)
         sheet.savefig(folder / f"{figure.name}.svg", transparent=True, metadata={"Date": None, "Creator": None})
+
+
+def _bars_sheet(plot: Bars) -> Sheet:
+    sheet = Sheet(figsize=(6.4, 2.6), layout="constrained")
+    _bars(sheet.add_subplot(), plot)
+    return sheet
+
+
+def _lines_sheet(plot: Lines | Panels) -> Sheet:
+    panels = plot.panels if isinstance(plot, Panels) else [plot]
+    sheet = Sheet(figsize=(6.4, 0.6 + 2.0 * len(panels)), layout="constrained")
+    above = None
+    for number, panel in enumerate(panels, start=1):
+        above = sheet.add_subplot(len(panels), 1, number, sharex=above)
+        _lines(above, panel)
+    return sheet
 
 
 def _bars(axes: Any, plot: Bars) -> None:

@@ -44,7 +44,15 @@ class Lines:
     kind: str = "lines"
 
 
-Plot = Bars | Lines
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Panels:
+    """Plots of lines above one another, over the same x."""
+
+    panels: Sequence[Lines]
+    kind: str = "panels"
+
+
+Plot = Bars | Lines | Panels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +89,11 @@ def kept_results(path: Path) -> dict[str, Figure]:
 
 
 def _figure(values: dict[str, Any]) -> Figure:
-    plot = values["plot"]
-    kinds: dict[str, type[Plot]] = {"bars": Bars, "lines": Lines}
-    drawn = kinds[plot["kind"]](**plot) if plot else None
+    drawn = _plot(values["plot"]) if values["plot"] else None
     return Figure(**values | {"rows": [Row(**row) for row in values["rows"]], "plot": drawn})
+
+
+def _plot(values: dict[str, Any]) -> Plot:
+    if values["kind"] == "panels":
+        return Panels(panels=[Lines(**panel) for panel in values["panels"]])
+    return Bars(**values) if values["kind"] == "bars" else Lines(**values)

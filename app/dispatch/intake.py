@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -70,8 +70,9 @@ class Intake:
     sender_bell: Bell
     look_every: float = _IDLE
     pace: float = _PACE
+    ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
-    _next_claim: float = 0.0
+    _next_claim: float = float("-inf")
 
     async def step(self) -> float:
         """Take what is due and record what is ready; return how many seconds to wait for more."""
@@ -87,7 +88,7 @@ class Intake:
         self._running -= ready  # only now: what the store did not take is recorded at the next step
         if claimed or ready:
             return 0.0
-        return max(0.0, self._next_claim - time.monotonic()) or await self._idle()
+        return max(0.0, self._next_claim - self.ticks()) or await self._idle()
 
     async def close(self) -> None:
         """Stop the events that are still being resolved; the next leader takes them up."""
@@ -97,11 +98,11 @@ class Intake:
 
     async def _claim(self) -> Sequence[Event]:
         room = min(_MOST_A_CLAIM, _MOST_AT_ONCE - len(self._running))
-        if not room or time.monotonic() < self._next_claim:
+        if not room or self.ticks() < self._next_claim:
             return []
         claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room)
         if len(claimed) == _MOST_A_CLAIM:
-            self._next_claim = time.monotonic() + self.pace
+            self._next_claim = self.ticks() + self.pace
         return claimed
 
     def _begin(self, event: Event) -> None:

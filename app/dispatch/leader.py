@@ -258,6 +258,7 @@ class Dispatcher:
             bell=Bell(),
             sender_bell=sender_bell,
             look_every=work.look_every,
+            ticks=work.ticks,
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
         settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.figures import accept, footprint, latency, lone
+from bench.figures import accept, crowd, footprint, latency, lone
 from bench.plan import Plan
 from bench.results import Figure
 
@@ -13,4 +13,5 @@ FIGURES: Mapping[str, Measure] = {
     "latency": latency.measure,
     "lone": lone.measure,
     "footprint": footprint.measure,
+    "crowd": crowd.measure,
 }

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.arithmetic import median, percentile, quantiles
+from bench.arithmetic import (
+    dictated,
+    fewest_calls,
+    median,
+    moments_until,
+    most_within,
+    percentile,
+    present_at,
+    quantiles,
+    within_last,
+)
 from bench.generator import Job, answer_size, arrivals
 from bench.report import table
 from bench.results import Bars, Figure, Lines, Results, Row, kept_results
@@ -49,6 +59,31 @@ def test_nothing_has_no_median() -> None:
     """A figure of no samples is a defect, not zero."""
     with pytest.raises(ValueError, match="samples"):
         median([])
+
+
+@given(st.lists(st.floats(min_value=0, max_value=200), max_size=60))
+def test_no_span_holds_more_than_the_most_and_one_holds_as_many(times: list[float]) -> None:
+    """Marketo's window slides; it is not enough to look at every full 20 s."""
+    counts = [sum(at <= other <= at + 20.0 for other in times) for at in times]
+    assert most_within(times) == max(counts, default=0)
+
+
+def test_a_window_shows_the_last_twenty_seconds() -> None:
+    """What the plot of the calls draws."""
+    assert within_last([0.0, 10.0, 20.5], [0.0, 15.0, 20.0, 25.0]) == [1, 2, 2, 2]
+    assert moments_until(2.5) == [0.0, 1.0, 2.0, 3.0]
+
+
+def test_who_has_come_and_not_left_is_present() -> None:
+    """What the plot of the queue draws."""
+    assert present_at([0.0, 1.0, 2.0, 9.0], came=[0.5, 1.0, 2.5], left=[2.0, 3.0, 8.0]) == [0, 2, 1, 0]
+
+
+def test_ten_thousand_new_people_need_134_calls_and_three_windows() -> None:
+    """The arithmetic that the relay is measured by: 34 that find people, 100 that request the campaign."""
+    assert fewest_calls(10_000, 10_000) == 134
+    assert fewest_calls(0, 150, 150) == 4
+    assert [dictated(calls) for calls in (0, 1, 50, 51, 100, 134)] == [0, 0, 0, 20, 20, 40]
 
 
 def test_requests_are_due_at_the_rate_that_was_asked_for() -> None:
