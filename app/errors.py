@@ -18,6 +18,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
+from app.domain import Json
+
 
 class RelayError(Exception):
     """The root of everything that the relay raises on purpose."""
@@ -80,6 +82,8 @@ class ResolveFailed(RelayError):
 
     `cause` is a value of `app.domain.Cause`. When `permanent` is false the event is tried again after `retry_after`
     (or the usual back-off), and is given up `give_up_after` its reception (None: the relay's own limit of 8 days).
+    `fetched` is what could be had of several things (None: nothing): it is stored and mapped like what `resolve`
+    returns, and is in `event.fetched` at the next attempt, which asks for the rest.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class ResolveFailed(RelayError):
         permanent: bool = False,
         retry_after: timedelta | None = None,
         give_up_after: timedelta | None = None,
+        fetched: Json = None,
     ) -> None:
         super().__init__(detail)
         self.cause = cause
@@ -97,3 +102,4 @@ class ResolveFailed(RelayError):
         self.permanent = permanent
         self.retry_after = retry_after
         self.give_up_after = give_up_after
+        self.fetched = fetched

@@ -3,7 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -28,7 +28,7 @@ from app.domain import (
 )
 from app.errors import ResolveFailed, StoreUnavailable
 from app.metrics import Metrics
-from app.sources.base import Source
+from app.sources.base import Source, lacks_something
 from app.store.events import EventFate, EventQueue
 from app.store.registrations import Change, Meaning, Registrations
 
@@ -45,11 +45,16 @@ _log = structlog.get_logger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Understood:
-    """What a source made of one event; `fetched` is kept with it."""
+    """What a source made of one event; `fetched` is kept with it.
+
+    `failed` says why some of it is missing (None: all is there), `known` whose registrations an earlier attempt made.
+    """
 
     event: Event
     fetched: Json
     findings: Sequence[Finding]
+    failed: ResolveFailed | None = None
+    known: frozenset[tuple[str, str]] = frozenset()
 
 
 Outcome = Understood | EventFate
@@ -132,15 +137,19 @@ class Intake:
             return _dead(event, Cause.SOURCE_CREDENTIALS_MISSING, detail)
         try:
             async with asyncio.timeout(_PATIENCE.total_seconds()):
-                fetched = event.fetched if event.fetched is not None else await source.resolve(event)
-            return Understood(event, fetched, list(source.map(event, fetched)))
+                is_whole = event.fetched is not None and not lacks_something(event.fetched)
+                fetched = event.fetched if is_whole else await source.resolve(event)
+            return Understood(event, fetched, list(source.map(event, fetched)), known=_known(event, source))
         except ResolveFailed as failed:
             fate = after_resolve_failed(event, failed, now=self.clock())
             log = _log.bind(event_id=event.id, source=event.source)
             log.warning(
                 "not resolved", cause=failed.cause, detail=failed.detail, again=fate.state is EventState.WAITING
             )
-            return fate
+            if failed.fetched is None:
+                return fate
+            findings = list(source.map(event, failed.fetched))
+            return Understood(event, failed.fetched, findings, failed, _known(event, source))
         except TimeoutError:
             slow = ResolveFailed(Cause.SOURCE_UNAVAILABLE, "The source took too long.")
             return after_resolve_failed(event, slow, now=self.clock())
@@ -166,7 +175,10 @@ class Intake:
             self._tell(await self._write([Meaning(_defect(meaning.fate.event))], now))
 
     async def _write(self, meanings: Sequence[Meaning], now: datetime) -> list[Change]:
-        return await self.registrations.record(meanings, fence=self.lease.fence, now=now)
+        changes = await self.registrations.record(meanings, fence=self.lease.fence, now=now)
+        for meaning in meanings:
+            _tell_of_event(meaning.fate)
+        return changes
 
     def _tell(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -190,10 +202,10 @@ class Intake:
         drafts = [
             self.judge.draft(found, source=event.source, received_at=event.received_at, now=now)
             for found in findings
-            if isinstance(found, Registered)
+            if isinstance(found, Registered) and _identity(found) not in outcome.known
         ]
         gone = [_as_stored(found, self.judge) for found in findings if isinstance(found, Cancelled)]
-        return Meaning(event_fate(event, findings, outcome.fetched), drafts, gone)
+        return Meaning(_fate_of(outcome, now), drafts, gone)
 
 
 def _as_stored(gone: Cancelled, judge: Judge) -> Cancelled:
@@ -201,10 +213,35 @@ def _as_stored(gone: Cancelled, judge: Judge) -> Cancelled:
     return Cancelled(person_key(gone.person_key), webinar_id, subject, gone.cause)
 
 
+def _known(event: Event, source: Source) -> frozenset[tuple[str, str]]:
+    """Return whose registrations an earlier attempt made, from the part that could be resolved then.
+
+    They were recorded with that part; recording them at each attempt would fill their timelines.
+    """
+    if event.attempts < 2 or not lacks_something(event.fetched):
+        return frozenset()
+    found = source.map(event, event.fetched)
+    return frozenset(_identity(one) for one in found if isinstance(one, Registered))
+
+
+def _identity(found: Registered) -> tuple[str, str]:
+    return found.person.key, found.webinar.id
+
+
+def _fate_of(outcome: Understood, now: datetime) -> EventFate:
+    """Say how an event goes on: it waits while something is missing that can still be had."""
+    event, failed = outcome.event, outcome.failed
+    if failed is not None:
+        fate = after_resolve_failed(event, failed, now=now)
+        if fate.state is EventState.WAITING:
+            return replace(fate, fetched=outcome.fetched)
+    return event_fate(event, outcome.findings, outcome.fetched)
+
+
 def event_fate(event: Event, findings: Sequence[Finding], fetched: Json) -> EventFate:
     """Say how an event ends: mapped when it meant anything, else dead or ignored with the reason."""
-    unusable = next((found for found in findings if isinstance(found, Unusable)), None)
-    cause, detail = (unusable.cause, storable(unusable.detail)) if unusable else (None, None)
+    unusable = [found for found in findings if isinstance(found, Unusable)]
+    cause, detail = (unusable[0].cause, storable(_told(unusable, of=len(findings)))) if unusable else (None, None)
     if any(isinstance(found, Registered | Cancelled) for found in findings):
         return EventFate(event, EventState.MAPPED, cause, detail, fetched)
     if unusable:
@@ -215,6 +252,11 @@ def event_fate(event: Event, findings: Sequence[Finding], fetched: Json) -> Even
     return EventFate(event, EventState.IGNORED, Cause.NOT_A_REGISTRATION, "Nobody registered.", fetched)
 
 
+def _told(unusable: Sequence[Unusable], *, of: int) -> str:
+    """Return the detail of the first, and how many there are when there are several people."""
+    return unusable[0].detail if of == 1 else f"{unusable[0].detail} ({len(unusable)} of {of} could not be used)"
+
+
 def after_resolve_failed(event: Event, failed: ResolveFailed, *, now: datetime) -> EventFate:
     """Say when to ask the source again, or that it is given up."""
     give_up_at = event.received_at + (failed.give_up_after or GIVE_UP_AFTER)
@@ -223,6 +265,14 @@ def after_resolve_failed(event: Event, failed: ResolveFailed, *, now: datetime) 
         return _dead(event, cause, failed.detail)
     due_at = now + after_failure(event.attempts, retry_after=failed.retry_after)
     return EventFate(event, EventState.WAITING, cause, storable(failed.detail), due_at=min(due_at, give_up_at))
+
+
+def _tell_of_event(fate: EventFate) -> None:
+    """Log an event from which nothing comes, or not all that it meant."""
+    if fate.state is EventState.WAITING or fate.cause is None:
+        return
+    tell = _log.info if fate.state is EventState.IGNORED else _log.warning
+    tell("event settled", event_id=fate.event.id, source=fate.event.source, state=fate.state, cause=fate.cause)
 
 
 def _is_cancelled() -> bool:

@@ -299,10 +299,19 @@ class Settler:
         still = len(lost.registrations) - len(decisions)
         _log.info("lost request looked at", call_id=lost.id, campaign_id=lost.campaign_id, still=still, **states)
         for one in settled:
+            _tell(lost, one)
             if one.state in FINAL_STATES:
                 self.caller.metrics.registration_settled(one.registration.source, one.state)
         if settled:
             self.caller.bell.ring()
+
+
+def _tell(lost: LostRequest, decision: Decision) -> None:
+    ids = {"registration_id": decision.registration.id, "call_id": lost.id}
+    if decision.state is RegistrationState.DEAD:
+        _log.error("registration dead", **ids, cause=decision.cause)
+    else:
+        _log.info("registration settled", **ids, state=decision.state, what=decision.what)
 
 
 def next_look(ended_at: datetime, now: datetime, delay: timedelta) -> datetime | None:

@@ -35,6 +35,11 @@ class Accepted:
     settle: timedelta = timedelta(0)
 
 
+def lacks_something(fetched: Json) -> bool:
+    """Tell whether some of what an event names could not be had: a source lists that under `unresolved`."""
+    return isinstance(fetched, dict) and bool(fetched.get("unresolved"))
+
+
 class Source(Protocol):
     """One kind of sender. Constructors take settings as arguments; `app.bootstrap` builds them."""
 
@@ -55,6 +60,8 @@ class Source(Protocol):
 
     async def resolve(self, event: Event) -> Json:
         """Fetch what the event only names, as JSON; None when there is nothing to fetch.
+
+        It is asked again only when it failed, or when what is in `event.fetched` lacks something (`lacks_something`).
 
         Raises:
             ResolveFailed: it could not be had; says whether and when to try again.

@@ -42,6 +42,7 @@ from tests.dispatch.stage import (
     store_events,
     until,
 )
+from tests.web.log_capture import captured_log
 
 NOT_YET = Ignored(Cause.NOT_A_REGISTRATION, "not yet")
 
@@ -184,6 +185,76 @@ async def test_what_could_not_be_fetched_is_tried_again_when_the_source_says(
     clock.move(timedelta(seconds=1))
     [view] = await settled(stage, event_id)
     assert (view.state, view.attempts) == (EventState.MAPPED, 2)
+
+
+MISSING = Unusable(Cause.SOURCE_NOT_FOUND, "404")
+
+
+def as_far_as_found(_: Event, fetched: Json) -> Sequence[Finding]:
+    """Map a document `{"found": […], "unresolved": {…}}` of two people."""
+    assert isinstance(fetched, dict)
+    names = fetched["found"]
+    assert isinstance(names, list)
+    missing = fetched.get("unresolved")
+    return [registered(f"{name}@example.com") for name in names] + ([MISSING] if missing else [])
+
+
+async def only_ada(event: Event) -> Json:
+    part: Json = {"found": ["ada"], "unresolved": {"grace": {}}}
+    raise ResolveFailed(Cause.SOURCE_NOT_FOUND, "404", give_up_after=timedelta(minutes=5), fetched=part)
+
+
+async def both(event: Event) -> Json:
+    assert event.fetched == {"found": ["ada"], "unresolved": {"grace": {}}}, "the next attempt knows what is there"
+    return {"found": ["ada", "grace"]}
+
+
+async def test_those_who_could_be_fetched_do_not_wait_for_the_others(database: Database, clock: MovableClock) -> None:
+    """They are registered once; the event waits, and the rest joins them when it can be had."""
+    stage = await set_stage(database, clock)
+    stage.source.fetch, stage.source.read = only_ada, as_far_as_found
+    [event_id] = await events_of(stage, b"two")
+    await stage.intake.step()
+    for _ in range(2):
+        view = await stage.event(event_id)
+        assert (view.state, view.cause) == (EventState.WAITING, Cause.SOURCE_NOT_FOUND)
+        assert [one.email for one in await stage.registrations()] == ["ada@example.com"]
+        clock.now = view.due_at
+        await stage.intake.step()
+    assert len((await stage.the_only_one()).timeline) == 1, "an attempt that brings nothing new is no entry"
+    stage.source.fetch = both
+    clock.now = (await stage.event(event_id)).due_at
+    [view] = await settled(stage, event_id)
+    assert (view.state, view.cause) == (EventState.MAPPED, None)
+    assert sorted(str(one.email) for one in await stage.registrations()) == ["ada@example.com", "grace@example.com"]
+
+
+async def test_whoever_stays_missing_is_told_beside_those_who_registered(
+    database: Database, clock: MovableClock
+) -> None:
+    stage = await set_stage(database, clock)
+    stage.source.fetch, stage.source.read = only_ada, as_far_as_found
+    [event_id] = await events_of(stage, b"two")
+    await stage.intake.step()
+    clock.move(timedelta(minutes=5))
+    [view] = await settled(stage, event_id)
+    assert (view.state, view.cause) == (EventState.MAPPED, Cause.SOURCE_NOT_FOUND)
+    assert view.detail == "404 (1 of 2 could not be used)"
+    assert [one.email for one in await stage.registrations()] == ["ada@example.com"]
+
+
+async def test_an_event_from_which_nothing_comes_is_logged(sqlite: Database, clock: MovableClock) -> None:
+    """Its sender has the id; one that registered somebody has a line for each registration."""
+    stage = await set_stage(sqlite, clock)
+    stage.source.meanings = {b"dull": [NOT_YET], b"lost": [MISSING], b"good": [registered("ada@example.com")]}
+    with captured_log() as lines:
+        ids = await events_of(stage, b"dull", b"lost", b"good")
+        await settled(stage, *ids)
+    told = {line["event_id"]: (line["level"], line["state"], line["cause"]) for line in lines.facts("event settled")}
+    assert told == {
+        ids[0]: ("info", "ignored", "not_a_registration"),
+        ids[1]: ("warning", "dead", "source_not_found"),
+    }
 
 
 async def test_a_permanent_failure_is_dead_at_once(sqlite: Database, clock: MovableClock) -> None:

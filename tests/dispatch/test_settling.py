@@ -28,6 +28,7 @@ from app.store.unsettled import Unsettled
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import Request, SimulatedMarketo
 from tests.dispatch.stage import Stage, Ticks, people, registered, set_stage
+from tests.web.log_capture import captured_log
 
 CHECK = Policy(on_ambiguous="check", activity_delay=timedelta(minutes=1))
 SENT, DEAD, SENDING = RegistrationState.SENT, RegistrationState.DEAD, RegistrationState.SENDING
@@ -184,6 +185,18 @@ async def test_only_those_who_did_not_get_it_are_sent_again(sqlite: Database, cl
     await here.work()
     assert here.mails() == [1] * 99
     assert here.marketo.sizes(Endpoint.TRIGGER) == [99, 50]
+
+
+async def test_what_the_activity_log_told_of_each_is_logged(sqlite: Database, clock: MovableClock) -> None:
+    """By registration, so that one finds how a lost request ended for somebody."""
+    here = await begin(sqlite, clock, "half")
+    with captured_log() as lines:
+        await here.stage.arrive(*people(2))
+        await here.work()
+    told = lines.facts("registration settled")
+    assert sorted((line["state"], line["what"]) for line in told) == [("known", "checked"), ("sent", "sent")]
+    assert {line["registration_id"] for line in told} == {one.id for one in await here.stage.registrations()}
+    assert all(line["call_id"].startswith("call_") for line in told)
 
 
 async def test_an_activity_that_is_late_is_waited_for(sqlite: Database, clock: MovableClock) -> None:

@@ -3,7 +3,7 @@
 import copy
 import json
 from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -284,10 +284,12 @@ class PendoServer:
         self.visitors: dict[str, Any] = {"ada-123": copy.deepcopy(VISITOR)}
         self.faults: list[httpx.Response] = []
         self.calls: list[bytes] = []
+        self.latency: Callable[[], None] = lambda: None
 
     def answer(self, request: httpx.Request) -> httpx.Response:
         assert request.url.host == "pendo.test", "a request left for a host that nobody configured"
         self.calls.append(request.url.raw_path)
+        self.latency()
         if self.faults:
             return self.faults.pop(0)
         if request.headers.get("x-pendo-integration-key") != KEY:
@@ -377,23 +379,87 @@ async def test_a_new_visitor_is_waited_for(asking: PendoSource, server: PendoSer
     assert (failure.cause, failure.permanent) == (Cause.SOURCE_NOT_FOUND, False)
     assert failure.give_up_after == timedelta(minutes=5)
     clock.move(timedelta(minutes=6))
-    assert (await failure_of(asking, event)).cause == Cause.SOURCE_NOT_FOUND, "then the dispatcher gives it up"
+    found = only(asking.map(event, await asking.resolve(event)))
+    assert isinstance(found, Unusable)
+    assert found.cause == Cause.SOURCE_NOT_FOUND
     server.visitors["grace-1"] = {"metadata": {"auto": {"email": "grace@example.com"}}}
     assert await registered(asking, event) == [Person("grace@example.com")]
 
 
-async def test_one_unknown_visitor_does_not_lose_its_neighbours(
+def again(event: Event, failure: ResolveFailed) -> Event:
+    return replace(event, fetched=failure.fetched, attempts=event.attempts + 1)
+
+
+async def test_one_unknown_visitor_does_not_hold_its_neighbours(
     asking: PendoSource, server: PendoServer, clock: MovableClock
 ) -> None:
+    """They register at once; later attempts ask for the missing one only, and the end says what it lacked."""
     event = from_visitor("ada-123", "grace-1", "ada-123")
-    assert (await failure_of(asking, event)).cause == Cause.SOURCE_NOT_FOUND
-    clock.move(timedelta(minutes=5))
-    server.calls.clear()
-    found = asking.map(event, await asking.resolve(event))
+    failure = await failure_of(asking, event)
+    assert (failure.cause, failure.give_up_after) == (Cause.SOURCE_NOT_FOUND, timedelta(minutes=5))
+    found = asking.map(event, failure.fetched)
     assert [type(one) for one in found] == [Registered, Unusable, Registered]
+    server.calls.clear()
+    clock.move(timedelta(minutes=5))
+    event = again(event, failure)
+    found = asking.map(event, await asking.resolve(event))
     assert isinstance(found[1], Unusable)
     assert found[1].cause == Cause.SOURCE_NOT_FOUND
-    assert len(server.calls) == 2, "nobody is asked for twice"
+    assert server.calls == [b"/api/v1/visitor/grace-1"]
+
+
+async def test_a_visitor_who_turns_up_later_joins_the_others(asking: PendoSource, server: PendoServer) -> None:
+    event = from_visitor("ada-123", "grace-1")
+    event = again(event, await failure_of(asking, event))
+    server.visitors["grace-1"] = {"metadata": {"auto": {"email": "grace@example.com"}}}
+    assert [one.email for one in await registered(asking, event)] == ["ada@example.com", "grace@example.com"]
+
+
+async def test_one_visitor_whose_look_up_fails_does_not_stop_the_others(
+    asking: PendoSource, server: PendoServer
+) -> None:
+    """The failure that lasts longest decides how long the event is kept."""
+    server.faults = [httpx.Response(500), httpx.Response(404)]
+    event = from_visitor("grace-1", "alan-1", "ada-123")
+    failure = await failure_of(asking, event)
+    assert failure.give_up_after is None
+    causes = [one.cause for one in asking.map(event, failure.fetched) if isinstance(one, Unusable)]
+    assert causes == [Cause.SOURCE_UNAVAILABLE, Cause.SOURCE_NOT_FOUND]
+    assert isinstance(asking.map(event, failure.fetched)[2], Registered)
+
+
+@pytest.mark.parametrize("status", [401, 403])
+async def test_a_refused_key_is_not_tried_on_every_visitor(
+    asking: PendoSource, server: PendoServer, status: int
+) -> None:
+    server.faults = [httpx.Response(status)] * 3
+    event = from_visitor("ada-123", "grace-1", "alan-1", "eve@example.com")
+    failure = await failure_of(asking, event)
+    assert failure.cause == Cause.SOURCE_REFUSED
+    assert len(server.calls) == 1
+    assert [type(one) for one in asking.map(event, failure.fetched)] == [Unusable] * 3 + [Registered]
+
+
+async def test_without_a_key_those_with_an_address_register(clock: MovableClock) -> None:
+    asked = source(clock=clock)
+    event = from_visitor("ada-123", "eve@example.com")
+    failure = await failure_of(asked, event)
+    assert [type(one) for one in asked.map(event, failure.fetched)] == [Unusable, Registered]
+
+
+async def test_slow_look_ups_go_on_at_the_next_attempt(
+    asking: PendoSource, server: PendoServer, clock: MovableClock
+) -> None:
+    """An event of hundreds of visitors must not sit among those that are being resolved until it is cut off."""
+    server.latency = lambda: clock.move(timedelta(seconds=15))
+    server.visitors |= {f"v-{n}": {"metadata": {"agent": {"email": f"p{n}@example.com"}}} for n in range(5)}
+    event = from_visitor(*(f"v-{n}" for n in range(5)))
+    failure = await failure_of(asking, event)
+    assert (failure.cause, len(server.calls)) == (Cause.SOURCE_UNAVAILABLE, 2)
+    event = again(event, failure)
+    event = again(event, await failure_of(asking, event))
+    assert len(await registered(asking, event)) == 5
+    assert len(server.calls) == 5, "nobody is asked for twice"
 
 
 async def test_a_visitor_without_an_address_is_unusable(asking: PendoSource, server: PendoServer) -> None:
@@ -444,7 +510,13 @@ ITEMS = st.fixed_dictionaries(
 
 @given(
     ITEMS | st.lists(ITEMS | documents, max_size=3) | documents,
-    documents | st.fixed_dictionaries({"visitors": documents}),
+    documents
+    | st.fixed_dictionaries(
+        {
+            "visitors": documents,
+            "unresolved": documents | st.fixed_dictionaries({"ada-123": documents | st.just({"cause": "x"})}),
+        }
+    ),
 )
 def test_whatever_was_sent_and_fetched_is_mapped_without_an_error(body: Json, fetched: Json) -> None:
     assert mapped(body, fetched)

@@ -3,19 +3,23 @@
 import hashlib
 import re
 from collections.abc import Collection, Sequence
+from datetime import timedelta
 
 from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Unusable
 from app.errors import FieldProblem, Invalid, RequestRefused, ResolveFailed
 from app.sources.base import Accepted, Inbound
-from app.sources.fetching import MAY_LAG, credentials_missing
+from app.sources.fetching import credentials_missing
 from app.sources.payload import JsonObject, as_object, read_json, text_at, value_at
 from app.sources.pendo.api import PendoApi
 from app.sources.pendo.mapping import Reading, items_of, oldest_first
+from app.sources.pendo.partial import combined, unresolved_of, without_time
 from app.sources.pendo.paths import PendoPaths
 from app.sources.signing import not_empty, verify_digest
 from app.sources.webinars import Catalogue
 
 _SIGNATURE = "x-pendo-signature"
+_HOPELESS = frozenset({Cause.SOURCE_REFUSED, Cause.SOURCE_CREDENTIALS_MISSING})  # for every visitor alike
+_PATIENCE = timedelta(seconds=20)  # for one event's look-ups, besides the last one
 _TRUE_ID = re.compile(r"[!-~]{1,100}")  # documented: 40 hex digits
 
 
@@ -51,17 +55,24 @@ class PendoSource:
         return Accepted(_dedupe(items))
 
     async def resolve(self, event: Event) -> Json:
-        """Return `{"visitors": {id: visitor}}` for those whose address the event lacks; None when it lacks none."""
+        """Return `{"visitors": {id: visitor}}` for those whose address the event lacks; None when it lacks none.
+
+        Whoever can't be had is told under `unresolved`, and does not hold up the others.
+        """
         items = self._registrations(event)
-        wanted = list(dict.fromkeys(filter(None, map(self._reading.visitor_to_ask, items))))
-        if not wanted:
+        asked_for = list(dict.fromkeys(filter(None, map(self._reading.visitor_to_ask, items))))
+        if not asked_for:
             return None
-        if self._api is None:
-            raise credentials_missing("PENDO_INTEGRATION_KEY")
-        visitors: JsonObject = {}
-        for visitor_id in wanted:
-            visitors[visitor_id] = await self._visitor(visitor_id, event, self._api, is_alone=len(items) == 1)
-        return {"visitors": visitors}
+        known = as_object(value_at(event.fetched, "visitors"))
+        visitors = {one: known[one] for one in asked_for if one in known}
+        failures = await self._ask([one for one in asked_for if one not in known], visitors)
+        fetched: JsonObject = {"visitors": visitors}
+        if not failures:
+            return fetched
+        fetched["unresolved"] = {one: unresolved_of(failure) for one, failure in failures.items()}
+        if failed := combined(failures.values(), age=self._clock() - event.received_at, fetched=fetched):
+            raise failed
+        return fetched
 
     def map(self, event: Event, fetched: Json) -> Sequence[Finding]:
         try:
@@ -69,8 +80,11 @@ class PendoSource:
         except RequestRefused as error:
             return [Unusable(Cause.BAD_PAYLOAD, str(error))]
         visitors = as_object(value_at(fetched, "visitors"))
+        unresolved = as_object(value_at(fetched, "unresolved"))
         findings = [
-            self._reading.finding(item, visitors) for item in oldest_first(items) if self._reading.registers(item)
+            self._reading.finding(item, visitors, unresolved)
+            for item in oldest_first(items)
+            if self._reading.registers(item)
         ]
         return findings or [Ignored(Cause.NOT_A_REGISTRATION, _why_ignored(items))]
 
@@ -80,16 +94,26 @@ class PendoSource:
         except RequestRefused:
             return []  # `map` says why
 
-    async def _visitor(self, visitor_id: str, event: Event, api: PendoApi, *, is_alone: bool) -> Json:
-        """Return the visitor's metadata, or None for one who stays unknown beside others who are not to wait longer."""
-        try:
-            visitor = await api.visitor(visitor_id)
-        except ResolveFailed as failure:
-            age = self._clock() - event.received_at
-            if is_alone or failure.cause != Cause.SOURCE_NOT_FOUND or age < MAY_LAG:
-                raise
-            return None
-        return self._reading.kept_of(visitor)
+    async def _ask(self, visitor_ids: Sequence[str], visitors: JsonObject) -> dict[str, ResolveFailed]:
+        """Add to `visitors` whom the API knows, and return why the others are missing.
+
+        What would fail for everybody is asked once, and what takes too long goes on at the next attempt.
+        """
+        failures: dict[str, ResolveFailed] = {}
+        until = self._clock() + _PATIENCE
+        stopped = None if self._api else credentials_missing("PENDO_INTEGRATION_KEY")
+        for visitor_id in visitor_ids:
+            if stopped is None and self._clock() >= until:
+                stopped = without_time()
+            if stopped is not None or self._api is None:
+                failures[visitor_id] = stopped or without_time()
+                continue
+            try:
+                visitors[visitor_id] = self._reading.kept_of(await self._api.visitor(visitor_id))
+            except ResolveFailed as failure:
+                failures[visitor_id] = failure
+                stopped = failure if failure.cause in _HOPELESS else None
+        return failures
 
 
 def _dedupe(items: Sequence[Json]) -> Dedupe | None:

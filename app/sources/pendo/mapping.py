@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from app.domain import Cause, Finding, Json, Person, Registered, Unusable, Webinar, is_email
 from app.sources.payload import as_list, as_time, kept_texts, short_id, text_at, value_at
+from app.sources.pendo.partial import as_finding
 from app.sources.pendo.paths import Paths, PendoPaths
 from app.sources.webinars import Catalogue
 
@@ -44,19 +45,19 @@ class Reading:
         paths = self.paths
         return kept_texts(visitor, (*paths.visitor_email, *paths.visitor_first_name, *paths.visitor_last_name))
 
-    def finding(self, item: Json, visitors: Mapping[str, Json]) -> Finding:
-        """Return who registered for what. `visitors` holds what the API said, by id; None for 'unknown'."""
-        person = self._person(item, visitors)
+    def finding(self, item: Json, visitors: Mapping[str, Json], unresolved: Mapping[str, Json]) -> Finding:
+        """Return who registered for what. By visitor id: what the API said, or why it said nothing."""
+        person = self._person(item, visitors, unresolved)
         if isinstance(person, Unusable):
             return person
         return self._webinar(item, person)
 
-    def _person(self, item: Json, visitors: Mapping[str, Json]) -> Person | Unusable:
+    def _person(self, item: Json, visitors: Mapping[str, Json], unresolved: Mapping[str, Json]) -> Person | Unusable:
         visitor_id = text_at(item, ["visitorId"]) or ""
         visitor = visitors.get(visitor_id)
         email = self._email(item) or text_at(visitor, self.paths.visitor_email)
         if email is None:
-            return _nobody(visitor_id, visitors)
+            return as_finding(unresolved[visitor_id]) if visitor_id in unresolved else _nobody(visitor_id, visitors)
         return Person(
             email=email,
             first_name=self._text(item, self.paths.first_name) or text_at(visitor, self.paths.visitor_first_name),
@@ -128,8 +129,6 @@ def _can_be_asked(visitor_id: str) -> bool:
 
 
 def _nobody(visitor_id: str, visitors: Mapping[str, Json]) -> Unusable:
-    if visitor_id in visitors and visitors[visitor_id] is None:
-        return Unusable(Cause.SOURCE_NOT_FOUND, "Pendo does not know the visitor")
     if visitor_id in visitors:
         return Unusable(Cause.VISITOR_WITHOUT_EMAIL, "Pendo's visitor has no address at the configured paths")
     if visitor_id.startswith(_ANONYMOUS):
