@@ -180,7 +180,7 @@ def _violations(stage: Stage) -> list[str]:
 
 
 def _marketo_calls(stage: Stage) -> int:
-    return sum(1 for call in stage.seen("calls") if call["kind"] in ("sync", "find", "trigger"))
+    return sum(1 for call in stage.seen("calls") if call["kind"] in ("sync", "filter", "trigger"))
 
 
 @contextlib.contextmanager

@@ -17,7 +17,7 @@ from rich.table import Table
 _CALLS = {
     "identity": "get a token",
     "sync": "create or update people",
-    "find": "find people",
+    "filter": "find people",
     "trigger": "request the campaign",
     "usage": "how many calls has the day left?",
     "eventbrite_order": "Eventbrite: read the order",

@@ -110,7 +110,11 @@ class Settings(BaseSettings):
         "`upsert` creates people that Marketo lacks; `lookup` never does, unknown ones end as dead with that reason",
         expects="upsert or lookup",
     )
-    marketo_lookup_field: FieldName = _setting("email", "Field by which people are found and kept apart")
+    marketo_lookup_field: FieldName = _setting(
+        "email",
+        "Field in which a registrant's e-mail address is looked for; another one than `email` needs "
+        "`MARKETO_LEAD_MODE=lookup`",
+    )
     marketo_partition: str | None = _setting(None, "Lead partition for new people")
     marketo_join_link_field: FieldName | None = _setting(
         None, "Person field that carries a join link of one's own, so that unique links still go out in batches"

@@ -79,11 +79,21 @@ def _marketo_names(settings: Settings) -> Iterator[FieldProblem]:
     tokens = ("marketo_token_title", "marketo_token_join_link", "marketo_token_image")
     if len({getattr(settings, name) for name in tokens}) < len(tokens):
         yield FieldProblem(", ".join(map(str.upper, tokens)), "must be three different names")
+    yield from _lookup_field(settings)
     yield from _fields(settings)
 
 
+def _lookup_field(settings: Settings) -> Iterator[FieldProblem]:
+    if settings.marketo_lookup_field != "email" and settings.marketo_lead_mode == "upsert":
+        yield FieldProblem(
+            "MARKETO_LOOKUP_FIELD",
+            "must be email, or needs MARKETO_LEAD_MODE=lookup: people upserted by another field would be created "
+            "without an e-mail address, and never get their reminder",
+        )
+
+
 def _fields(settings: Settings) -> Iterator[FieldProblem]:
-    taken = {"id", "email", "firstName", "lastName", settings.marketo_lookup_field}
+    taken = {"id", "email", "firstName", "lastName"}
     link = settings.marketo_join_link_field
     named = {"MARKETO_TOKEN_FIELDS": settings.marketo_token_fields}
     named["MARKETO_JOIN_LINK_FIELD"] = ((settings.marketo_token_join_link, link),) if link else ()

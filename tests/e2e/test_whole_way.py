@@ -151,6 +151,16 @@ def test_in_lookup_mode_nobody_is_created(start: StartRelay, sandbox: Sandbox) -
     assert not [person for person in sandbox.get("people") if person["email"] == "stranger@example.com"]
 
 
+def test_a_person_can_be_found_by_another_field_that_holds_the_address(start: StartRelay, sandbox: Sandbox) -> None:
+    """The e-mail goes to Marketo's address of that person, which stays as it is."""
+    sandbox.post("marketo/people", {"email": "ada@work.example.com", "externalId": "ada@example.com"})
+    relay = start(MARKETO_LEAD_MODE="lookup", MARKETO_LOOKUP_FIELD="externalId")
+    relay.send(registration("ada@example.com"))
+    relay.in_state("ada@example.com", "sent")
+    until(lambda: sandbox.emails_to("ada@work.example.com"), what="the e-mail")
+    assert [call["kind"] for call in sandbox.get("calls") if call["kind"] in ("sync", "filter")] == ["filter"]
+
+
 def test_a_burst_is_batched_and_breaks_no_rule_of_marketo(relay: Relay, sandbox: Sandbox) -> None:
     """250 people of one webinar cost a handful of calls; the simulation counts every violation."""
     with httpx.Client(headers={"Authorization": f"Bearer {API_KEY}"}, timeout=15) as client:

@@ -83,9 +83,17 @@ def test_the_three_tokens_have_three_names(tmp_path: Path) -> None:
     assert list(found.values()) == ["must be three different names"]
 
 
-@pytest.mark.parametrize("name", ["email", "id", "memberNumber"])
+def test_nobody_is_upserted_by_another_field_than_the_address(tmp_path: Path) -> None:
+    """Marketo would take it, and create people without an address, to whom nothing is ever sent."""
+    variables = {"CUSTOM_API_KEYS": ONE, "MARKETO_LOOKUP_FIELD": "workEmail"}
+
+    assert "MARKETO_LEAD_MODE=lookup" in told(tmp_path, variables)["MARKETO_LOOKUP_FIELD"]
+    assert told(tmp_path, variables | {"MARKETO_LEAD_MODE": "lookup"}) == {}
+
+
+@pytest.mark.parametrize("name", ["email", "id", "firstName"])
 def test_the_join_link_does_not_overwrite_who_somebody_is(tmp_path: Path, name: str) -> None:
-    variables = {"CUSTOM_API_KEYS": ONE, "MARKETO_LOOKUP_FIELD": "memberNumber", "MARKETO_JOIN_LINK_FIELD": name}
+    variables = {"CUSTOM_API_KEYS": ONE, "MARKETO_JOIN_LINK_FIELD": name}
 
     assert told(tmp_path, variables).keys() == {"MARKETO_JOIN_LINK_FIELD"}
     assert told(tmp_path, variables | {"MARKETO_JOIN_LINK_FIELD": "webinarJoinLink"}) == {}
