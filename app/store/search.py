@@ -1,7 +1,8 @@
 """Search registrations as people do: by how a name, an address or a title begins. Reads only.
 
-Each search is one or a few ranges of an index, read in the index's order and no further than the page goes; so its
-cost does not grow with the table. What is found by one range is left out of the next.
+Each search is one or a few ranges of an index, read one after the other, in the index's order, and no further than the
+page goes; so its cost does not grow with the table. What is found by one range is left out of the next: that is little,
+since a range is only come to where the page still had room after those before it.
 """
 
 import base64
@@ -10,12 +11,12 @@ import json
 from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from itertools import islice
 from types import NoneType
 from typing import Any
 
 from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, null, or_, select
 
+from app.domain import RegistrationState
 from app.store.database import Database
 from app.store.lookup import registration_view
 from app.store.spelling import AFTER_ALL, spelt
@@ -24,13 +25,15 @@ from app.store.views import Found, RegistrationView, Wanted
 
 _BY_TEXT = ("person_key", "name_key", "surname_key")
 _BY_WEBINAR = ("webinar_key", "webinar_ref")
+_RARE = frozenset({RegistrationState.DEAD, RegistrationState.IGNORED, RegistrationState.CANCELLED})
 _A_BATCH = 1000  # rows of an export that are read at once
 
 
 @dataclass(frozen=True, slots=True)
 class _Place:
-    """Where a page ended: at this key (None: nothing is sorted by) and this id."""
+    """Where a page ended: in which range, at this key (None: nothing is sorted by) and this id."""
 
+    range: int
     key: str | None
     id: str
 
@@ -42,6 +45,12 @@ class _Range:
     column: str | None
     prefix: str
     conditions: tuple[ColumnElement[bool], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    view: RegistrationView
+    place: _Place
 
 
 class Search:
@@ -58,38 +67,60 @@ class Search:
         """
         place = _read_cursor(wanted, cursor) if cursor is not None else None
         rows = await self._page(wanted, limit + 1, place)
-        items = [registration_view(row) for row in rows[:limit]]
+        items = [row.view for row in rows[:limit]]
         more = len(rows) > limit
-        return Found(items, _cursor(wanted, _place_of(rows[limit - 1])) if more else None)
+        return Found(items, _cursor(wanted, rows[limit - 1].place) if more else None)
 
     async def all(self, wanted: Wanted) -> AsyncIterator[RegistrationView]:
         """Yield everything that was searched for, a batch at a time, so that a large export holds no large memory."""
         place: _Place | None = None
         while rows := await self._page(wanted, _A_BATCH, place):
             for row in rows:
-                yield registration_view(row)
-            place = _place_of(rows[-1])
+                yield row.view
+            place = rows[-1].place
 
-    async def _page(self, wanted: Wanted, limit: int, place: _Place | None) -> Sequence[Any]:
-        rows: list[Any] = []
+    async def _page(self, wanted: Wanted, limit: int, place: _Place | None) -> list[_Row]:
+        if _is_by_time(wanted):
+            return await self._newest(wanted, limit, place)
+        rows: list[_Row] = []
+        async with self._database.read() as connection:
+            for n, one in enumerate(_ranges(wanted)):
+                if len(rows) < limit and (place is None or place.range <= n):
+                    here = place if place and place.range == n else None
+                    found = await connection.execute(_statement(one, wanted, here).limit(limit - len(rows)))
+                    rows += [
+                        _Row(registration_view(row), _Place(n, row["found_by"], row["id"])) for row in found.mappings()
+                    ]
+        return rows
+
+    async def _newest(self, wanted: Wanted, limit: int, place: _Place | None) -> list[_Row]:
+        """Merge ranges that are each sorted by time."""
+        rows: list[_Row] = []
         async with self._database.read() as connection:
             for one in _ranges(wanted):
-                rows += (await connection.execute(_statement(one, wanted, place).limit(limit))).mappings()
-        rows.sort(key=lambda row: row["id"], reverse=True)
-        rows.sort(key=lambda row: row["found_by"] or "")
-        return list(islice(rows, limit))
+                found = await connection.execute(_statement(one, wanted, place).limit(limit))
+                rows += [_Row(registration_view(row), _Place(0, None, row["id"])) for row in found.mappings()]
+        return sorted(rows, key=lambda row: row.place.id, reverse=True)[:limit]
+
+
+def _is_by_time(wanted: Wanted) -> bool:
+    """Tell whether the newest come first: nothing is searched by its beginning, or among few only."""
+    among_few = bool(wanted.states) and wanted.states <= _RARE
+    return among_few or not (spelt(wanted.text) or spelt(wanted.webinar))
 
 
 def _ranges(wanted: Wanted) -> Iterator[_Range]:
-    text, webinar = wanted.text and spelt(wanted.text), wanted.webinar and spelt(wanted.webinar)
-    also = (or_(*(_begins(column, webinar) for column in _BY_WEBINAR)),) if text and webinar else ()
-    if text:
-        columns = _BY_TEXT[:1] if "@" in text else _BY_TEXT
-        yield from _prefix_ranges(columns, text, also)
+    text, webinar = spelt(wanted.text), spelt(wanted.webinar)
+    columns = _BY_TEXT[:1] if text and "@" in text else _BY_TEXT
+    of_text = (_one_begins(columns, text),) if text else ()
+    of_webinar = (_one_begins(_BY_WEBINAR, webinar),) if webinar else ()
+    if _is_by_time(wanted) and wanted.states:  # one by one: an IN finds no partial index
+        for state in sorted(wanted.states):
+            yield _Range(None, "", (registrations.c.state == state, *of_text, *of_webinar))
+    elif text:
+        yield from _prefix_ranges(columns, text, of_webinar)
     elif webinar:
         yield from _prefix_ranges(_BY_WEBINAR, webinar, ())
-    elif wanted.states:  # one by one: an IN finds no partial index
-        yield from (_Range(None, "", (registrations.c.state == state,)) for state in sorted(wanted.states))
     else:
         yield _Range(None, "")
 
@@ -100,13 +131,16 @@ def _prefix_ranges(columns: Sequence[str], prefix: str, also: tuple[ColumnElemen
         yield _Range(column, prefix, (*found_before, *also))
 
 
-def _begins(column: str, prefix: str) -> ColumnElement[bool]:
-    c = registrations.c[column]
-    return and_(c >= prefix, c < prefix + AFTER_ALL)
+def _begins(column: ColumnElement[str], prefix: str) -> ColumnElement[bool]:
+    return and_(column >= prefix, column < prefix + AFTER_ALL)
+
+
+def _one_begins(columns: Sequence[str], prefix: str) -> ColumnElement[bool]:
+    return or_(*(_begins(unindexed(registrations.c[column]), prefix) for column in columns))
 
 
 def _does_not_begin(column: str, prefix: str) -> ColumnElement[bool]:
-    return or_(registrations.c[column].is_(None), not_(_begins(column, prefix)))
+    return not_(_begins(unindexed(registrations.c[column]), prefix))
 
 
 def _statement(one: _Range, wanted: Wanted, place: _Place | None) -> Select[tuple[Any, ...]]:
@@ -117,7 +151,7 @@ def _statement(one: _Range, wanted: Wanted, place: _Place | None) -> Select[tupl
         return statement.where(c.id < place.id) if place else statement
     key = c[one.column]
     behind = (key >= place.key, or_(key > place.key, c.id < place.id)) if place else ()
-    begins = _begins(one.column, one.prefix)
+    begins = _begins(key, one.prefix)
     return select(registrations, key.label("found_by")).where(begins, *limits, *behind).order_by(key, c.id.desc())
 
 
@@ -146,25 +180,21 @@ def first_id(prefix: str, at: datetime) -> str:
     return f"{prefix}_{max(0, int(at.timestamp() * 1000)):012x}"
 
 
-def _place_of(row: Any) -> _Place:
-    return _Place(row["found_by"], row["id"])
-
-
 def _cursor(wanted: Wanted, place: _Place) -> str:
-    text = json.dumps([_digest(wanted), place.key, place.id], separators=(",", ":"))
+    text = json.dumps([_digest(wanted), place.range, place.key, place.id], separators=(",", ":"))
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def _read_cursor(wanted: Wanted, cursor: str) -> _Place:
     try:
-        digest, key, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
+        digest, number, key, last_id = json.loads(base64.urlsafe_b64decode(cursor + "=" * (-len(cursor) % 4)))
     except (ValueError, TypeError, RecursionError):
         raise ValueError("the cursor is none that this search gave") from None
-    is_sorted = bool(wanted.text and spelt(wanted.text)) or bool(wanted.webinar and spelt(wanted.webinar))
-    fits = digest == _digest(wanted) and isinstance(last_id, str) and isinstance(key, str if is_sorted else NoneType)
-    if not fits or not (last_id + (key or "")).isprintable():
+    kinds = (int, NoneType if _is_by_time(wanted) else str, str)
+    fits = all(isinstance(value, kind) for value, kind in zip((number, key, last_id), kinds, strict=True))
+    if digest != _digest(wanted) or not fits or not (last_id + (key or "")).isprintable():
         raise ValueError("the cursor is none that this search gave")
-    return _Place(key, last_id)
+    return _Place(number, key, last_id)
 
 
 def _digest(wanted: Wanted) -> str:

@@ -121,7 +121,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """A page of what was searched for. Where text or webinar were given it is sorted by them, then newest first."""
+    """A page of what was searched for: the newest first, or sorted by what was searched by its beginning."""
 
     items: Sequence[RegistrationView]
     next_cursor: str | None

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.figures import accept, crowd, footprint, latency, lone
+from bench.figures import accept, console, crowd, footprint, latency, lone
 from bench.plan import Plan
 from bench.results import Figure
 
@@ -14,4 +14,5 @@ FIGURES: Mapping[str, Measure] = {
     "lone": lone.measure,
     "footprint": footprint.measure,
     "crowd": crowd.measure,
+    "console": console.measure,
 }

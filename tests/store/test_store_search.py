@@ -105,7 +105,16 @@ async def test_everything_else_narrows_too(database: Database, clock: MovableClo
     assert await found(database, Wanted(states=both, source="custom")) == ["dead@example.com", GRACE[0], ADA[0]]
 
 
-@pytest.mark.parametrize("wanted", [Wanted(), Wanted(text="p"), Wanted(webinar="w"), Wanted(text="ann")])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        Wanted(),
+        Wanted(text="p"),
+        Wanted(webinar="w"),
+        Wanted(text="ann"),
+        Wanted(states=frozenset({RegistrationState.NEW, RegistrationState.DEAD})),
+    ],
+)
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
 async def test_pages_have_no_gaps_and_no_repeats(
     database: Database, clock: MovableClock, wanted: Wanted, limit: int
@@ -117,6 +126,17 @@ async def test_pages_have_no_gaps_and_no_repeats(
     assert sorted(await found(database, wanted, limit=limit)) == sorted(everyone)
     assert await found(database, wanted, limit=limit) == everyone
     assert len(set(everyone)) == len(everyone) >= 5
+
+
+async def test_among_few_the_newest_come_first(database: Database, clock: MovableClock) -> None:
+    """Of the dead there are few; who looks for one among them wants the last."""
+    for email in ("ada.2@example.com", "ada.1@example.com", "bob@example.com"):
+        made = draft(clock(), email, state=RegistrationState.DEAD, cause="expired", first_name=None)
+        await record(database, clock(), made)
+        clock.move(timedelta(seconds=1))
+    wanted = Wanted(text="ada", states=frozenset({RegistrationState.DEAD}))
+    for limit in (1, 10):
+        assert await found(database, wanted, limit=limit) == ["ada.1@example.com", "ada.2@example.com"]
 
 
 async def test_an_export_holds_everything(database: Database, clock: MovableClock) -> None:
@@ -155,6 +175,8 @@ async def test_no_nonsense_is_a_cursor(database: Database, cursor: str) -> None:
         Wanted(source="custom"),
         Wanted(states=frozenset({RegistrationState.DEAD, RegistrationState.IGNORED, RegistrationState.CANCELLED})),
         Wanted(text="ada", source="custom", states=frozenset({RegistrationState.SENT})),
+        Wanted(text="ada", webinar="scal", states=frozenset({RegistrationState.DEAD})),
+        Wanted(text="ada", webinar="scal"),
     ],
 )
 async def test_every_search_goes_along_an_index(database: Database, clock: MovableClock, wanted: Wanted) -> None:

@@ -7,7 +7,7 @@ from typing import Generic, TypeVar
 
 T = TypeVar("T")
 AT_LEAST = 2.0  # seconds
-SHARE = 0.02  # of all time, at most, is spent on finding it out
+SHARE = 0.01  # of all time, at most, is spent on finding it out
 
 
 class Kept(Generic[T]):

@@ -1,7 +1,7 @@
 // Live updates and local times. The console works without it.
 "use strict";
 
-const EVERY = 5000; // milliseconds
+const EVERY = 10000; // milliseconds
 
 function localTimes(root) {
   const zone = Intl.DateTimeFormat().resolvedOptions().timeZone;
