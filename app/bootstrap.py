@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -16,6 +16,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.backroom import Backroom
+from app.checkup import check_up
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
@@ -44,7 +45,7 @@ from app.store.opening import prepare_store
 from app.store.overview import Overview
 from app.store.people import Memory
 from app.store.search import Search
-from app.web.console.parts import Budget, ConsoleParts, WebinarTokens
+from app.web.console.parts import Budget, ConsoleParts, Finding, WebinarTokens
 from app.web.parts import WebParts
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
@@ -106,6 +107,9 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
             raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.")
         await backroom.ask(workshop.probe)
 
+    async def check() -> Sequence[Finding]:
+        return (await check_up(settings)).report.findings
+
     async def try_out_in_backroom(name: str, body: bytes) -> Tried:
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
@@ -123,6 +127,7 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
         version=__version__,
         console=ConsoleParts(
             try_out=try_out_in_backroom,
+            check_up=check,
             senders=make_senders(settings),
             examples={name: example_of(name) for name in workshop.sources},
             search=Search(database),

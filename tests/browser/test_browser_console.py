@@ -19,6 +19,7 @@ PAGES = (
     "/webinars",
     "/dead-letters",
     "/sources",
+    "/set-up",
     "/x",
 )
 
@@ -119,6 +120,16 @@ def test_a_test_is_sent_and_followed(signed_in: Visitor, relay: Relay) -> None:
     own.get_by_role("link", name="See what became of it").click()
     expect(page.get_by_role("heading", level=1)).to_have_text("Webhook from Own app")
     expect(page.get_by_text("desk@example.com").first).to_be_visible()
+
+
+def test_the_set_up_is_checked(signed_in: Visitor) -> None:
+    """Against the simulated Marketo, whose campaign is as it should be."""
+    page = signed_in.page
+    page.get_by_role("link", name="Set-up").click()
+    page.get_by_role("button", name="Check now").click()
+    page.get_by_role("button", name="Check again").wait_for(timeout=60_000)
+    expect(page.get_by_text("Qualification rule", exact=False).first).to_be_visible()
+    expect(page.get_by_text("did not come to their end")).to_have_count(0)
 
 
 def test_the_address_is_copied_with_its_secret(browser: Browser, relay: Relay) -> None:

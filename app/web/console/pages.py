@@ -27,6 +27,7 @@ MENU = (
     ("/console/webinars", "Webinars"),
     ("/console/dead-letters", "Dead letters"),
     ("/console/sources", "Sources"),
+    ("/console/set-up", "Set-up"),
 )
 
 

@@ -54,6 +54,26 @@ class Overview(Protocol):
     async def causes(self) -> Sequence[CauseTally]: ...
 
 
+class Finding(Protocol):
+    """One line of the check of the set-up; `verdict` is ok, warn, fail or unknown."""
+
+    @property
+    def section(self) -> str: ...
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def verdict(self) -> str: ...
+
+    @property
+    def found(self) -> str: ...
+
+    @property
+    def advice(self) -> str: ...
+
+
+CheckUp = Callable[[], Awaitable[Sequence[Finding]]]
 TryOut = Callable[[str, bytes], Awaitable[Tried]]
 
 
@@ -87,6 +107,7 @@ class ConsoleParts:
     overview: Overview
     day_ends: Callable[[datetime], datetime]
     try_out: TryOut
+    check_up: CheckUp
     senders: Mapping[str, Sender]
     examples: Mapping[str, str] = field(default_factory=dict)
     budget: Budget = Budget()

@@ -12,6 +12,7 @@ from app.web.console.parts import ConsoleParts
 from app.web.console.registration import registration_router
 from app.web.console.registrations import registrations_router
 from app.web.console.session import Sessions
+from app.web.console.set_up import set_up_router
 from app.web.console.shipped import shipped_router
 from app.web.console.sign_in import sign_in_router
 from app.web.console.sources import sources_router
@@ -26,6 +27,7 @@ _WITH_PARTS = (
     events_router,
     webinars_router,
     sources_router,
+    set_up_router,
 )
 
 

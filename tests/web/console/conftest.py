@@ -1,6 +1,6 @@
 """The console over a real store, and somebody who is signed in."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import timedelta
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from app.store.lookup import Lookup
 from app.store.migrate import migrate
 from app.store.overview import Overview
 from app.store.search import Search
-from app.web.console.parts import ConsoleParts, TryOut
+from app.web.console.parts import CheckUp, ConsoleParts, Finding, TryOut
 from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
 
 
@@ -37,10 +37,15 @@ async def nothing_tried(_source: str, _body: bytes) -> Tried:
     return Tried(ignored="Nobody registered.")
 
 
-def console_over(database: Database, tries: TryOut | None = None) -> ConsoleParts:
+async def nothing_found() -> Sequence[Finding]:
+    return []
+
+
+def console_over(database: Database, tries: TryOut | None = None, checks: CheckUp | None = None) -> ConsoleParts:
     return ConsoleParts(
         search=Search(database),
         try_out=tries or nothing_tried,
+        check_up=checks or nothing_found,
         senders=SENDERS,
         examples={"custom": '{"example": true}'},
         calls=Calls(database),
