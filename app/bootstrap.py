@@ -24,6 +24,7 @@ from app.dispatch.trial import try_out
 from app.dispatch.verdicts import Policy
 from app.domain import CampaignId, utc_now
 from app.errors import StoreUnavailable
+from app.mailing import read_letter
 from app.marketo.address import base_urls, campaign_id
 from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient
@@ -128,6 +129,7 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
         console=ConsoleParts(
             try_out=try_out_in_backroom,
             check_up=check,
+            read_letter=lambda campaign: read_letter(settings, CampaignId(campaign)),
             senders=make_senders(settings),
             examples={name: example_of(name) for name in workshop.sources},
             search=Search(database),

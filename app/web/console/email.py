@@ -33,9 +33,12 @@ def filled(template: str, lead: Mapping[str, str | None], tokens: Mapping[str, s
     return _TOKEN.sub(value_of, template)
 
 
-def reminder(view: RegistrationView, names: WebinarTokens) -> str:
-    """Return the tutorial's e-mail for one registration."""
+def reminder(view: RegistrationView, names: WebinarTokens, letter: tuple[str, Mapping[str, str]] | None = None) -> str:
+    """Return the e-mail for one registration: `letter` with its tokens' defaults, else the tutorial's."""
     links = {names.join_link, names.image}
     tokens = {name: value for name, value in view.tokens.items() if name not in links or is_web_link(value)}
     lead = {"First Name": view.first_name, "Last Name": view.last_name, "Email Address": view.email}
-    return filled(tutorial_template(names, has_image=names.image in tokens), lead, tokens)
+    if letter is None:
+        return filled(tutorial_template(names, has_image=names.image in tokens), lead, tokens)
+    html, defaults = letter
+    return filled(html, lead, {**defaults, **tokens})

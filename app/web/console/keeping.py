@@ -16,8 +16,15 @@ class Kept(Generic[T]):
     What took long is kept longer, so that the store is asked for `SHARE` of the time at most, whatever its size.
     """
 
-    def __init__(self, find: Callable[[], Awaitable[T]], *, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        find: Callable[[], Awaitable[T]],
+        *,
+        at_least: float = AT_LEAST,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._find = find
+        self._at_least = at_least
         self._ticks = ticks
         self._running: asyncio.Task[T] | None = None
         self._kept: tuple[float, T] | None = None  # until when, and what
@@ -33,5 +40,5 @@ class Kept(Generic[T]):
         began = self._ticks()
         found = await self._find()
         now = self._ticks()
-        self._kept = (now + max(AT_LEAST, (now - began) / SHARE), found)
+        self._kept = (now + max(self._at_least, (now - began) / SHARE), found)
         return found

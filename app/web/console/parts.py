@@ -73,6 +73,7 @@ class Finding(Protocol):
     def advice(self) -> str: ...
 
 
+ReadLetter = Callable[[int], Awaitable[tuple[str, Mapping[str, str]] | None]]
 CheckUp = Callable[[], Awaitable[Sequence[Finding]]]
 TryOut = Callable[[str, bytes], Awaitable[Tried]]
 
@@ -98,8 +99,10 @@ class WebinarTokens:
 class ConsoleParts:
     """What the console needs.
 
-    `try_out` tells what would become of a body of a source; `senders` are the sources that are on, `examples` bodies of
-    theirs. `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls ends.
+    `read_letter` returns the e-mail of a campaign, as HTML with the defaults of its My Tokens, or None where it may not
+    be read. `try_out` tells what would become of a body of a source; `senders` are the sources that are on, `examples`
+    bodies of theirs. `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls
+    ends.
     """
 
     search: Search
@@ -108,6 +111,7 @@ class ConsoleParts:
     day_ends: Callable[[datetime], datetime]
     try_out: TryOut
     check_up: CheckUp
+    read_letter: ReadLetter
     senders: Mapping[str, Sender]
     examples: Mapping[str, str] = field(default_factory=dict)
     budget: Budget = Budget()

@@ -1,6 +1,6 @@
 """Show one registration: what became of it and why, its timeline, its e-mail, and the webhooks behind it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -9,16 +9,34 @@ from app.store.views import EventView, RegistrationView
 from app.web.answers import masked
 from app.web.console import email, shown, words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
+from app.web.console.keeping import Kept
 from app.web.console.pages import email_page, page, paused_of
-from app.web.console.parts import ConsoleParts
+from app.web.console.parts import ConsoleParts, ReadLetter
 from app.web.parts import WebParts
 from app.web.problems import Refused
 
 _MOST_EVENTS = 10
+_MOST_CAMPAIGNS = 100
+_LETTER_KEPT = 600.0  # seconds
+
+
+class _Letters:
+    """Each campaign's e-mail, kept for a while: reading it costs some calls to Marketo."""
+
+    def __init__(self, read: ReadLetter) -> None:
+        self._read = read
+        self._kept: dict[int, Kept[tuple[str, Mapping[str, str]] | None]] = {}
+
+    async def of(self, campaign: int) -> tuple[str, Mapping[str, str]] | None:
+        if campaign not in self._kept and len(self._kept) < _MOST_CAMPAIGNS:
+            self._kept[campaign] = Kept(lambda: self._read(campaign), at_least=_LETTER_KEPT)
+        kept = self._kept.get(campaign)
+        return await kept.get() if kept else None
 
 
 def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router = page_router()
+    letters = _Letters(console.read_letter)
     secrets = [secret.get_secret_value() for secret in console.secrets]
 
     async def found(registration_id: str) -> RegistrationView:
@@ -50,6 +68,7 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
 
     @router.get("/registrations/{registration_id}/email")
     async def as_email(registration_id: str) -> Response:
-        return email_page(email.reminder(await found(registration_id), console.tokens))
+        view = await found(registration_id)
+        return email_page(email.reminder(view, console.tokens, await letters.of(view.campaign_id)))
 
     return router

@@ -14,7 +14,7 @@ from app.store.lookup import Lookup
 from app.store.migrate import migrate
 from app.store.overview import Overview
 from app.store.search import Search
-from app.web.console.parts import CheckUp, ConsoleParts, Finding, TryOut
+from app.web.console.parts import CheckUp, ConsoleParts, Finding, ReadLetter, TryOut
 from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
 
 
@@ -37,15 +37,25 @@ async def nothing_tried(_source: str, _body: bytes) -> Tried:
     return Tried(ignored="Nobody registered.")
 
 
+async def no_letter(_campaign: int) -> None:
+    return None
+
+
 async def nothing_found() -> Sequence[Finding]:
     return []
 
 
-def console_over(database: Database, tries: TryOut | None = None, checks: CheckUp | None = None) -> ConsoleParts:
+def console_over(
+    database: Database,
+    tries: TryOut | None = None,
+    checks: CheckUp | None = None,
+    letter: ReadLetter | None = None,
+) -> ConsoleParts:
     return ConsoleParts(
         search=Search(database),
         try_out=tries or nothing_tried,
         check_up=checks or nothing_found,
+        read_letter=letter or no_letter,
         senders=SENDERS,
         examples={"custom": '{"example": true}'},
         calls=Calls(database),

@@ -10,12 +10,14 @@ from hypothesis import strategies as st
 from app.domain import Cancelled, Cause, EventId, NewEvent, RegistrationState, new_id
 from app.store.database import Database
 from app.store.events import EventQueue
+from app.store.lookup import Lookup
 from app.store.registrations import Meaning, Registrations
 from app.web.console import email, shown, words
 from app.web.console.parts import WebinarTokens
 from tests.store.given import FENCE, accept, draft, ended, mapped, record, seen, sending
+from tests.web.console.conftest import console_over
 from tests.web.console.reading import links_of, text_of
-from tests.web.relay_server import NOW, PATH_SECRET, Relay, Surroundings
+from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
 TOKENS = {
     "WebinarTitle": "R&D <live>",
@@ -138,6 +140,24 @@ async def test_the_email_shows_the_tokens_and_can_do_nothing(signed_in: Relay, d
     assert 'src="https://cdn.example.com/i.png"' in answer.text
     assert answer.headers["content-security-policy"].startswith("sandbox; default-src 'none'")
     assert answer.headers["x-frame-options"] == "SAMEORIGIN"
+
+
+async def test_the_own_email_is_shown_where_it_may_be_read(around: Surroundings, database: Database) -> None:
+    """With the defaults of tokens that were not passed; Marketo is asked once, not for each registration."""
+    asked: list[int] = []
+
+    async def letter(campaign: int) -> tuple[str, dict[str, str]]:
+        asked.append(campaign)
+        return "<p>Dear {{lead.First Name:default=you}}: {{my.WebinarTitle}}, {{my.Company}}", {"Company": "A&B"}
+
+    registration = await with_webhook(database, b"{}")
+    console = console_over(database, letter=letter)
+    async with serving(around.app(lookup=Lookup(database), console=console)) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+        for _ in range(2):
+            answer = await relay.client.get(f"/console/registrations/{registration}/email")
+            assert text_of(answer) == "Dear Ada: R&D <live>, A&B"
+    assert asked == [1234]
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
