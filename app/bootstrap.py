@@ -9,6 +9,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
 from importlib.resources import files
+from pathlib import Path
 
 import httpx
 import structlog
@@ -55,6 +56,7 @@ _EXAMPLES = frozenset(
     {"order_placed__captured.json", "track_event_received__inferred.json", "registration__smallest.json"}
 )
 _STOP_WITHIN = timedelta(seconds=6)
+_TOLD_EVERY = timedelta(seconds=2)
 _log = structlog.get_logger(__name__)
 
 
@@ -74,10 +76,11 @@ class Relay:
 
 
 @asynccontextmanager
-async def running_relay(settings: Settings) -> AsyncIterator[Relay]:
+async def running_relay(settings: Settings, *, figures: Path | None = None) -> AsyncIterator[Relay]:
     """Open the store, start accepting and dispatching; at the end stop both and close everything.
 
-    Requests are answered in the caller's event loop; storing and dispatching have one of their own (`app.backroom`).
+    `figures` is the folder that several workers keep theirs in. Requests are answered in the caller's event loop;
+    storing and dispatching have one of their own (`app.backroom`).
 
     Raises:
         StoreTooNew, StoreUnavailable: the store cannot be used.
@@ -86,7 +89,7 @@ async def running_relay(settings: Settings) -> AsyncIterator[Relay]:
     await prepare_store(url, may_migrate=settings.migrate_on_start)
     database = open_database(url)
     try:
-        async with _at_work(settings, database) as relay:
+        async with _at_work(settings, database, Metrics(figures)) as relay:
             yield relay
     finally:
         await database.close()
@@ -94,8 +97,8 @@ async def running_relay(settings: Settings) -> AsyncIterator[Relay]:
 
 
 @asynccontextmanager
-async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Relay]:
-    workshop = _Workshop(settings)
+async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> AsyncIterator[Relay]:
+    workshop = _Workshop(settings, metrics)
     backroom = Backroom(workshop.work)
     draining = Draining()
 
@@ -121,7 +124,7 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
         probe=check_store,
         drain=draining,
         status=workshop.dispatcher.status,
-        metrics=workshop.metrics,
+        metrics=metrics,
         admin_tokens=settings.admin_token,
         max_body=settings.max_body_bytes,
         clock=utc_now,
@@ -154,8 +157,8 @@ async def _at_work(settings: Settings, database: Database) -> AsyncIterator[Rela
 class _Workshop:
     """What works in the backroom: the inbox's writer and the dispatcher, with connections of their own."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.metrics = Metrics()
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._metrics = metrics
         self._database = open_database(settings.database_url.get_secret_value())
         self._marketo_http = _open_marketo(settings)
         self._sources_http = httpx.AsyncClient(
@@ -173,7 +176,7 @@ class _Workshop:
             marketo=_marketo(settings, self._marketo_http),
             judge=self._judge,
             policy=make_policy(settings),
-            metrics=self.metrics,
+            metrics=metrics,
             clock=utc_now,
             calls_per_window=settings.marketo_calls_per_window,
             calls_per_day=settings.marketo_calls_per_day,
@@ -207,12 +210,21 @@ class _Workshop:
             stack.push_async_callback(self._sources_http.aclose)
             writing = asyncio.create_task(self.inbox.run())
             dispatching = asyncio.create_task(self._dispatch())
+            telling = asyncio.create_task(self._tell())
             ended = asyncio.create_task(end.wait())
             await asyncio.wait({writing, dispatching, ended}, return_when=asyncio.FIRST_COMPLETED)
             self.stop_dispatching()
             await asyncio.wait({dispatching, ended})
             self.inbox.close()
-            await asyncio.gather(writing, dispatching, return_exceptions=True)
+            telling.cancel()
+            await asyncio.gather(writing, dispatching, telling, return_exceptions=True)
+
+    async def _tell(self) -> None:
+        """Note the dispatcher's figures now and then: another worker may be asked for them."""
+        while True:
+            self._metrics.dispatcher_seen(self.dispatcher.status())
+            self._metrics.aged(utc_now())
+            await asyncio.sleep(_TOLD_EVERY.total_seconds())
 
     async def _dispatch(self) -> None:
         running = asyncio.create_task(self.dispatcher.run())

@@ -41,12 +41,13 @@ def serve(
 ) -> None:
     """Start the relay with the settings of the environment, .env and relay.toml."""
     from app.bootstrap import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
+    from app.crew import serve_by_several  # noqa: PLC0415  # as above
     from app.log import configure_logging  # noqa: PLC0415  # as above
-    from app.serve import serve as serve_until_stopped  # noqa: PLC0415  # as above
+    from app.serve import serve as serve_alone  # noqa: PLC0415  # as above
 
     settings = _settings({"host": host, "port": port, "relay_config": config}, checks=CHECKS)
     configure_logging(level=settings.log_level, format=settings.log_format, secrets=settings.secrets())
-    _run(serve_until_stopped(settings), settings)
+    _run(serve_by_several(settings) if settings.workers > 1 else serve_alone(settings), settings)
 
 
 @app.command()

@@ -20,6 +20,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor, Wrapped
 
 LogFormat = Literal["json", "console"]
 MASK = "***"
+LINES_TOGETHER = 8  # less than a pipe's 4096 bytes, up to which those of several workers are not mixed
 SHORTEST_SECRET = 4  # masking anything shorter would blacken ordinary words
 
 # What uvicorn must be started with: its loggers then have no handlers of their own, and no access lines with raw paths.
@@ -79,9 +80,10 @@ def prepared_line(
     write = config["logger_factory"]().msg
 
     def write_lines() -> None:
-        together = "\n".join(lines)
+        together = lines[:]
         lines.clear()
-        write(together)
+        for start in range(0, len(together), LINES_TOGETHER):
+            write("\n".join(together[start : start + LINES_TOGETHER]))
 
     template = f'{{"event":"{event}",' + "".join(f'"{field}":%s,' for field in fields) + '"level":"info","at":"%s"}'
 

@@ -1,21 +1,37 @@
-"""Count what happens, for Prometheus. One registry a process; every label is bounded, none holds a person's data."""
+"""Count what happens, for Prometheus. One registry a process; every label is bounded, none holds a person's data.
+
+With several workers each writes its figures into files of a folder, and whichever is asked adds them up. The library
+decides that when it is imported: by an environment variable that names the folder.
+"""
 
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
+from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
+from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's environment variable
 _ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
 class Metrics:
-    """The relay's figures. Methods name facts; `render` is the page that Prometheus reads."""
+    """The relay's figures. Methods name facts; `render` is the page that Prometheus reads.
 
-    def __init__(self) -> None:
+    `folder` holds the figures of all workers when there are several.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
         self.registry = registry = CollectorRegistry()
+        # Only the leader's are not 0, so that the sum of all workers is the leader's.
+        gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         self._oldest_waiting: datetime | None = None
+        self._kinds: set[str] = set()
+        self._scopes: set[str] = set()
         self._webhooks = Counter("relay_webhooks", "Webhooks answered.", ["source", "result"], registry=registry)
         self._accept = Histogram(
             "relay_accept_seconds",
@@ -35,27 +51,26 @@ class Metrics:
             ["source", "state"],
             registry=registry,
         )
-        self._leader = Gauge("relay_leader", "1 while this process sends.", registry=registry)
-        self._window = Gauge("relay_window_calls_used", "Calls to Marketo within the last 20 s.", registry=registry)
-        self._in_flight = Gauge("relay_calls_in_flight", "Calls to Marketo under way now.", registry=registry)
-        self._window_allowed = Gauge(
-            "relay_window_calls_allowed", "Calls in 20 s that the relay allows itself now.", registry=registry
+        self._leader = gauge("relay_leader", "1 while this process sends.")
+        self._window = gauge("relay_window_calls_used", "Calls to Marketo within the last 20 s.")
+        self._in_flight = gauge("relay_calls_in_flight", "Calls to Marketo under way now.")
+        self._window_allowed = gauge("relay_window_calls_allowed", "Calls in 20 s that the relay allows itself now.")
+        self._in_flight_allowed = gauge(
+            "relay_calls_in_flight_allowed", "Calls at the same time that it allows itself now."
         )
-        self._in_flight_allowed = Gauge(
-            "relay_calls_in_flight_allowed", "Calls at the same time that it allows itself now.", registry=registry
+        self._day_used = gauge("relay_day_calls_used", "Calls of Marketo's day that are used, by all integrations.")
+        self._day_left = gauge("relay_day_calls_left", "Calls of Marketo's day that are left.")
+        self._forecast = gauge("relay_forecast_seconds", "When what waits will be sent, if nothing else comes.")
+        self._forecast_calls = gauge("relay_forecast_calls", "Calls that it will take.")
+        self._paused = gauge("relay_paused", "1 for each pause in force.", ["scope"])
+        self._waiting = gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"])
+        self._oldest = gauge("relay_oldest_waiting_seconds", "Age of the oldest thing that is due.")
+        self._ready = Gauge(
+            "relay_ready",
+            "1 when the last check found the store writable.",
+            registry=registry,
+            multiprocess_mode="livemin",
         )
-        self._day_used = Gauge(
-            "relay_day_calls_used", "Calls of Marketo's day that are used, by all integrations.", registry=registry
-        )
-        self._day_left = Gauge("relay_day_calls_left", "Calls of Marketo's day that are left.", registry=registry)
-        self._forecast = Gauge(
-            "relay_forecast_seconds", "When what waits will be sent, if nothing else comes.", registry=registry
-        )
-        self._forecast_calls = Gauge("relay_forecast_calls", "Calls that it will take.", registry=registry)
-        self._paused = Gauge("relay_paused", "1 for each pause in force.", ["scope"], registry=registry)
-        self._waiting = Gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"], registry=registry)
-        self._oldest = Gauge("relay_oldest_waiting_seconds", "Age of the oldest thing that is due.", registry=registry)
-        self._ready = Gauge("relay_ready", "1 when the last check found the store writable.", registry=registry)
 
     def webhook_answered(self, source: str, result: str, seconds: float) -> None:
         self._webhooks.labels(source, result).inc()
@@ -70,6 +85,7 @@ class Metrics:
 
     def backlog_counted(self, waiting: Mapping[str, int], oldest: datetime | None) -> None:
         """Note how much is waiting by kind (events, registrations), and since when the oldest has been due."""
+        self._kinds |= waiting.keys()
         for kind, count in waiting.items():
             self._waiting.labels(kind).set(count)
         self._oldest_waiting = oldest
@@ -89,16 +105,41 @@ class Metrics:
         self._day_left.set(_number(status.get("day_left")))
         self._forecast.set(_number(forecast.get("seconds")))
         self._forecast_calls.set(_number(forecast.get("calls")))
+        for scope in self._scopes:
+            self._paused.labels(scope).set(0)  # what several workers share outlives `clear`
         self._paused.clear()
+        self._scopes.clear()
         paused = status.get("paused")
         for scope in paused if isinstance(paused, Mapping | list | tuple) else ():
             self._paused.labels(str(scope)).set(1)
+            self._scopes.add(str(scope))
+        if status.get("leader") is False:
+            self._forget_backlog()
+
+    def aged(self, now: datetime) -> None:
+        """Reckon ages at `now`."""
+        age = (now - self._oldest_waiting).total_seconds() if self._oldest_waiting else 0.0
+        self._oldest.set(max(age, 0.0))
 
     def render(self, now: datetime) -> bytes:
         """Return the text that Prometheus scrapes. Ages are reckoned at `now`, so that they never go stale."""
-        age = (now - self._oldest_waiting).total_seconds() if self._oldest_waiting else 0.0
-        self._oldest.set(max(age, 0.0))
-        return generate_latest(self.registry)
+        self.aged(now)
+        if self._folder is None:
+            return generate_latest(self.registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together, path=str(self._folder))  # type: ignore[no-untyped-call]  # the library's
+        return generate_latest(together)
+
+    def _forget_backlog(self) -> None:
+        """Leave it to the leader to tell what waits: a former one would go on telling what it saw last."""
+        self._oldest_waiting = None
+        for kind in self._kinds:
+            self._waiting.labels(kind).set(0)
+
+
+def forget_process(pid: int, folder: Path) -> None:
+    """Take the gauges of a worker that has ended out of the sum; what it counted stays."""
+    mark_process_dead(pid, path=str(folder))  # type: ignore[no-untyped-call]  # the library's
 
 
 def _mapping(value: object) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ import socket
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -28,22 +29,33 @@ SWITCH = 0.002
 _log = structlog.get_logger(__name__)
 
 
-async def serve(settings: Settings) -> None:
+async def serve(
+    settings: Settings,
+    *,
+    sockets: list[socket.socket] | None = None,
+    figures: Path | None = None,
+    until: int | None = None,
+) -> None:
     """Run the relay until SIGTERM or SIGINT; a second signal ends it at once.
+
+    A worker among several is handed the `sockets` that all listen on, the folder in which all keep their `figures`,
+    and a file descriptor that becomes readable when their parent has died.
 
     Raises:
         AddressUnusable: the port is taken, or the address is none of this machine.
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
     sys.setswitchinterval(SWITCH)
-    sockets = bound_sockets(settings.host, settings.port)
-    async with running_relay(settings) as relay:
+    sockets = sockets or bound_sockets(settings.host, settings.port)
+    async with running_relay(settings, figures=figures) as relay:
         server = _Server(make_config(settings, relay))
         _spare_the_collector()
         stop = _Stop(relay, server, settings.drain_seconds)
         loop = asyncio.get_running_loop()
         loop.add_signal_handler(signal.SIGTERM, stop.drain)
         loop.add_signal_handler(signal.SIGINT, stop.now)
+        if until is not None:
+            loop.add_reader(until, stop.orphaned, until)
         await server.serve(sockets)
 
 
@@ -102,6 +114,11 @@ class _Stop:
         _log.info("draining", seconds=self._drain_seconds)
         self._relay.begin_stop()
         asyncio.get_running_loop().call_later(self._drain_seconds, self.now)
+
+    def orphaned(self, parent: int) -> None:
+        asyncio.get_running_loop().remove_reader(parent)  # it stays readable
+        _log.error("the parent process has died")
+        self.drain()
 
     def now(self) -> None:
         self._server.force_exit = self._server.should_exit

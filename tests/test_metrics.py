@@ -89,3 +89,12 @@ def test_the_store_is_shown_as_the_last_check_found_it() -> None:
     assert sample(metrics, "relay_ready") == 1
     metrics.store_probed(writable=False)
     assert sample(metrics, "relay_ready") == 0
+
+
+def test_who_does_not_lead_any_more_tells_nothing_of_what_waits() -> None:
+    """The new leader counts it; both figures together would be twice the backlog."""
+    metrics = Metrics()
+    metrics.backlog_counted({"events": 2}, NOW)
+    metrics.dispatcher_seen({"leader": False})
+    assert sample(metrics, "relay_waiting", kind="events") == 0
+    assert sample(metrics, "relay_oldest_waiting_seconds", now=NOW + timedelta(hours=1)) == 0

@@ -283,6 +283,13 @@ class Settings(BaseSettings):
     port: int = _setting(
         8080, "Port to listen on; 0 takes a free one", expects="a whole number from 0 to 65535", ge=0, le=65535
     )
+    workers: int = _setting(
+        1,
+        "Processes that accept on the same port, where one does not take all that comes; one of them sends",
+        expects="a whole number from 1 to 64, at most as many as there are processors",
+        ge=1,
+        le=64,
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error", "critical"], LowerCase] = _setting(
         "info", "`debug`, `info`, `warning`, `error` or `critical`", expects="debug, info, warning, error or critical"
     )
