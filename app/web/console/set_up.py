@@ -8,7 +8,7 @@ from itertools import groupby
 
 import structlog
 from fastapi import APIRouter, Request
-from starlette.responses import RedirectResponse, Response
+from starlette.responses import Response
 
 from app.web.console.guard import page_router, read_signed_form
 from app.web.console.pages import page
@@ -34,8 +34,7 @@ def set_up_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router = page_router()
     last, one_at_a_time = _Last(), asyncio.Lock()
 
-    @router.get("/set-up")
-    async def set_up(request: Request) -> Response:
+    def shown(request: Request) -> Response:
         return page(
             request,
             "set_up.html",
@@ -46,13 +45,17 @@ def set_up_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             words=WORDS,
         )
 
+    @router.get("/set-up")
+    async def set_up(request: Request) -> Response:
+        return shown(request)
+
     @router.post("/set-up")
     async def check(request: Request) -> Response:
         await read_signed_form(request, request.state.session)
         async with one_at_a_time:  # the checks are calls to Marketo
             if last.at is None or parts.clock() - last.at > timedelta(seconds=10):
                 await _look(parts, console, last)
-        return RedirectResponse("/console/set-up", 303)
+        return shown(request)  # no redirect: another process might answer it, and knows nothing of this check
 
     return router
 
