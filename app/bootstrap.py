@@ -32,6 +32,7 @@ from app.marketo.client import MarketoClient
 from app.marketo.transport import open_http
 from app.metrics import Metrics
 from app.settings import Checks, Settings
+from app.setup_watch import SetupWatch
 from app.sources.base import Source
 from app.sources.custom import CustomSource
 from app.sources.eventbrite import EventbriteApi, EventbriteSource
@@ -117,7 +118,9 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
     async def try_out_in_backroom(name: str, body: bytes) -> Tried:
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
+    setup = SetupWatch(lambda: check_up(settings), clock=utc_now)
     web = WebParts(
+        setup=setup,
         sources=workshop.sources,
         inbox=workshop.inbox,
         lookup=Lookup(database),
@@ -147,9 +150,13 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
         ),
     )
     await backroom.open()
+    first_look = asyncio.create_task(setup.begin_when(lambda: workshop.is_leading))
+    if not settings.check_at_start:
+        first_look.cancel()
     try:
         yield Relay(web, begin_stop)
     finally:
+        first_look.cancel()
         begin_stop()
         await backroom.close()
 
@@ -187,6 +194,11 @@ class _Workshop:
         self.dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
         self.inbox = Inbox(self._database, on_stored=self.dispatcher.wake)
         self._stopping = asyncio.Event()
+
+    @property
+    def is_leading(self) -> bool:
+        """Whether this process is the one that sends."""
+        return bool(self.dispatcher.status().get("leader"))
 
     async def probe(self) -> None:
         """Commit a tiny write."""

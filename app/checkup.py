@@ -16,7 +16,8 @@ from app.doctor.mending import Fix, TokenFix, token_fixes, webhook_fixes
 from app.doctor.own import CHECKS, SECTION, WEBINAR_CHECKS, House, WebinarSeen, settings_findings
 from app.doctor.pacing import Paced
 from app.doctor.pendo import look_at_pendo
-from app.doctor.report import Finding, Report, judged, report_of
+from app.doctor.report import Finding, Report, Verdict, judged, report_of
+from app.doctor.trial import Reminder, Tell, Trial
 from app.doctor.wanted import Wanted, WantedToken
 from app.domain import CampaignId, Clock, utc_now
 from app.errors import FieldProblem, SettingsInvalid
@@ -151,8 +152,36 @@ def _open_http() -> httpx.AsyncClient:
     return httpx.AsyncClient(follow_redirects=False, timeout=10.0, headers={"User-Agent": USER_AGENT})
 
 
+def reminder_of(settings: Settings, address: str, *, patience: timedelta) -> Reminder:
+    """Return one real reminder: the usual campaign, with the settings' defaults or a test's own words."""
+    tokens = {
+        settings.marketo_token_title: settings.default_webinar_title or "A test of the webinar relay",
+        settings.marketo_token_join_link: settings.default_join_link or "https://www.example.com/",
+        settings.marketo_token_image: settings.default_webinar_image,
+    }
+    return Reminder(
+        address=address,
+        campaign=campaign_id(settings.marketo_campaign_id),
+        tokens={name: value for name, value in tokens.items() if value},
+        may_create=settings.marketo_lead_mode != "lookup",
+        patience=patience,
+    )
+
+
+async def send_one(settings: Settings, reminder: Reminder, *, tell: Tell, clock: Clock = utc_now) -> Verdict:
+    """Send a reminder, tell each step, and return how the last one came out."""
+    async with _client(settings, clock) as client:
+        return await Trial(client, reminder, tell=tell, clock=clock).run()
+
+
 @asynccontextmanager
 async def _setup(settings: Settings, clock: Clock) -> AsyncIterator[MarketoSetup]:
+    async with _client(settings, clock) as client:
+        yield MarketoSetup(Paced(client.send, most=settings.marketo_calls_per_window))
+
+
+@asynccontextmanager
+async def _client(settings: Settings, clock: Clock) -> AsyncIterator[MarketoClient]:
     address = base_urls(settings.marketo_base_url)
     auth = MarketoAuth(
         address=address,
@@ -161,8 +190,7 @@ async def _setup(settings: Settings, clock: Clock) -> AsyncIterator[MarketoSetup
         clock=clock,
     )
     async with open_http(address, most_connections=_CONNECTIONS) as http:
-        client = MarketoClient(http=http, address=address, auth=auth, clock=clock)
-        yield MarketoSetup(Paced(client.send, most=settings.marketo_calls_per_window))
+        yield MarketoClient(http=http, address=address, auth=auth, partition=settings.marketo_partition, clock=clock)
 
 
 def wanted_of(settings: Settings) -> Wanted:

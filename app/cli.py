@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
+from datetime import timedelta
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
@@ -11,6 +12,7 @@ import uvloop
 from rich.console import Console
 
 from app import __version__
+from app.domain import is_email
 from app.errors import RelayError, SettingsInvalid
 from app.listening import own_address
 from app.settings import Checks, Settings, load_settings, render_problems
@@ -78,11 +80,17 @@ def sandbox(context: typer.Context) -> None:
 
 @app.command()
 def doctor(
+    *,
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON.")] = False,
     fix: Annotated[
         bool, typer.Option("--fix", help="Offer to create missing My Tokens and Eventbrite's webhook; shown before.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", help="With --fix: do it without asking.")] = False,
+    send: Annotated[
+        str | None,
+        typer.Option(metavar="ADDRESS", help="Send one real reminder to this address and follow it until it is sent."),
+    ] = None,
+    wait: Annotated[float, typer.Option(min=1, help="With --send: how many seconds to follow it.")] = 300,
     config: ConfigOption = None,
 ) -> None:
     """Check how Marketo and everything around the relay is set up; exit code 0 fine, 1 doubtful, 2 wrong."""
@@ -91,8 +99,10 @@ def doctor(
     def agrees(question: str) -> bool:
         return yes or (sys.stdin.isatty() and typer.confirm(question))
 
-    surgery = Surgery(Console(), Console(stderr=as_json), {"relay_config": config}, agrees)
-    raise typer.Exit(uvloop.run(surgery.visit(as_json=as_json, may_mend=fix)))
+    surgery = Surgery(Console(), Console(stderr=as_json), {"relay_config": config}, agrees, timedelta(seconds=wait))
+    if send is not None and not is_email(send):
+        _fail(f"{send} is no e-mail address that Marketo takes.", code=2)
+    raise typer.Exit(uvloop.run(surgery.visit(as_json=as_json, may_mend=fix, send_to=send)))
 
 
 @app.command()

@@ -11,6 +11,7 @@ from app.web.faults import add_error_answers
 from app.web.openapi import add_description
 from app.web.operations import operations_router
 from app.web.parts import WebParts
+from app.web.setup import setup_router
 from app.web.webhooks import PREFIX
 
 __all__ = ["WebParts", "create_app"]
@@ -47,6 +48,7 @@ def create_app(parts: WebParts, *, lifespan: Lifespan[FastAPI] | None = None) ->
     add_error_answers(app)
     app.include_router(operations_router(parts))
     app.include_router(admin_router(parts))
+    app.include_router(setup_router(parts))
     if parts.console:
         app.include_router(console_router(parts, parts.console))
     add_description(app)

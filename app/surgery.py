@@ -3,14 +3,16 @@
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 
 from rich.console import Console
 from rich.text import Text
 
 from app.bootstrap import CHECKS
-from app.checkup import NEEDED, Examined, check_up, mend, without_asking
+from app.checkup import NEEDED, Examined, check_up, mend, reminder_of, send_one, without_asking
 from app.doctor.mending import Fix
-from app.doctor.page import print_report
+from app.doctor.page import print_report, step_line
+from app.doctor.report import Outcome, Verdict
 from app.domain import Json
 from app.errors import RelayError, SettingsInvalid
 from app.settings import Settings, load_settings
@@ -24,9 +26,10 @@ class Surgery:
     aside: Console
     overrides: Mapping[str, object]
     agrees: Callable[[str], bool]
+    patience: timedelta = timedelta(minutes=5)
 
-    async def visit(self, *, as_json: bool, may_mend: bool) -> int:
-        """Check, show, mend what one agrees to; return the exit code of the last report."""
+    async def visit(self, *, as_json: bool, may_mend: bool, send_to: str | None = None) -> int:
+        """Check, show, mend what one agrees to, send one reminder; return the exit code of the worst of it."""
         settings, examined = await self._examine()
         if not as_json:
             print_report(examined.report, self.console)
@@ -36,7 +39,20 @@ class Surgery:
                 print_report(examined.report, self.console)
         if as_json:
             self.console.print(json_of(examined), markup=False, highlight=False, soft_wrap=True)
-        return examined.report.exit_code
+        sent = await self._send(settings, send_to) if settings and send_to else 0
+        return max(sent, examined.report.exit_code)
+
+    async def _send(self, settings: Settings, address: str) -> int:
+        """Send one real reminder and follow it until it is reported sent, or named where it stopped."""
+        self._say(f"\nOne real reminder to {address}; Marketo's activity log is some minutes late:")
+        reminder = reminder_of(settings, address, patience=self.patience)
+        verdict = await send_one(settings, reminder, tell=self._tell_step)
+        went = "went all the way" if verdict is Verdict.OK else "was not seen to arrive"
+        self._say(f"\nThe reminder {went}.")
+        return {Verdict.OK: 0, Verdict.FAIL: 2}.get(verdict, 1)
+
+    def _tell_step(self, title: str, outcome: Outcome) -> None:
+        self.aside.print(step_line(title, outcome, self.aside), soft_wrap=True)
 
     async def _examine(self) -> tuple[Settings | None, Examined]:
         """Check with all settings; where some are wrong, tell them and go on with those that Marketo needs."""

@@ -106,5 +106,6 @@ def relay_settings(sandbox: str, port: int, folder: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder / 'relay.db'}",
         "HOST": "127.0.0.1",
         "PORT": str(port),
+        "CHECK_AT_START": "false",
         "DRAIN_SECONDS": "0",
     }

@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from app.doctor.report import Finding, Report, Verdict
+from app.doctor.report import Finding, Outcome, Report, Verdict
 
 _MARKS = {
     Verdict.OK: ("✓", "green"),
@@ -31,6 +31,13 @@ def print_report(report: Report, console: Console) -> None:
             _add(table, finding, console)
         console.print(table)
     console.print(Text(f"\n{report.summary}", style=_style(report)))
+
+
+def step_line(title: str, outcome: Outcome, console: Console) -> Text:
+    """Return one step of a trial as a line, and below it what to do."""
+    mark, style = _MARKS[outcome.verdict]
+    line = Text.assemble(" ", (_written(mark, console), style), f" {title:<{_TITLES}} {outcome.found}")
+    return line.append(f"\n   {_written('→', console)} {outcome.advice}", style="dim") if outcome.advice else line
 
 
 def _merged(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:

@@ -218,6 +218,7 @@ def _settings(stage: Stage, folder: Path) -> dict[str, str]:
         "DATABASE_URL": f"sqlite:///{folder / 'relay.db'}",
         "HOST": "127.0.0.1",
         "PORT": stage.relay.rpartition(":")[2],
+        "CHECK_AT_START": "false",
         "DRAIN_SECONDS": "0",
     }
 

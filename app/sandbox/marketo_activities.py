@@ -4,6 +4,7 @@ import base64
 from datetime import UTC, datetime
 from typing import Any
 
+from app.sandbox import seed
 from app.sandbox.emails import Email
 from app.sandbox.marketo_answers import Refusal, Result, stamp
 from app.sandbox.marketo_bodies import listed, page_size, parameters, required, whole_number
@@ -27,7 +28,8 @@ def note_request(world: World, campaign: Campaign, lead_id: int) -> None:
 def note_delivery(world: World, campaign: Campaign, email: Email) -> None:
     """Write the activities of one message into the person's log."""
     about = (f"{campaign.program.name}.Reminder", email.email_id)
-    for type_id in (SEND_EMAIL, EMAIL_DELIVERED):
+    bounces = email.to.lower().endswith(f"@{seed.BOUNCING_DOMAIN}")
+    for type_id in (SEND_EMAIL, EMAIL_BOUNCED if bounces else EMAIL_DELIVERED):
         _note(world, type_id, email.lead_id, campaign, about)
 
 

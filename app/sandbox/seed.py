@@ -38,6 +38,7 @@ DAILY_CAMPAIGN_ID = 1239
 LINK_FIELD_CAMPAIGN_ID = 1240
 EMAIL_ID = 5001
 LINK_FIELD_EMAIL_ID = 5002
+BOUNCING_DOMAIN = "bounce.example.com"  # no mailbox there takes mail
 FIRST_LEAD_ID = 1_002_200
 
 TITLE_TOKEN = "WebinarTitle"  # noqa: S105  # the name of a My Token

@@ -271,6 +271,12 @@ class Settings(BaseSettings):
     migrate_on_start: bool = _setting(
         True, "Bring the database's tables up to date at the start; else run `relay migrate`", expects="true or false"
     )
+    check_at_start: bool = _setting(
+        True,
+        "Check the set-up when the relay starts (as `relay doctor`, some 20 calls) and tell the log, `/readyz` and the "
+        "console; it stops nothing",
+        expects="true or false",
+    )
     admin_token: OwnSecrets = _setting(
         (), "Turns the admin API and the console on. Several, comma-separated, while rotating"
     )

@@ -22,7 +22,7 @@ Word = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f]*$")]
 Id = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 _bearer = HTTPBearer(auto_error=False, description="The ADMIN_TOKEN")
-_PROBLEMS: dict[int | str, dict[str, Any]] = {
+PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemOut, "description": said}
     for status, said in (
         (400, "The cursor is wrong."),
@@ -66,7 +66,7 @@ class Gate:
 
 
 def admin_router(parts: WebParts) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=_PROBLEMS)
+    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=PROBLEMS)
 
     @router.get("/registrations", summary="What became of whom")
     async def registrations(asked: Annotated[RegistrationQuery, Query()]) -> Registrations:

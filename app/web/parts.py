@@ -7,7 +7,7 @@ from typing import Protocol
 
 from pydantic import SecretStr
 
-from app.domain import Clock, NewEvent, utc_now
+from app.domain import Clock, Json, NewEvent, utc_now
 from app.metrics import Metrics
 from app.sources.base import Source
 from app.store.views import EventView, Receipt, RegistrationFilter, RegistrationPage, RegistrationView
@@ -46,6 +46,25 @@ class Lookup(Protocol):
         ...
 
 
+class Setup(Protocol):
+    """The last check of the set-up; another one runs beside the relay's work."""
+
+    @property
+    def is_running(self) -> bool: ...
+
+    def last(self) -> Mapping[str, Json] | None:
+        """Return the last report, None before the first is made."""
+        ...
+
+    def summary(self) -> tuple[bool, str] | None:
+        """Return whether anything is wrong, and the report in one sentence."""
+        ...
+
+    def begin(self) -> bool:
+        """Start a check; False when one is under way."""
+        ...
+
+
 class Drain(Protocol):
     """Whether this process has been told to stop: it still answers, but wants no new connections."""
 
@@ -77,3 +96,4 @@ class WebParts:
     version: str = "0"
     public_docs: bool = True
     console: ConsoleParts | None = None
+    setup: Setup | None = None

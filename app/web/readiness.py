@@ -20,9 +20,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 
 
 class Check(BaseModel):
-    """One thing that was looked at. `paused` is worth knowing and does not make the relay unready."""
+    """One thing that was looked at. `paused` and `doubtful` are worth knowing and do not make the relay unready."""
 
-    status: Literal["ok", "failing", "paused"]
+    status: Literal["ok", "failing", "paused", "doubtful"]
     detail: str | None = None
 
 
@@ -83,9 +83,20 @@ class Readiness:
             "store": await self._store.check(),
             "draining": self._draining(),
             "marketo": marketo_check(self._parts.status().get("paused")),
+            **self._setup(),
         }
         failing = any(check.status == "failing" for check in checks.values())
         return Health(status="unavailable" if failing else "ok", version=self._parts.version, checks=checks)
+
+    def _setup(self) -> dict[str, Check]:
+        """Tell what the last check of the set-up came to; nothing before there is one."""
+        found = self._parts.setup.summary() if self._parts.setup else None
+        if found is None:
+            return {}
+        is_wrong, sentence = found
+        return {
+            "setup": Check(status="doubtful" if is_wrong else "ok", detail=f"{sentence} `relay doctor` tells them all.")
+        }
 
     def _draining(self) -> Check:
         if self._parts.drain.is_draining:

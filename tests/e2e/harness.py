@@ -184,6 +184,7 @@ def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, s
         "DATABASE_URL": database_url,
         "HOST": "127.0.0.1",
         "PORT": "0",
+        "CHECK_AT_START": "false",
         "DRAIN_SECONDS": "0",
         **more,
     }

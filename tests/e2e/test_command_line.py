@@ -199,3 +199,18 @@ def test_the_doctor_says_what_a_fix_needs_that_was_refused(sandbox: Sandbox, tmp
     assert ended.returncode == 2
     assert "not done: Eventbrite" in ended.stdout
     assert "It needs a private token" in ended.stdout
+
+
+def test_the_doctor_sends_one_reminder_and_follows_it(sandbox: Sandbox, tmp_path: Path) -> None:
+    environ = environment(sandbox.url, f"sqlite:///{tmp_path / 'relay.db'}")
+    ended = run("doctor", "--send", "ada@example.com", "--wait", "50", folder=tmp_path, **environ)
+    assert "The reminder went all the way." in ended.stdout
+    assert len(sandbox.emails_to("ada@example.com")) == 1
+
+
+def test_the_doctor_sends_nothing_to_what_is_no_address(sandbox: Sandbox, tmp_path: Path) -> None:
+    environ = environment(sandbox.url, f"sqlite:///{tmp_path / 'relay.db'}")
+    ended = run("doctor", "--send", "ada", folder=tmp_path, **environ)
+    assert ended.returncode == 2
+    assert "no e-mail address" in ended.stderr
+    assert sandbox.get("calls") == []

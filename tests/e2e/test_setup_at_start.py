@@ -1,0 +1,32 @@
+"""A relay tells at its start what is wrong with the set-up, and works all the same."""
+
+import json
+
+from app.sandbox import seed
+from tests.e2e.conftest import StartRelay
+from tests.e2e.harness import Sandbox, registration, until, web
+
+
+def test_what_is_wrong_is_logged_at_the_start_and_stops_nothing(sandbox: Sandbox, start: StartRelay) -> None:
+    """Setting up must fail loudly at the desk, not silently in production."""
+    change = {"qualification": "once"}
+    web.patch(f"{sandbox.url}/sandbox/marketo/campaigns/{seed.CAMPAIGN_ID}", json=change).raise_for_status()
+    relay = start(CHECK_AT_START="true")
+    report = until(lambda: relay.api("setup")["report"], what="the first check")
+    wrong = {one["check"] for one in report["findings"] if one["verdict"] == "fail"}
+    assert wrong == {"campaign_rule", "eventbrite_webhook"}
+    said = [json.loads(line) for line in relay.process.lines if '"setup is wrong"' in line]
+    assert {line["check"] for line in said} == {f"campaign_rule:{seed.CAMPAIGN_ID}", "eventbrite_webhook"}
+    assert all(line["advice"] for line in said)
+    status, checks = (answer := web.get(f"{relay.url}/readyz")).status_code, answer.json()["checks"]
+    assert (status, checks["setup"]["status"]) == (200, "doubtful")
+    assert relay.send(registration("ada@example.com")).status_code == 202
+    relay.in_state("ada@example.com", "sent")
+
+
+def test_a_relay_whose_marketo_does_not_answer_starts_and_stops_in_time(sandbox: Sandbox, start: StartRelay) -> None:
+    """The check hangs for as long as Marketo does; nobody waits for it."""
+    sandbox.fault(match="identity", kind="hang")
+    relay = start(CHECK_AT_START="true")
+    assert relay.api("setup")["report"] is None
+    assert relay.process.stop() == 0
