@@ -34,10 +34,10 @@ $(DEV): requirements-dev.lock $(RUNTIME) | $(BIN)/relay
 
 setup: $(RUNTIME) $(BIN)/relay ## prepare .venv, nothing else
 
-demo: $(RUNTIME) ## see the whole way: webhooks in, the reminder e-mail out (simulated Marketo, nothing leaves this machine)
+demo: $(RUNTIME) $(BIN)/relay ## see the whole way: webhooks in, the reminder e-mail out (simulated Marketo, nothing leaves this machine)
 	@$(BIN)/python -m app demo
 
-run: $(RUNTIME) ## start the relay with the settings in .env
+run: $(RUNTIME) $(BIN)/relay ## start the relay with the settings in .env
 	@$(BIN)/python -m app serve
 
 test: $(DEV) ## run every test, with branch coverage

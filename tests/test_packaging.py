@@ -219,6 +219,16 @@ def test_the_example_of_a_relay_toml_is_valid(tmp_path: Path) -> None:
     assert settings.webinars["w-43"].title is None
 
 
+@pytest.mark.parametrize("target", ["setup", "demo", "run"])
+def test_each_target_that_prepares_the_program_leaves_its_command_behind(target: str, tmp_path: Path) -> None:
+    """Whoever has seen the demo types `.venv/bin/relay` next."""
+    for name in ("Makefile", "requirements.lock"):
+        (tmp_path / name).write_text(text(name), encoding="utf-8")
+    planned = subprocess.run(["make", "-n", target], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert "chmod +x .venv/bin/relay" in planned.stdout
+
+
 def test_the_command_works_in_any_folder(tmp_path: Path) -> None:
     """Also behind a link, and where a folder happens to be called app."""
     (tmp_path / "app").mkdir()

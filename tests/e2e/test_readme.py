@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from app.cli import app
 from app.domain import utc_now
 from app.sources.base import Inbound
 from app.sources.custom import CustomSource
@@ -73,3 +74,13 @@ def test_every_target_and_command_that_the_readme_names_exists() -> None:
     makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE)) <= targets
+    commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    assert set(re.findall(r"(?:`|^)(?:\.venv/bin/)?relay ([a-z]+)", README, re.MULTILINE)) <= commands
+
+
+def test_a_command_in_a_block_is_typed_where_it_is() -> None:
+    """`relay` alone is found in the container only; from a clone it stands in `.venv/bin`."""
+    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    typed = [line for block in blocks for line in block.splitlines() if re.search(r"(^|/)relay ", line)]
+    assert typed
+    assert [line for line in typed if not line.startswith(".venv/bin/relay ")] == []
