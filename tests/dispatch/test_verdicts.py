@@ -279,9 +279,10 @@ def test_a_person_who_is_gone_is_looked_up_again_once(look_up_only: bool) -> Non
 
 
 def test_a_lead_without_an_address_cannot_be_looked_up_again() -> None:
-    """Only the id was known."""
+    """Only the id was known; nobody is told that it will be."""
     fate = fate_of(call_with(registration(1, "", lead=1), kind="trigger"), "1004")
     assert (fate.state, fate.cause) == (RegistrationState.DEAD, Cause.LEAD_NOT_FOUND)
+    assert "looked up" not in fate.detail
 
 
 def test_several_people_are_looked_up_to_choose_one() -> None:
