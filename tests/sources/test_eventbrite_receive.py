@@ -58,11 +58,11 @@ def test_an_attendee_is_known_by_both_numbers() -> None:
     assert accepted.dedupe == Dedupe("attendee:71059816825:1346364453", "pending")
 
 
-def test_a_refund_shares_the_subject_of_its_order() -> None:
-    """So a refund that comes while the order still waits is one fetch, which shows the refund."""
+def test_a_refund_repeats_only_a_refund() -> None:
+    """The order that is read may lag behind it: as a repeat of order.updated, it would be lost."""
     accepted = receive(eventbrite_body("order.refunded", "/orders/1034608029/"))
     assert isinstance(accepted, Accepted)
-    assert accepted.dedupe == Dedupe("order:1034608029", "pending")
+    assert accepted.dedupe == Dedupe("refund:order:1034608029", "pending")
 
 
 def test_the_delivery_header_is_kept_and_never_a_key() -> None:

@@ -189,6 +189,16 @@ async def test_a_refund_cancels(source: EventbriteSource, clock: MovableClock) -
     assert found == [Cancelled("ada@example.com", EVENT, f"order:{ORDER}")]
 
 
+async def test_a_refund_that_its_order_does_not_show_yet_cancels_without_a_fetch_of_its_own(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock
+) -> None:
+    events = [poke(clock, action="order.updated"), poke(clock, action="order.refunded")]
+    clock.move(timedelta(seconds=2))
+    _, refund = await asyncio.gather(*(source.resolve(event) for event in events))
+    assert server.calls == [ORDER_PATH, CONTENT_PATH]
+    assert source.map(events[1], refund) == [Cancelled("ada@example.com", EVENT, f"order:{ORDER}")]
+
+
 @pytest.mark.parametrize("change", [{"status": "pending"}, {"status": "started"}])
 async def test_an_order_that_is_still_being_written_is_waited_for(
     source: EventbriteSource, server: EventbriteServer, clock: MovableClock, change: dict[str, str]

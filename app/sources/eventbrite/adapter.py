@@ -67,7 +67,7 @@ class EventbriteSource:
             return Ignored(Cause.NOT_A_REGISTRATION, f"the action {action} is not one of EVENTBRITE_ACTIONS")
         kept = {name: request.headers[name][:200] for name in _KEEP_HEADERS if name in request.headers}
         # not the delivery header: Eventbrite repeats the webhook's own id there
-        return Accepted(Dedupe(ref_of(document).subject, "pending"), keep_headers=kept, settle=self._settle)
+        return Accepted(Dedupe(_key(action, ref_of(document)), "pending"), keep_headers=kept, settle=self._settle)
 
     async def resolve(self, event: Event) -> Json:
         if self._api is None:
@@ -152,6 +152,11 @@ async def _published_link(event_id: str, api: EventbriteApi) -> str | None:
     return join_link_in(await api.digital_content(event_id)) or digital_content_page(
         await api.digital_content_flag(event_id)
     )
+
+
+def _key(action: str, ref: Ref) -> str:
+    """Return what a poke is known by: a refund says more than that its order changed, so it repeats only a refund."""
+    return f"refund:{ref.subject}" if action == REFUND else ref.subject
 
 
 def _ref_in(event: Event) -> Ref:
