@@ -2,8 +2,6 @@
 
 import asyncio
 import json
-import os
-import socket
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
@@ -19,6 +17,7 @@ from app import __version__
 from app.backroom import Backroom
 from app.checkup import check_up
 from app.dispatch.backoff import next_quota_day
+from app.dispatch.holder import name_of_this_process
 from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.trial import try_out
@@ -191,7 +190,7 @@ class _Workshop:
             memory=make_memory(settings),
             hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
         )
-        self.dispatcher = Dispatcher(work, holder=f"{socket.gethostname()}:{os.getpid()}")
+        self.dispatcher = Dispatcher(work, holder=name_of_this_process())
         self.inbox = Inbox(self._database, on_stored=self.dispatcher.wake)
         self._stopping = asyncio.Event()
 

@@ -2,6 +2,7 @@
 
 import random
 import re
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -19,6 +20,7 @@ Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Clock = Callable[[], datetime]
 
 LARGEST_LEAD_ID = 2**31 - 1  # Adobe's Swagger gives lead ids the format int32
+_STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{4,255}$)([A-Za-z0-9](-*[A-Za-z0-9])*\.)+[A-Za-z0-9-]{2,63}"
 )
@@ -26,6 +28,11 @@ _EMAIL = re.compile(
 
 def utc_now() -> datetime:
     return datetime.now(UTC)
+
+
+def steady_seconds() -> float:
+    """Return the seconds of a clock that never jumps. Where the system can tell, it counts the time of sleep too."""
+    return time.clock_gettime(_STEADY) if _STEADY is not None else time.monotonic()
 
 
 def new_id(prefix: str, now: datetime) -> str:

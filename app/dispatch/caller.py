@@ -1,7 +1,6 @@
 """Carry out one call to Marketo: ask, settle each of its registrations, split what was refused for one of them."""
 
 import asyncio
-import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -16,7 +15,7 @@ from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Pace, Window
-from app.domain import FINAL_STATES, CampaignId, Clock, LeadId, RegistrationState
+from app.domain import FINAL_STATES, CampaignId, Clock, LeadId, RegistrationState, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
 from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
@@ -63,18 +62,24 @@ class Caller:
     clock: Clock
     bell: Bell
     day: Day
-    ticks: Callable[[], float] = time.monotonic
+    ticks: Callable[[], float] = steady_seconds
     _room: Bell = field(default_factory=Bell)
 
     async def carry_out(self, call: Call) -> None:
         """Make a call that was written down and has its place in the window; settle it whatever comes."""
+        try:
+            await self._carry_out(call)
+        except LeadershipLost as lost:
+            _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
+
+    async def _carry_out(self, call: Call) -> None:
         begun = self.clock()
         try:
             result, fates = await self._ask(call)
         except CallFailed as failed:
             await self._refused(call, failed, begun)
-        except LeadershipLost as lost:
-            _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
+        except LeadershipLost:
+            raise
         except Exception:  # noqa: BLE001  # a defect of ours must not leave registrations in nobody's hands
             _log.exception("a call failed in the relay itself", call_id=call.id, kind=call.kind)
             await self._refused(call, _defect(call), begun)

@@ -1,7 +1,6 @@
 """Lead, or wait to: one process at a time does the outbound work, as Marketo's limits belong to the instance."""
 
 import asyncio
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,14 +15,14 @@ from app.dispatch.day import Day, DayState
 from app.dispatch.forecast import Forecast, Means, forecast
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
-from app.dispatch.lease import RENEWED_EVERY, Lease
+from app.dispatch.lease import RENEWED_EVERY, Applicant, Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.sender import Sender
 from app.dispatch.settling import ActivityLog, Settler
 from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
-from app.domain import Clock
+from app.domain import Clock, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
 from app.metrics import Metrics
 from app.sources.base import Source
@@ -63,7 +62,7 @@ class Work:
     calls_per_window: int
     calls_per_day: int
     most_in_flight: int
-    ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
+    ticks: Callable[[], float] = steady_seconds  # seconds of a clock that never jumps
     look_every: float = 1.0  # seconds between two looks at the store, for what no bell tells
     memory: Memory = field(default_factory=Memory)
     hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
@@ -91,8 +90,7 @@ class Dispatcher:
 
     def __init__(self, work: Work, *, holder: str) -> None:
         self._work = work
-        self._holder = holder
-        self._leases = Leases(work.database, clock=work.clock)
+        self._applicant = Applicant(Leases(work.database), holder, ticks=work.ticks)
         self._bell = Bell()
         self._term: _Term | None = None
 
@@ -135,7 +133,7 @@ class Dispatcher:
         await repeat(self._apply, bell=self._bell, name="leader")
 
     async def _apply(self) -> float:
-        lease = await Lease.take(self._leases, holder=self._holder, ticks=self._work.ticks)
+        lease = await self._applicant.apply()
         if lease is None:
             return _APPLY_AGAIN
         _log.info("leading", fence=lease.fence)

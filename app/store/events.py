@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import Cause, Event, EventId, EventState, Json
 from app.store.database import Database
 from app.store.heads import fair, sources_of
+from app.store.leases import hold_on
 from app.store.tables import events
 
 
@@ -64,6 +65,7 @@ class EventQueue:
         if not ids:
             return []
         async with self._database.write() as connection:
+            await hold_on(connection, fence)
             rows = (await connection.execute(claim)).all()
         return sorted((_event(row) for row in rows), key=lambda event: (event.received_at, event.id))
 

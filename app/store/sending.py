@@ -38,6 +38,7 @@ from app.store.heads import (
     people_heads,
     people_next,
 )
+from app.store.leases import hold_on
 from app.store.links import Values, fall_back, field_values, passed_tokens
 from app.store.tables import calls, registrations, timeline
 from app.store.tables import people as people_table
@@ -220,6 +221,7 @@ class Sending:
         fence: int,
         now: datetime,
     ) -> Call | None:
+        await hold_on(connection, fence)
         call_id = CallId(new_id("call", now))
         due_ids = due.with_for_update(skip_locked=True, of=registrations).cte("due")
         claim = update(registrations).values(**values, call_id=call_id).returning(registrations)
@@ -246,6 +248,7 @@ class Sending:
         again = Call(CallId(new_id("call", now)), call.kind, call.campaign_id, part)
         row = {"id": again.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(part)}
         async with self._database.write() as connection:
+            await hold_on(connection, fence)
             await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
             await connection.execute(
                 update(registrations)

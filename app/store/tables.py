@@ -309,9 +309,10 @@ leases = Table(
     "leases",
     metadata,
     Column("name", String(20), primary_key=True),
-    Column("holder", String(80), nullable=False),
+    Column("holder", String(200), nullable=False),
     Column("fence", BigInteger, nullable=False),
-    Column("until", UtcDateTime, nullable=False),
+    Column("beats", BigInteger, nullable=False),  # signs of life under this fence
+    Column("is_free", Integer, nullable=False),
 )
 
 probes = Table(

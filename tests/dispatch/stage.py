@@ -16,7 +16,7 @@ from app.dispatch.caller import Caller
 from app.dispatch.day import Day
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
-from app.dispatch.lease import Lease
+from app.dispatch.lease import Applicant, Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.sender import Sender
 from app.dispatch.verdicts import Policy
@@ -248,7 +248,7 @@ async def set_stage(
     ticks = ticks or Ticks()
     marketo = marketo or SimulatedMarketo(ticks)
     source = ScriptedSource()
-    lease = await Lease.take(Leases(database, clock=clock), holder="stage", ticks=ticks)
+    lease = await Applicant(Leases(database), "stage", ticks).apply()
     assert lease is not None
     metrics, bell, log, sending = Metrics(), Bell(), CallLog(database, clock=clock), Sending(database)
     caller = Caller(

@@ -2,14 +2,14 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
 
 from app.dispatch.leader import Dispatcher, Work
-from app.dispatch.lease import LASTING, NAME
+from app.dispatch.lease import GONE_AFTER
 from app.dispatch.verdicts import Policy
 from app.domain import RegistrationState
 from app.errors import StoreUnavailable
@@ -17,7 +17,7 @@ from app.marketo.codes import Endpoint
 from app.marketo.failures import failure
 from app.metrics import Metrics
 from app.store.database import Database
-from app.store.leases import Leases
+from app.store.leases import LEADER, Leases
 from app.store.lookup import Lookup
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
@@ -25,6 +25,7 @@ from tests.dispatch.stage import (
     JUDGE,
     RETRY,
     ScriptedSource,
+    Ticks,
     all_registrations,
     locked,
     new_event,
@@ -51,6 +52,7 @@ class Process:
         policy: Policy = RETRY,
         calls_per_day: int = 50_000,
         look_every: float = 1.0,
+        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self.database = database
         self.clock = clock
@@ -69,6 +71,7 @@ class Process:
             calls_per_day=calls_per_day,
             most_in_flight=5,
             look_every=look_every,
+            ticks=ticks,
         )
         self.dispatcher = Dispatcher(work, holder=holder)
 
@@ -173,16 +176,19 @@ async def test_a_cancelled_leader_gives_its_lease_back_too(sqlite: Database, clo
 
 
 async def test_another_process_takes_over_from_a_killed_one(database: Database, clock: MovableClock) -> None:
-    """Nobody gives the lease back: it runs out, and what the dead one held is done."""
+    """Nobody gives the lease back: it falls silent, and what the dead one held is done."""
     dead = await set_stage(database, clock)
     dead.source.read = lambda event, _: [registered(event.body.decode())]
     await store_events(database, [new_event(clock, b"ada@example.com"), new_event(clock, b"grace@example.com")])
     await dead.intake.events.claim(now=clock(), fence=dead.lease.fence, limit=1)
-    process = Process(database, clock, holder="b")
+    ticks = Ticks()
+    process = Process(database, clock, holder="b", ticks=ticks)
     async with process.running():
-        clock.move(LASTING - timedelta(seconds=1))
+        await asyncio.sleep(0.3)
+        ticks.move(GONE_AFTER.total_seconds() - 1)
+        await asyncio.sleep(1.1)
         assert not process.leads
-        clock.move(timedelta(seconds=2))
+        ticks.move(2)
         await until(lambda: process.has_sent(2))
     assert set(process.marketo.sent.values()) == {1}
 
@@ -200,7 +206,7 @@ async def test_a_request_under_way_when_the_leader_died_is_settled_by_policy(
     await dead.work_until_known()
     waiting = await dead.sender.sending.waiting(clock())
     await dead.sender.sending.claim_batch(waiting.batches[0], now=clock(), fence=dead.lease.fence, limit=100)
-    clock.move(LASTING + timedelta(seconds=1))
+    await dead.lease.give_back()
     process = Process(database, clock, holder="b", policy=policy)
     async with process.running():
         await until(lambda: process.leads)
@@ -222,8 +228,9 @@ async def test_a_leader_whose_lease_went_to_another_stops(sqlite: Database, cloc
     process = Process(sqlite, clock)
     async with process.running():
         await until(lambda: process.leads)
-        clock.move(LASTING + timedelta(seconds=1))
-        assert await Leases(sqlite, clock=clock).take(NAME, holder="b", lasting=timedelta(hours=1)) is not None
+        leases = Leases(sqlite)
+        while await leases.take(LEADER, holder="b", seen=await leases.look(LEADER)) is None:
+            pass  # it gave a sign of life in between
         await until(lambda: not process.leads)
         await process.arrive("ada@example.com")
     assert process.marketo.requests == []
@@ -250,15 +257,15 @@ async def test_a_stop_while_a_term_is_prepared_leads_nothing(sqlite: Database, c
     """Told to stop in its first moments, it begins no loop and gives the lease back."""
     process = Process(sqlite, clock)
     task = asyncio.create_task(process.dispatcher.run())
-    leases = Leases(sqlite, clock=clock)
+    leases = Leases(sqlite)
 
     async def taken() -> bool:
-        return await leases.holder(NAME) is not None
+        return not (await leases.look(LEADER)).is_free
 
     await until(taken, look_every=0)
     process.dispatcher.stop()
     await task
-    assert await leases.holder(NAME) is None
+    assert (await leases.look(LEADER)).is_free
 
 
 async def test_the_status_tells_what_an_operator_asks(sqlite: Database, clock: MovableClock) -> None:
@@ -307,7 +314,7 @@ async def test_a_store_that_is_away_ends_no_loop(impatient: Database, clock: Mov
         await until(lambda: process.has_sent(1))
 
 
-async def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(impatient: Database, clock: MovableClock) -> None:
+async def test_a_lease_that_cannot_be_given_back_falls_silent(impatient: Database, clock: MovableClock) -> None:
     """A stop does not fail for a locked impatient."""
     process = Process(impatient, clock)
     async with process.running() as task:
@@ -315,7 +322,7 @@ async def test_a_lease_that_cannot_be_given_back_runs_out_by_itself(impatient: D
         async with locked(impatient):
             process.dispatcher.stop()
             await task
-    assert await Leases(impatient, clock=clock).holder(NAME) == "a"
+    assert (await Leases(impatient).look(LEADER)).holder == "a"
 
 
 async def test_the_backlog_is_counted(sqlite: Database, clock: MovableClock) -> None:

@@ -1,35 +1,36 @@
-"""The lease: one holder, believed for no longer than the store counts, lost at once when another has it."""
-
-from datetime import timedelta
+"""The lease: one holder, believed for less long than others wait, lost at once when another has it."""
 
 import pytest
 
-from app.dispatch.lease import LASTING, RENEWED_EVERY, Lease
+from app.dispatch.lease import GONE_AFTER, LASTING, RENEWED_EVERY, Applicant, Lease
 from app.errors import LeadershipLost
 from app.store.database import Database
 from app.store.leases import Leases
-from tests.conftest import MovableClock
 from tests.dispatch.stage import Ticks
 
 
 @pytest.fixture
-def leases(database: Database, clock: MovableClock) -> Leases:
-    return Leases(database, clock=clock)
+def leases(database: Database) -> Leases:
+    return Leases(database)
+
+
+async def taken(applicant: Applicant) -> Lease:
+    lease = await applicant.apply()
+    assert lease is not None
+    return lease
 
 
 async def test_only_one_holds_it(leases: Leases) -> None:
     """Marketo's limits belong to the instance: two senders would be twice over them."""
-    first = await Lease.take(leases, holder="a")
-    assert first is not None
+    first = await taken(Applicant(leases, "a"))
     first.check()
-    assert await Lease.take(leases, holder="b") is None
+    assert await Applicant(leases, "b").apply() is None
 
 
 async def test_a_holder_that_was_frozen_knows_it_at_once(leases: Leases) -> None:
     """A process that was suspended wakes in the middle of its work, when another already leads."""
     ticks = Ticks()
-    lease = await Lease.take(leases, holder="a", ticks=ticks)
-    assert lease is not None
+    lease = await taken(Applicant(leases, "a", ticks))
     ticks.move(LASTING.total_seconds() - 0.001)
     lease.check()
     ticks.move(0.001)
@@ -37,34 +38,55 @@ async def test_a_holder_that_was_frozen_knows_it_at_once(leases: Leases) -> None
         lease.check()
 
 
-async def test_renewing_prolongs_it(leases: Leases, clock: MovableClock) -> None:
-    """Both here and in the store."""
+async def test_signs_of_life_prolong_it(leases: Leases) -> None:
+    """Both for its holder and for those who watch."""
     ticks = Ticks()
-    lease = await Lease.take(leases, holder="a", ticks=ticks)
-    assert lease is not None
-    for _ in range(5):
+    lease, other = await taken(Applicant(leases, "a", ticks)), Applicant(leases, "b", ticks)
+    for _ in range(10):
         ticks.move(RENEWED_EVERY.total_seconds())
-        clock.move(RENEWED_EVERY)
         await lease.renew()
         lease.check()
-    assert await Lease.take(leases, holder="b") is None
+        assert await other.apply() is None
 
 
-async def test_another_takes_over_when_it_ran_out(leases: Leases, clock: MovableClock) -> None:
-    """A crashed leader costs ten seconds, and its fence is lower from then on."""
-    dead = await Lease.take(leases, holder="a")
-    clock.move(LASTING + timedelta(seconds=1))
-    alive = await Lease.take(leases, holder="b")
-    assert dead is not None
-    assert alive is not None
+async def test_another_takes_over_after_a_silence(leases: Leases) -> None:
+    """Counted by the clock of the one who watches, from when it first looked; the dead one's fence is lower."""
+    ticks = Ticks()
+    dead, other = await taken(Applicant(leases, "a")), Applicant(leases, "b", ticks)
+    assert await other.apply() is None
+    ticks.move(GONE_AFTER.total_seconds() - 0.001)
+    assert await other.apply() is None
+    ticks.move(0.001)
+    alive = await taken(other)
     assert alive.fence > dead.fence
     with pytest.raises(LeadershipLost, match="another"):
         await dead.renew()
 
 
+async def test_who_was_frozen_while_it_watched_takes_nothing_from_the_living(leases: Leases) -> None:
+    """Its own clock says that much time has passed; the lease says that its holder lives."""
+    ticks = Ticks()
+    alive, other = await taken(Applicant(leases, "a")), Applicant(leases, "b", ticks)
+    assert await other.apply() is None
+    await alive.renew()
+    ticks.move(3600)
+    assert await other.apply() is None
+
+
+async def test_others_wait_for_longer_than_the_holder_believes() -> None:
+    """By more than two quartz clocks differ."""
+    assert GONE_AFTER > LASTING > 3 * RENEWED_EVERY
+
+
+async def test_a_holder_that_surely_died_is_replaced_at_once(leases: Leases) -> None:
+    """Its process was one of this machine's, and is no more."""
+    await taken(Applicant(leases, "a"))
+    assert await Applicant(leases, "b", is_dead=lambda holder: holder == "z").apply() is None
+    assert await Applicant(leases, "b", is_dead=lambda holder: holder == "a").apply() is not None
+
+
 async def test_given_back_it_is_free_at_once(leases: Leases) -> None:
     """A deployment costs no pause."""
-    lease = await Lease.take(leases, holder="a")
-    assert lease is not None
+    lease = await taken(Applicant(leases, "a"))
     await lease.give_back()
-    assert await Lease.take(leases, holder="b") is not None
+    assert await Applicant(leases, "b").apply() is not None

@@ -18,13 +18,18 @@ def sandbox(tmp_path: Path) -> Iterator[Sandbox]:
 
 
 @pytest.fixture
-def start(sandbox: Sandbox, tmp_path: Path) -> Iterator[StartRelay]:
-    """Start relays on one SQLite file, with further settings as keywords; all are stopped at the end."""
+def store_url(tmp_path: Path) -> str:
+    """Where the relays of a test store; a module that wants PostgreSQL too returns `database_url` instead."""
+    return f"sqlite:///{tmp_path / 'relay.db'}"
+
+
+@pytest.fixture
+def start(sandbox: Sandbox, store_url: str, tmp_path: Path) -> Iterator[StartRelay]:
+    """Start relays on one store, with further settings as keywords; all are stopped at the end."""
     started: list[Relay] = []
 
     def start_one(**more: str) -> Relay:
-        url = f"sqlite:///{tmp_path / 'relay.db'}"
-        environ = environment(sandbox.url, url) | more
+        environ = environment(sandbox.url, store_url) | more
         started.append(start_relay(environ, tmp_path))
         return started[-1]
 

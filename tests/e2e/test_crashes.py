@@ -3,7 +3,6 @@
 import signal
 import socket
 import time
-from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
@@ -79,32 +78,4 @@ def test_sigterm_finishes_what_runs_within_ten_seconds(start: StartRelay, sandbo
     relay = start()
     assert relay.in_state("ada@example.com", "sent")
     assert relay.in_state("late@example.com", "sent")
-    assert len(sandbox.emails_to("ada@example.com")) == 1
-
-
-def test_no_request_fails_when_a_second_process_takes_over(start: StartRelay, sandbox: Sandbox) -> None:
-    """Two processes share one file: both accept, one leads; the other goes on when the first is stopped."""
-    first, second = start(), start()
-    people = [f"p{n}@example.com" for n in range(60)]
-    with ThreadPoolExecutor(8) as pool:
-        answers = list(pool.map(lambda n: (first, second)[n % 2].send(registration(people[n])).status_code, range(60)))
-    assert set(answers) == {202}
-    first.process.stop()
-    until(lambda: len(sandbox.get("emails")) >= 60, within=40, what="60 e-mails")
-    assert sorted(email["to"] for email in sandbox.get("emails")) == sorted(people)
-    assert sandbox.get("violations") == []
-
-
-def test_a_frozen_leader_makes_no_call_when_it_wakes(start: StartRelay, sandbox: Sandbox) -> None:
-    """Its lease has run out meanwhile and another leads."""
-    first = start()
-    until(lambda: "leading" in first.process.output, what="the first to lead")
-    second = start()
-    first.process.child.send_signal(signal.SIGSTOP)
-    try:
-        second.send(registration("ada@example.com"))
-        second.in_state("ada@example.com", "sent")
-    finally:
-        first.process.child.send_signal(signal.SIGCONT)
-    until(lambda: "not leading any more" in first.process.output, what="the first to notice")
     assert len(sandbox.emails_to("ada@example.com")) == 1

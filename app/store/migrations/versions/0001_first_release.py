@@ -97,9 +97,10 @@ def upgrade() -> None:
     op.create_table(
         "leases",
         sa.Column("name", sa.String(length=20), nullable=False),
-        sa.Column("holder", sa.String(length=80), nullable=False),
+        sa.Column("holder", sa.String(length=200), nullable=False),
         sa.Column("fence", sa.BigInteger(), nullable=False),
-        sa.Column("until", UtcDateTime, nullable=False),
+        sa.Column("beats", sa.BigInteger(), nullable=False),
+        sa.Column("is_free", sa.Integer(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
     op.create_table(

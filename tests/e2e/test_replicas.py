@@ -1,0 +1,124 @@
+"""Several `relay serve` on one store: all accept, one leads, and whatever becomes of it, another goes on."""
+
+import signal
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from tests.e2e.conftest import StartRelay
+from tests.e2e.harness import Relay, Sandbox, registration, until
+
+
+@pytest.fixture
+def store_url(database_url: str) -> str:
+    return database_url
+
+
+def people(count: int, prefix: str = "p") -> list[str]:
+    return [f"{prefix}{n}@example.com" for n in range(count)]
+
+
+def accepted_by(relays: Sequence[Relay], addresses: Sequence[str]) -> set[int]:
+    """Send each registration to another replica, several at a time; return the answers' codes."""
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(relays[n % len(relays)].send, registration(to)) for n, to in enumerate(addresses)]
+        return {future.result().status_code for future in sent}
+
+
+def mailed(sandbox: Sandbox) -> list[str]:
+    return sorted(email["to"] for email in sandbox.get("emails"))
+
+
+def all_mailed(sandbox: Sandbox, addresses: Sequence[str]) -> None:
+    """Wait for as many e-mails as there are people: one each, and no rule of Marketo's broken."""
+    until(lambda: len(sandbox.get("emails")) >= len(addresses), within=60, what=f"{len(addresses)} e-mails")
+    assert mailed(sandbox) == sorted(addresses)
+    assert sandbox.get("violations") == []
+
+
+def leads(relay: Relay) -> bool:
+    """Tell, by its log, whether this process leads."""
+    turns = [line for line in relay.process.lines if '"leading"' in line or "not leading any more" in line]
+    return relay.process.child.poll() is None and bool(turns) and '"leading"' in turns[-1]
+
+
+def leader(relays: Sequence[Relay]) -> Relay:
+    """Wait until one leads, and return it; there are never two."""
+
+    def one() -> Relay | None:
+        found = [relay for relay in relays if leads(relay)]
+        assert len(found) < 2
+        return found[0] if found else None
+
+    return until(one, within=30, what="a leader")
+
+
+def test_of_three_replicas_all_accept_and_one_leads(start: StartRelay, sandbox: Sandbox) -> None:
+    """Marketo's limits belong to the instance; the inbox belongs to all."""
+    replicas = [start(), start(), start()]
+    assert accepted_by(replicas, people(60)) == {202}
+    all_mailed(sandbox, people(60))
+    leader(replicas)
+
+
+def test_a_repeat_is_known_to_every_replica(start: StartRelay, sandbox: Sandbox) -> None:
+    """A sender that tries again reaches another one behind the load balancer."""
+    first, second = start(), start()
+    key = {"Idempotency-Key": "r-1"}
+    stored, repeated = (one.send(registration("ada@example.com"), headers=key) for one in (first, second))
+    assert (stored.status_code, repeated.status_code) == (202, 200)
+    assert repeated.json() == {"id": stored.json()["id"], "status": "duplicate"}
+    all_mailed(sandbox, ["ada@example.com"])
+
+
+def test_replicas_started_at_one_instant_share_one_migration_and_one_lease(start: StartRelay, sandbox: Sandbox) -> None:
+    """On an empty store, as after the first `docker compose up`."""
+    with ThreadPoolExecutor(3) as pool:
+        replicas = [future.result() for future in [pool.submit(start) for _ in range(3)]]
+    leader(replicas)
+    assert sum(line.count('"leading"') for one in replicas for line in one.process.lines) == 1
+    assert accepted_by(replicas, people(9)) == {202}
+    all_mailed(sandbox, people(9))
+
+
+def test_another_leads_when_the_leader_stops(start: StartRelay, sandbox: Sandbox) -> None:
+    """It gives the lease back; no request fails, and nobody hears twice."""
+    replicas = [start(), start()]
+    gone = leader(replicas)
+    [other] = [one for one in replicas if one is not gone]
+    assert accepted_by(replicas, people(30)) == {202}
+    assert gone.process.stop() == 0
+    assert accepted_by([other], people(30, "q")) == {202}
+    all_mailed(sandbox, people(30) + people(30, "q"))
+    assert leader([other]) is other
+
+
+def test_another_leads_when_the_leader_is_killed(start: StartRelay, sandbox: Sandbox) -> None:
+    """Nobody gives the lease back; what the dead one had in its hands is done once."""
+    replicas = [start(), start()]
+    gone = leader(replicas)
+    [other] = [one for one in replicas if one is not gone]
+    sandbox.fault(match="sync", kind="http:503")
+    assert accepted_by(replicas, people(30)) == {202}
+    gone.process.kill()
+    sandbox.heal()
+    all_mailed(sandbox, people(30))
+    assert leader([other]) is other
+
+
+def test_a_frozen_leader_makes_no_call_when_it_wakes(start: StartRelay, sandbox: Sandbox) -> None:
+    """Its lease has fallen silent meanwhile, another leads, and what it had in its hands is the other's."""
+    replicas = [start(), start()]
+    frozen = leader(replicas)
+    [other] = [one for one in replicas if one is not frozen]
+    frozen.process.child.send_signal(signal.SIGSTOP)
+    try:
+        other.send(registration("ada@example.com"))
+        other.in_state("ada@example.com", "sent")
+    finally:
+        frozen.process.child.send_signal(signal.SIGCONT)
+    until(lambda: "not leading any more" in frozen.process.output, what="the frozen one to notice")
+    assert accepted_by(replicas, people(10)) == {202}
+    all_mailed(sandbox, ["ada@example.com", *people(10)])
+    assert leader(replicas) is other
