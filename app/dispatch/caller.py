@@ -15,7 +15,7 @@ from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Pace, Window
-from app.domain import FINAL_STATES, CampaignId, Clock, LeadId, RegistrationState, steady_seconds
+from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
 from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
@@ -63,14 +63,18 @@ class Caller:
     bell: Bell
     day: Day
     ticks: Callable[[], float] = steady_seconds
+    under_way: set[CallId] = field(default_factory=set)
     _room: Bell = field(default_factory=Bell)
 
     async def carry_out(self, call: Call) -> None:
         """Make a call that was written down and has its place in the window; settle it whatever comes."""
+        self.under_way.add(call.id)
         try:
             await self._carry_out(call)
         except LeadershipLost as lost:
             _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
+        finally:
+            self.under_way.discard(call.id)
 
     async def _carry_out(self, call: Call) -> None:
         begun = self.clock()

@@ -19,6 +19,7 @@ from app.domain import (
     Cause,
     Clock,
     Event,
+    EventId,
     EventState,
     Finding,
     Ignored,
@@ -77,6 +78,8 @@ class Intake:
     pace: float = _PACE
     ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
+    _in_hand: set[EventId] = field(default_factory=set)
+    _is_unclear: bool = False  # whether the last claim's answer was lost
     _next_claim: float = float("-inf")
 
     async def step(self) -> float:
@@ -90,6 +93,7 @@ class Intake:
         ready = {task for task in self._running if task.done()}
         if ready:
             await self._record([task.result() for task in ready])
+        self._in_hand.difference_update(task.result().event.id for task in ready)
         self._running -= ready  # only now: what the store did not take is recorded at the next step
         if claimed or ready:
             return 0.0
@@ -105,12 +109,25 @@ class Intake:
         room = min(_MOST_A_CLAIM, _MOST_AT_ONCE - len(self._running))
         if not room or self.ticks() < self._next_claim:
             return []
-        claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room)
+        if self._is_unclear:
+            await self._free()
+        try:
+            claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room)
+        except StoreUnavailable:
+            self._is_unclear = True  # it may have been stored all the same
+            raise
         if len(claimed) == _MOST_A_CLAIM:
             self._next_claim = self.ticks() + self.pace
         return claimed
 
+    async def _free(self) -> None:
+        freed = await self.events.free(fence=self.lease.fence, but=self._in_hand)
+        self._is_unclear = False
+        if freed:
+            _log.warning("freed what a lost answer of the store had claimed", events=freed)
+
     def _begin(self, event: Event) -> None:
+        self._in_hand.add(event.id)
         task = asyncio.create_task(self._understand(event))
         task.add_done_callback(lambda _: self.bell.ring())
         self._running.add(task)

@@ -13,6 +13,7 @@ from app.dispatch.day import DayState
 from app.dispatch.plan import URGENT, Job, PeopleJob, Turns, choose
 from app.dispatch.window import SPAN
 from app.domain import Clock, RegistrationState
+from app.errors import StoreUnavailable
 from app.store.calls import CallLog
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
 from app.store.sending import Call, Sending
@@ -34,6 +35,7 @@ class Sender:
     look_every: float = _IDLE
     _turns: Turns = field(default_factory=Turns)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
+    _is_unclear: bool = False  # whether the last claim's answer was lost
     _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
 
     async def prepare(self, log: CallLog) -> None:
@@ -47,6 +49,8 @@ class Sender:
     async def step(self) -> float:
         """Begin at most one call; return how many seconds to wait before the next look."""
         self.caller.lease.check()
+        if self._is_unclear:
+            await self._free()
         if paused := self._paused():
             return paused
         jobs, idle = await self._jobs()
@@ -58,6 +62,13 @@ class Sender:
         if 0 not in waits:
             return min(waits, default=idle)
         return await self._begin(jobs[waits.index(0)])
+
+    async def _free(self) -> None:
+        caller = self.caller
+        freed = await self.sending.free(fence=caller.lease.fence, but=caller.under_way, now=self.clock())
+        self._is_unclear = False
+        if freed:
+            _log.warning("freed what a lost answer of the store had claimed", registrations=freed)
 
     def _without_paused(self, jobs: Sequence[Job]) -> list[Job]:
         paused = self.caller.pauses.paused_campaigns()
@@ -116,8 +127,9 @@ class Sender:
         self.caller.window.begin(self.caller.ticks(), job.pace)
         try:
             call = await self._claim(job)
-        except BaseException:
+        except BaseException as problem:
             self.caller.window.give_back()
+            self._is_unclear |= isinstance(problem, StoreUnavailable)  # it may have been stored all the same
             raise
         if call is None:
             self.caller.window.give_back()

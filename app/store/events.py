@@ -1,6 +1,6 @@
 """The queue of events: claim what is due, settle it, or put it back."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -68,6 +68,13 @@ class EventQueue:
             await hold_on(connection, fence)
             rows = (await connection.execute(claim)).all()
         return sorted((_event(row) for row in rows), key=lambda event: (event.received_at, event.id))
+
+    async def free(self, *, fence: int, but: Collection[EventId]) -> int:
+        """Free what carries our fence and is not in our hands: a claim may have been stored and its answer lost."""
+        c = events.c
+        loose = update(events).where(c.state == EventState.WAITING, c.claimed_by == fence, c.id.not_in(but))
+        async with self._database.write() as connection:
+            return (await connection.execute(loose.values(claimed_by=None))).rowcount
 
     async def next_due(self) -> datetime | None:
         """Return when the next unclaimed event becomes due; None when none waits."""

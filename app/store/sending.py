@@ -243,6 +243,30 @@ class Sending:
         free = await people.ask(self._database, connection, {row.person_hash for row in rows}, now)
         return [row.id for row in rows if row.person_hash in free]
 
+    async def free(self, *, fence: int, but: Collection[CallId], now: datetime) -> int:
+        """Free what carries our fence and is in none of our calls; return how much.
+
+        A claim may have been stored and its answer lost. Its call was never made, so that nothing is to be settled.
+        """
+        c = registrations.c
+        loose = update(registrations).where(c.claimed_by == fence, c.call_id.not_in(but))
+        waiting, sending = loose.where(c.state == RegistrationState.NEW), loose.where(c.state == _SENDING)
+        values = {"claimed_by": None, "call_id": None}
+        async with self._database.write() as connection:
+            rows = (await connection.execute(waiting.values(values).returning(c.person_hash, c.lookup))).all()
+            asked = {row.person_hash for row in rows if not row.lookup}
+            await people.answered(connection, asked, "refused", now)
+            refunded = sending.where(c.cause == Cause.REFUNDED)
+            await connection.execute(refunded.values(**values, state=RegistrationState.CANCELLED, updated_at=now))
+            again = sending.values(**values, state=RegistrationState.KNOWN, updated_at=now)
+            requests = await connection.execute(again)
+            await connection.execute(
+                update(calls)
+                .where(calls.c.finished_at.is_(None), calls.c.fence == fence, calls.c.size > 0, calls.c.id.not_in(but))
+                .values(finished_at=now, outcome="refused", message="Not made: the store's answer was lost.")
+            )
+        return len(rows) + requests.rowcount
+
     async def split(self, call: Call, part: Sequence[Claimed], *, fence: int, now: datetime) -> Call:
         """Write down a further call with some registrations of a refused one."""
         again = Call(CallId(new_id("call", now)), call.kind, call.campaign_id, part)
