@@ -62,6 +62,9 @@ format: $(DEV) ## let ruff mend what it can
 bench: $(DEV) ## measure, and write bench/results.md and its plots
 	@$(BIN)/python -m bench $(ARGS)
 
+chaos: $(DEV) ## break the relay on purpose, check that nothing is lost, and write docs/promises.md (Linux, root)
+	@$(BIN)/python -m tests.chaos $(ARGS)
+
 lock: $(DEV) ## refresh both lock files (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml -o requirements.lock
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
@@ -69,4 +72,4 @@ lock: $(DEV) ## refresh both lock files (needs uv)
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 
-.PHONY: help setup demo run test test-browser check format bench lock clean
+.PHONY: help setup demo run test test-browser check format bench chaos lock clean

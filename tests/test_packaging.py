@@ -165,6 +165,15 @@ class TestCompose:
 
     def test_other_images_are_pinned(self) -> None:
         assert re.search(r"image: postgres:\d+\.\d+-", self.service("postgres"))
+        assert re.search(r"image: haproxy:\d+\.\d+\.\d+-", self.service("balancer"))
+
+    def test_the_balancer_knows_as_many_replicas_as_there_are_and_asks_whether_they_are_ready(self) -> None:
+        """Its file names the service; a replica that is not named would get nothing."""
+        [replicas] = re.findall(r"deploy: {replicas: (\d+)}", self.service("relay-postgres"))
+
+        assert f"server-template relay {replicas} relay-postgres:8080 check" in text("deploy/haproxy.cfg")
+        assert "option httpchk GET /readyz" in text("deploy/haproxy.cfg")
+        assert "./deploy/haproxy.cfg:" in self.service("balancer")
 
     def test_no_password_stands_in_it(self) -> None:
         assert re.findall(r"PASSWORD:|://[^:/\s]+:[^%@\s]+@", self.compose) == []

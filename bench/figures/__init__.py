@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.figures import accept, console, crowd, footprint, latency, lone
+from bench.figures import accept, console, crowd, footprint, latency, lone, replicas
 from bench.plan import Plan
 from bench.results import Figure
 
@@ -15,4 +15,5 @@ FIGURES: Mapping[str, Measure] = {
     "footprint": footprint.measure,
     "crowd": crowd.measure,
     "console": console.measure,
+    "replicas": replicas.measure,
 }

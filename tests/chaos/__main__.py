@@ -1,0 +1,153 @@
+"""`make chaos`: break the relay in rounds until each fault was tried often enough, or the time is up; then say so."""
+
+import random
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from tests.chaos import faults, rolling, store_faults
+from tests.chaos.postgres import Postgres
+from tests.chaos.progress import Done, Progress, kept, table
+from tests.chaos.proxy import Proxy
+from tests.chaos.senders import Senders
+from tests.chaos.stage import Stage
+from tests.chaos.truth import check
+from tests.e2e.harness import ROOT
+
+_KEPT = Path(__file__).with_name("progress.json")
+_PAGE = ROOT / "docs" / "promises.md"
+_TABLE = re.compile(r"(<!-- chaos -->\n).*?(<!-- /chaos -->)", re.DOTALL)
+_ON_BOTH = ("SQLite", "PostgreSQL")
+
+
+@dataclass(frozen=True, slots=True)
+class Trial:
+    """A fault, where it is tried, how often in one round, and how often in all."""
+
+    do: Callable[[Stage, random.Random, int], Senders]
+    a_round: int
+    times: int
+    stores: tuple[str, ...] = _ON_BOTH
+    is_strict: bool = False  # not one request may fail
+
+
+def main(
+    minutes: Annotated[float, typer.Option(min=1, help="Begin no further round after so long.")] = 60,
+    seed: Annotated[int | None, typer.Option(help="Of all that is random; by default another each time.")] = None,
+    share: Annotated[float, typer.Option(min=0.001, max=1, help="Do this share of each fault's times.")] = 1.0,
+    only: Annotated[list[str] | None, typer.Option(help="Only faults with this in their name.")] = None,
+    anew: Annotated[bool, typer.Option("--anew", help="Forget what an interrupted run has done.")] = False,
+) -> None:
+    """Break the relay on purpose. An interrupted run goes on where it was; nothing leaves this machine."""
+    progress = (None if anew else kept(_KEPT)) or Progress(seed if seed is not None else random.getrandbits(31))
+    typer.echo(f"seed {progress.seed}, {_KEPT.name} keeps what is done")
+    end = time.monotonic() + minutes * 60
+    for name, trial in _trials().items():
+        if only and not any(part.lower() in name.lower() for part in only):
+            continue
+        for store in trial.stores:
+            wanted = max(trial.a_round, round(trial.times * share))
+            while (done := progress.of(name, store)).times < wanted and time.monotonic() < end:
+                _round(trial, done, progress.seed)
+                progress.keep(_KEPT)
+                typer.echo(f"{name} on {store}: {done.times} of {wanted}, {'; '.join(done.broken) or 'all kept'}")
+    rounds = [done for done in progress.rounds.values() if done.times]
+    typer.echo(table(rounds))
+    _write(progress.seed, rounds)
+    raise typer.Exit(any(done.broken for done in rounds))
+
+
+def _trials() -> Mapping[str, Trial]:
+    trials = {
+        "SIGKILL at random moments": Trial(faults.killed, 25, 1000),
+        "SIGTERM of each of two replicas": Trial(faults.stopped, 5, 50),
+        "SIGKILL of the leading replica": Trial(faults.leader_killed, 5, 50),
+        "The leader frozen, then woken": Trial(_frozen, 1, 5),
+        "Two replicas started at one instant": Trial(faults.started_at_one_instant, 5, 50),
+        "A full disk (ENOSPC), then room again": Trial(store_faults.disk_full, 4, 20, ("SQLite",)),
+        "PostgreSQL's connections cut in mid-COMMIT": Trial(_cut, 50, 500, ("PostgreSQL",)),
+        "PostgreSQL unreachable, then slow": Trial(_away, 5, 20, ("PostgreSQL",)),
+        "PostgreSQL killed and started again": Trial(_killed, 5, 20, ("PostgreSQL",)),
+    }
+    if rolling.is_possible():
+        trials["Rolling restart of three replicas behind HAProxy, 200/s"] = Trial(rolling.rolled, 3, 3, is_strict=True)
+    else:
+        typer.echo("haproxy is not installed: no rolling restart")
+    return trials
+
+
+def _round(trial: Trial, done: Done, seed: int) -> None:
+    rng = random.Random(f"{seed} {done.fault} {done.store} {done.times}")
+    with _stage(done.store, trial) as stage:
+        senders = trial.do(stage, rng, trial.a_round)
+        done.broken += check(stage, senders)
+    if trial.is_strict and senders.failed:
+        done.broken.append(f"{senders.failed} requests failed")
+    done.times += trial.a_round
+    done.accepted += len(senders.acknowledged)
+    done.refused += senders.answers[503]
+    done.unanswered += senders.unanswered
+
+
+@contextmanager
+def _stage(store: str, trial: Trial) -> Iterator[Stage]:
+    is_small = trial.do is store_faults.disk_full
+    settings = {"DRAIN_SECONDS": "3"} if trial.is_strict else {}
+    with ExitStack() as stack:
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-chaos-")))
+        if store == "SQLite":
+            disk = stack.enter_context(store_faults.small_disk(folder / "disk")) if is_small else folder
+            stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings)
+        else:
+            stage = _PostgresStage(folder, stack, settings)
+        stack.callback(stage.close)
+        yield stage
+
+
+class _PostgresStage(Stage):
+    """A stage with a PostgreSQL of its own, reached through a proxy that does nothing until told."""
+
+    def __init__(self, folder: Path, stack: ExitStack, settings: dict[str, str]) -> None:
+        self.postgres = Postgres()
+        stack.callback(self.postgres.close)
+        self.proxy = Proxy(self.postgres.socket, random.Random(folder.name))
+        self.proxy.start()
+        stack.callback(self.proxy.stop)
+        through = f"postgresql://postgres@127.0.0.1:{self.proxy.port}/relay?sslmode=disable"
+        super().__init__(folder, self.postgres.create("relay"), through, settings)
+
+
+def _frozen(stage: Stage, rng: random.Random, times: int) -> Senders:
+    return faults.leader_frozen(stage, rng, times, for_seconds=60)
+
+
+def _cut(stage: Stage, rng: random.Random, times: int) -> Senders:
+    assert isinstance(stage, _PostgresStage)
+    return store_faults.commits_cut(stage, rng, times, stage.proxy)
+
+
+def _away(stage: Stage, rng: random.Random, times: int) -> Senders:
+    assert isinstance(stage, _PostgresStage)
+    return store_faults.unreachable(stage, rng, times, stage.proxy)
+
+
+def _killed(stage: Stage, rng: random.Random, times: int) -> Senders:
+    assert isinstance(stage, _PostgresStage)
+    return store_faults.postgres_killed(stage, rng, times, stage.postgres)
+
+
+def _write(seed: int, rounds: list[Done]) -> None:
+    """Put the table into the page of promises."""
+    told = f"Seed {seed}.\n\n{table(rounds)}\n"
+    _PAGE.write_text(_TABLE.sub(lambda found: f"{found[1]}{told}{found[2]}", _PAGE.read_text()))
+
+
+if __name__ == "__main__":
+    typer.run(main)

@@ -1,0 +1,117 @@
+"""The faults. Each is done so many times to relays under load, and tells what it saw; `truth` judges afterwards."""
+
+import random
+import signal
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from tests.chaos.senders import Senders
+from tests.chaos.stage import Stage
+from tests.e2e.harness import Relay, until
+
+Fault = Callable[[Stage, random.Random, int], Senders]
+_HEALED = 0.5  # seconds of load after the last fault of a round
+
+
+def killed(stage: Stage, rng: random.Random, times: int) -> Senders:
+    """SIGKILL at random moments: while it starts, accepts, leads, waits for Marketo."""
+    port = stage.port()
+    relay = stage.start(port)
+    with Senders([relay.url]) as senders:
+        for _ in range(times):
+            if rng.random() < 0.2:
+                relay.process.kill()
+                unseen = stage.start_unseen(port)
+                time.sleep(rng.uniform(0, 1.5))
+                unseen.kill()
+            else:
+                time.sleep(rng.uniform(0, 1.2))
+                relay.process.kill()
+            relay = stage.start(port)
+        time.sleep(_HEALED)
+    return senders
+
+
+def stopped(stage: Stage, rng: random.Random, times: int) -> Senders:
+    """SIGTERM under load, to each of two replicas in turn: their senders reach the other one."""
+    ports = [stage.port(), stage.port()]
+    relays = [stage.start(port) for port in ports]
+    with Senders([relay.url for relay in relays]) as senders:
+        for number in range(times):
+            time.sleep(rng.uniform(0, 1))
+            assert relays[number % 2].process.stop() == 0
+            relays[number % 2] = stage.start(ports[number % 2])
+    return senders
+
+
+def leader_killed(stage: Stage, rng: random.Random, times: int) -> Senders:
+    """SIGKILL of the leading one of two replicas."""
+    ports = [stage.port(), stage.port()]
+    relays = {port: stage.start(port) for port in ports}
+    with Senders([relay.url for relay in relays.values()]) as senders:
+        for _ in range(times):
+            port = _leading(relays)
+            time.sleep(rng.uniform(0, 0.5))
+            relays[port].process.kill()
+            relays[port] = stage.start(port)
+    return senders
+
+
+def leader_frozen(stage: Stage, rng: random.Random, times: int, *, for_seconds: float = 0.0) -> Senders:
+    """SIGSTOP of the leader, at least until another has taken over; then it wakes."""
+    ports = [stage.port(), stage.port()]
+    relays = {port: stage.start(port) for port in ports}
+    with Senders([relay.url for relay in relays.values()], threads=2) as senders:
+        for _ in range(times):
+            port = _leading(relays)
+            frozen, other = relays[port], next(relay for other, relay in relays.items() if other != port)
+            time.sleep(rng.uniform(0, 0.5))
+            end = time.monotonic() + for_seconds
+            frozen.process.child.send_signal(signal.SIGSTOP)
+            try:
+                _until_leads(other)
+                time.sleep(max(0.0, end - time.monotonic()))
+            finally:
+                frozen.process.child.send_signal(signal.SIGCONT)
+            _until_leads_no_more(frozen)
+    return senders
+
+
+def started_at_one_instant(stage: Stage, _: random.Random, times: int) -> Senders:
+    """Two replicas at the same moment, again and again; each time one of them leads."""
+    ports = [stage.port(), stage.port()]
+    with ThreadPoolExecutor(2) as pool, Senders([f"http://127.0.0.1:{port}" for port in ports]) as senders:
+        for _number in range(times):
+            relays = dict(zip(ports, pool.map(stage.start, ports), strict=True))
+            _leading(relays)
+            for one in relays.values():
+                one.process.kill()
+        for port in ports:
+            stage.start(port)
+    return senders
+
+
+def leads(relay: Relay) -> bool:
+    """Tell, by its log, whether this process leads."""
+    turns = [line for line in relay.process.lines if '"leading"' in line or "not leading any more" in line]
+    return relay.process.child.poll() is None and bool(turns) and '"leading"' in turns[-1]
+
+
+def _leading(relays: Mapping[int, Relay]) -> int:
+    """Wait until one of them leads, and return its port; there are never two."""
+
+    def found() -> int | None:
+        ports = [port for port, relay in relays.items() if leads(relay)]
+        assert len(ports) < 2
+        return ports[0] if ports else None
+
+    return until(found, within=30, what="a leader")
+
+
+def _until_leads(relay: Relay) -> None:
+    until(lambda: leads(relay), within=15, what="another leader within 15 s")
+
+
+def _until_leads_no_more(relay: Relay) -> None:
+    until(lambda: not leads(relay), within=15, what="the frozen leader to notice")

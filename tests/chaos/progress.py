@@ -1,0 +1,54 @@
+"""What a run of `make chaos` has done so far: kept after each round, so that it can be interrupted and goes on."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Done:
+    """What one fault on one store has seen in all of its rounds."""
+
+    fault: str
+    store: str
+    times: int = 0
+    accepted: int = 0
+    refused: int = 0
+    unanswered: int = 0
+    broken: list[str] = field(default_factory=list)
+
+
+@dataclass
+class Progress:
+    """All faults of a run, by name and store."""
+
+    seed: int
+    rounds: dict[str, Done] = field(default_factory=dict)
+
+    def of(self, fault: str, store: str) -> Done:
+        return self.rounds.setdefault(f"{fault} on {store}", Done(fault, store))
+
+    def keep(self, path: Path) -> None:
+        path.write_text(json.dumps(asdict(self), indent=1) + "\n")
+
+
+def kept(path: Path) -> Progress | None:
+    """Return the run that was interrupted, if there is one."""
+    if not path.exists():
+        return None
+    read = json.loads(path.read_text())
+    return Progress(read["seed"], {name: Done(**done) for name, done in read["rounds"].items()})
+
+
+def table(rounds: Sequence[Done]) -> str:
+    """Return the run as a Markdown table."""
+    lines = [
+        "| fault | store | times | accepted | answered 503 | unanswered, sent again | promises broken |",
+        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for done in rounds:
+        broken = "; ".join(done.broken) or "none"
+        cells = (done.fault, done.store, done.times, f"{done.accepted:,}", done.refused, done.unanswered, broken)
+        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,82 @@
+"""Senders as they should be: each registration is sent again, with its key, until it is answered."""
+
+import itertools
+import threading
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+from tests.e2e.harness import API_KEY, registration
+
+_AGAIN = 0.05  # seconds between two tries of one registration
+
+
+@dataclass
+class Senders:
+    """Threads that register one new person after the other, at these addresses in turn, until the block ends.
+
+    `per_second` bounds all of them together. `failed` counts requests that got no answer, or none of 2xx.
+    """
+
+    urls: Sequence[str]
+    per_second: float = 60.0
+    threads: int = 4
+    prefix: str = "p"
+    acknowledged: dict[str, str] = field(default_factory=dict)
+    answers: Counter[int] = field(default_factory=Counter)
+    unanswered: int = 0
+    slowest: float = 0.0
+
+    def __post_init__(self) -> None:
+        self._numbers = itertools.count()
+        self._stopping = threading.Event()
+        self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.threads)]
+
+    def __enter__(self) -> Self:
+        for thread in self._threads:
+            thread.start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
+        self._stopping.set()
+        for thread in self._threads:
+            thread.join(30)
+
+    @property
+    def failed(self) -> int:
+        return self.unanswered + sum(count for status, count in self.answers.items() if status >= 300)
+
+    def _work(self) -> None:
+        pause = self.threads / self.per_second
+        with httpx.Client(timeout=20, headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+            due = time.monotonic()
+            while not self._stopping.is_set():
+                self._register(client, next(self._numbers))
+                due = max(due + pause, time.monotonic() - 1.0)
+                self._stopping.wait(max(0.0, due - time.monotonic()))
+
+    def _register(self, client: httpx.Client, number: int) -> None:
+        address, key = f"{self.prefix}{number}@example.com", f"{self.prefix}-{number}"
+        for attempt in itertools.count(number):
+            url = self.urls[attempt % len(self.urls)]
+            if found := self._asked(client, url, address, key):
+                self.acknowledged[address] = found
+                return
+            if self._stopping.wait(_AGAIN):
+                return
+
+    def _asked(self, client: httpx.Client, url: str, address: str, key: str) -> str | None:
+        began = time.monotonic()
+        try:
+            answer = client.post(f"{url}/webhooks/custom", json=registration(address), headers={"Idempotency-Key": key})
+        except httpx.HTTPError:
+            self.unanswered += 1
+            return None
+        self.slowest = max(self.slowest, time.monotonic() - began)
+        self.answers[answer.status_code] += 1
+        return str(answer.json()["id"]) if answer.is_success else None

@@ -1,0 +1,60 @@
+"""What a fault is tried on: a simulation, a store, and relays on fixed ports."""
+
+import json
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tests.e2e.harness import Process, Relay, Sandbox, environment, free_port, start_relay, until
+
+# The simulation's activity log is nearly up to date, and is asked a little later: lost answers settle in seconds.
+_ACTIVITY_DELAY = "0.3"
+_SETTINGS = {"MARKETO_ACTIVITY_DELAY_SECONDS": "0.5"}
+
+
+@dataclass
+class Stage:
+    """Relays are started on it, one a port, and all are stopped at its end.
+
+    `store` is where the checks read; `relay_store` is what the relays are told, if that is somewhere else.
+    """
+
+    folder: Path
+    store: str
+    relay_store: str = ""
+    settings: dict[str, str] = field(default_factory=dict)
+    running: dict[int, Relay] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.sandbox = _start_sandbox(self.folder)
+
+    def port(self) -> int:
+        return free_port()
+
+    def environ(self, port: int) -> dict[str, str]:
+        settings = {**_SETTINGS, "PORT": str(port), **self.settings}
+        return environment(self.sandbox.url, self.relay_store or self.store, **settings)
+
+    def start(self, port: int) -> Relay:
+        """Start a relay on this port and wait until it is ready."""
+        self.running[port] = start_relay(self.environ(port), self.folder)
+        return self.running[port]
+
+    def start_unseen(self, port: int) -> Process:
+        """Start a relay and wait for nothing."""
+        return Process([sys.executable, "-m", "app", "serve"], self.environ(port), self.folder)
+
+    def close(self) -> None:
+        for relay in self.running.values():
+            relay.process.stop()
+        self.sandbox.process.stop()
+
+
+def _start_sandbox(folder: Path) -> Sandbox:
+    ready = folder / "sandbox.json"
+    options = ["--port", "0", "--ready-file", str(ready), "--latency-ms", "20", "--quiet"]
+    command = [sys.executable, "-m", "app.sandbox", *options, "--activity-delay-seconds", _ACTIVITY_DELAY]
+    process = Process(command, environment("", "") | {"MARKETO_BASE_URL": ""}, folder)
+    until(lambda: ready.exists() or process.child.poll() is not None, within=60, what="the simulation to listen")
+    assert process.child.poll() is None, process.output
+    return Sandbox(process, json.loads(ready.read_text())["url"])

@@ -1,0 +1,100 @@
+"""What must hold after any fault: read from the store and from the simulation, not from the relay's own words."""
+
+from collections.abc import Collection
+from typing import Any
+
+from sqlalchemy import Connection, NullPool, create_engine, make_url, text
+
+from tests.chaos.senders import Senders
+from tests.chaos.stage import Stage
+from tests.e2e.harness import until
+
+_PATIENCE = 240.0  # seconds; a person whose upsert was cut off is left alone for two minutes
+_OPEN = """
+    SELECT (SELECT count(*) FROM events WHERE state = 'waiting')
+         + (SELECT count(*) FROM registrations WHERE state IN ('new', 'known', 'sending'))
+         + (SELECT count(*) FROM unsettled)
+"""
+_TABLES = ("events", "registrations", "timeline", "calls", "people", "leases")
+
+
+def check(stage: Stage, senders: Senders) -> list[str]:
+    """Wait until nothing is open, and return every promise that was broken, in words."""
+    try:
+        until(lambda: _open(stage.store) == 0, within=_PATIENCE, what="everything to be settled")
+    except AssertionError:
+        return [f"{_open(stage.store)} things are still open after {_PATIENCE:g} s: {_states(stage.store)}"]
+    return [*_in_the_store(stage.store, senders.acknowledged), *_at_marketo(stage, senders.acknowledged)]
+
+
+def _at_marketo(stage: Stage, acknowledged: Collection[str]) -> list[str]:
+    seen: dict[str, Any] = stage.sandbox.get("stats")
+    mailed = {email["to"] for email in stage.sandbox.get("emails?limit=100000&html=false")}
+    complaints = {
+        f"{len(set(acknowledged) - mailed)} who were acknowledged got no e-mail": set(acknowledged) - mailed,
+        f"somebody got {seen['mostEmailsPerPerson']} e-mails": seen["mostEmailsPerPerson"] > 1,
+        f"{seen['duplicatePeople']} people are there twice": seen["duplicatePeople"],
+        f"Marketo's rules were broken: {seen['violations']}": seen["violations"],
+        f"the window held {seen['window']['peak']} calls": seen["window"]["peak"] > seen["window"]["limit"],
+        f"{seen['inFlight']['peak']} calls ran at a time": seen["inFlight"]["peak"] > seen["inFlight"]["limit"],
+    }
+    return [words for words, is_so in complaints.items() if is_so]
+
+
+def _in_the_store(url: str, acknowledged: dict[str, str]) -> list[str]:
+    with _opened(url) as connection:
+        kept = set(connection.execute(text("SELECT id FROM events")).scalars())
+        sent = set(connection.execute(text("SELECT email FROM registrations WHERE state = 'sent'")).scalars())
+        held = connection.execute(text(_held())).scalar()
+        broken = _integrity(connection)
+    lost = set(acknowledged.values()) - kept
+    unsent = set(acknowledged) - sent
+    complaints = {
+        f"{len(lost)} acknowledged webhooks are not in the store": lost,
+        f"{len(unsent)} acknowledged registrations are not sent": unsent,
+        f"{held} rows are held by nobody": held,
+        f"the store is damaged: {broken}": broken,
+    }
+    return [words for words, is_so in complaints.items() if is_so]
+
+
+def _held() -> str:
+    return """
+        SELECT (SELECT count(*) FROM events WHERE claimed_by IS NOT NULL)
+             + (SELECT count(*) FROM registrations WHERE claimed_by IS NOT NULL)
+    """
+
+
+def _integrity(connection: Connection) -> str:
+    if connection.dialect.name == "sqlite":
+        found = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
+        return "" if found == ["ok"] else "; ".join(found)
+    return "; ".join(name for name in _TABLES if _counted(connection, name, "on") != _counted(connection, name, "off"))
+
+
+def _counted(connection: Connection, table: str, by_index: str) -> int:
+    """Count a table's rows by reading all of it, or by an index alone."""
+    for setting in ("enable_seqscan", "enable_indexonlyscan"):
+        wanted = by_index if setting == "enable_indexonlyscan" else {"on": "off", "off": "on"}[by_index]
+        connection.execute(text(f"SET LOCAL {setting} = {wanted}"))
+    return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # our own names
+
+
+def _open(url: str) -> int | None:
+    with _opened(url) as connection:
+        return int(connection.execute(text(_OPEN)).scalar_one())
+
+
+def _states(url: str) -> list[tuple[str, str, int]]:
+    query = (
+        "SELECT 'event', state, count(*) FROM events GROUP BY 2 "
+        "UNION ALL SELECT 'registration', state, count(*) FROM registrations GROUP BY 2"
+    )
+    with _opened(url) as connection:
+        return [(str(kind), str(state), int(count)) for kind, state, count in connection.execute(text(query))]
+
+
+def _opened(url: str) -> Connection:
+    parsed = make_url(url)
+    driver = "sqlite" if parsed.get_backend_name() == "sqlite" else "postgresql+psycopg"
+    return create_engine(parsed.set(drivername=driver), poolclass=NullPool).connect()
