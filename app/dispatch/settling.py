@@ -29,7 +29,7 @@ from app.store.sending import Call, CallResult
 from app.store.takeover import OnAmbiguous
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
 
-LOOKS = (1, 2, 4, 8, 15)  # times the delay after which activities can be read; after the last, what is not there is not
+LOOKS = (1, 4, 15)  # times the delay after which activities can be read; after the last, what is not there is not
 _GIVEN_UP = 4 * LOOKS[-1]  # likewise: the log itself could not be read for so long
 _PAUSING = frozenset({Consequence.RATE, Consequence.QUOTA, Consequence.CONCURRENCY, Consequence.CREDENTIALS})
 _IDLE, _BUSY = 1.0, 0.1  # seconds
@@ -315,8 +315,12 @@ def _tell(lost: LostRequest, decision: Decision) -> None:
 
 
 def next_look(ended_at: datetime, now: datetime, delay: timedelta) -> datetime | None:
-    """Return when to look next at a request that ended then; None when what is not there by now did not run."""
-    return next((at for at in (ended_at + delay * times for times in LOOKS) if at > now), None)
+    """Return when to look next at a request that ended then; None when what is not there by now did not run.
+
+    Later looks fall on the same moments for all: requests that were lost within one delay share their calls.
+    """
+    at = next((at for at in (ended_at + delay * times for times in LOOKS) if at > now), None)
+    return at and at + timedelta(seconds=-at.timestamp() % delay.total_seconds())
 
 
 def comes_too_late(registration: Undecided, look_at: datetime, now: datetime) -> bool:

@@ -395,13 +395,21 @@ async def test_who_leads_no_more_asks_nothing(sqlite: Database, clock: MovableCl
 
 @given(st.floats(0, 5000), st.floats(0.1, 3600))
 def test_looks_end(age: float, delay: float) -> None:
-    """Each lies in the future and none after fifteen times the delay."""
+    """Each lies in the future, and the last is shared with what was lost within one delay."""
     ended = datetime(2026, 11, 23, 12, tzinfo=UTC)
     at = next_look(ended, ended + timedelta(seconds=age), timedelta(seconds=delay))
     if at is None:
         assert timedelta(seconds=age) >= LOOKS[-1] * timedelta(seconds=delay)
     else:
-        assert ended + timedelta(seconds=age) < at <= ended + LOOKS[-1] * timedelta(seconds=delay)
+        assert ended + timedelta(seconds=age) < at <= ended + (LOOKS[-1] + 1) * timedelta(seconds=delay)
+
+
+def test_requests_that_were_lost_together_are_looked_at_together() -> None:
+    """Ten lost requests must not cost ten times the calls of one."""
+    began, delay = datetime(2026, 11, 23, 12, 0, 20, tzinfo=UTC), timedelta(minutes=1)
+    lost = [began + timedelta(seconds=4 * number) for number in range(10)]
+    second = {next_look(ended, ended + delay, delay) for ended in lost}
+    assert second == {datetime(2026, 11, 23, 12, 5, tzinfo=UTC)}
 
 
 def _lead(webinar: str) -> Registered:
