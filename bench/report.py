@@ -9,8 +9,9 @@ from bench.results import Figure, Results, Row
 
 _HEADER = """# Measured
 
-Written by `make bench`. Everything ran as separate processes over loopback on one machine, so the load generator and
-the simulation took their share of it. Absolute numbers belong to that machine; the ratios were taken within one run.
+Written by `make bench`. What is not said to be in virtual time ran as separate processes over loopback on one machine,
+so the load generator and the simulation took their share of it; absolute numbers belong to that machine, ratios were
+taken within one run. Figures in virtual time count calls and waiting for Marketo, and are the same on any machine.
 """
 _COLUMNS = ("what", "measured", "yardstick", "ratio", "target")
 

@@ -32,7 +32,7 @@ from app.marketo.transport import GuardedTransport
 from app.metrics import Metrics
 from app.sandbox import seed
 from app.sandbox.config import SandboxConfig
-from app.sandbox.faults import Fault
+from app.sandbox.faults import FaultBook
 from app.sandbox.ledger import Call
 from app.sandbox.marketo_answers import NOT_COUNTED
 from app.sandbox.simulation import create_sandbox
@@ -53,7 +53,7 @@ from bench.virtual_time import clock_from, open_in_one_thread, run_in_virtual_ti
 NOON = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)  # in US Central
 MARKETO = "http://127.0.0.1:8090"
 ACTIVITY_DELAY = timedelta(seconds=45)  # of the simulation; the relay's setting is 60 s
-_TOGETHER = 0.05  # seconds; what arrives within is stored in one transaction, as under load
+_TOGETHER = 0.1  # seconds; what arrives within is stored in one transaction, as under load
 _LOOK_EVERY = 1.0  # seconds
 _IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # the disk's time is none that counts here
 _Result = TypeVar("_Result")
@@ -303,11 +303,11 @@ def _make_mortal(database: Database, life: Life) -> None:
 
 
 async def afternoon(
-    registrations: Iterable[Registration], *, faults: Iterable[Fault] = (), to_the_end: bool = True
+    registrations: Iterable[Registration], faults: FaultBook | None = None, *, to_the_end: bool = True
 ) -> Course:
     """Let these register at the yardstick, in the running virtual time, against the same simulated Marketo."""
     app, world = marketo_in(clock_from(NOON))
-    world.faults.faults += faults
+    world.faults = faults or world.faults
     accepted = {}
     async with httpx.AsyncClient(transport=InProcess(app), base_url=MARKETO) as http:
         relay = AfternoonRelay(http, client_id=seed.CLIENT_ID, client_secret=seed.CLIENT_SECRET)

@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.figures import accept, console, crowd, footprint, latency, lone, replicas
+from bench.figures import accept, console, crowd, faults, footprint, latency, lone, replicas, stream, takeover
 from bench.plan import Plan
 from bench.results import Figure
 
@@ -16,4 +16,7 @@ FIGURES: Mapping[str, Measure] = {
     "crowd": crowd.measure,
     "console": console.measure,
     "replicas": replicas.measure,
+    "stream": stream.measure,
+    "takeover": takeover.measure,
+    "faults": faults.measure,
 }

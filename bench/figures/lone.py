@@ -17,7 +17,7 @@ from bench.stage import Stage, staged
 from bench.traffic import signed
 
 MARKETO_MS = 50
-TARGET_MS = 250
+TARGET_MS = 150
 _APART = 3.0  # seconds; closer ones are a load, which the dispatcher gathers into batches
 _PATIENCE = 10.0  # seconds
 _SHARES = [share / 100 for share in range(1, 101)]

@@ -1,13 +1,15 @@
 """The yardstick is honest: it keeps Adobe's advice, and does what one expects of an afternoon's work."""
 
-from app.sandbox.faults import Fault
+from app.sandbox.faults import Fault, FaultBook
 from bench.arithmetic import most_within
 from bench.arrivals import announced
 from bench.simulated import Course, afternoon, simulate
 
 
 async def sent(people: int, *faults: Fault) -> Course:
-    return await simulate(lambda _: afternoon(announced(people), faults=faults))
+    book = FaultBook()
+    book.faults += faults
+    return await simulate(lambda _: afternoon(announced(people), book))
 
 
 async def test_it_sends_everybody_with_two_calls_at_the_advised_rate() -> None:
