@@ -168,6 +168,31 @@ ADVICE: Mapping[Cause, str] = {
     Cause.ANSWER_LOST: ("Marketo's answer was lost; look in the person's activity log whether the e-mail went out."),
 }
 
+_FIELDS: Mapping[Cause, tuple[str, ...]] = {
+    Cause.EMAIL_MISSING: ("email",),
+    Cause.EMAIL_INVALID: ("email",),
+    Cause.VISITOR_WITHOUT_EMAIL: ("email",),
+    Cause.UNKNOWN_PERSON: ("email",),
+    Cause.PERSON_REFUSED: ("email",),
+    Cause.SEVERAL_PEOPLE: ("email",),
+    Cause.LEAD_NOT_FOUND: ("leadId",),
+    Cause.WEBINAR_MISSING: ("webinar.id",),
+    Cause.TITLE_MISSING: ("webinar.title",),
+    Cause.JOIN_LINK_MISSING: ("webinar.joinLink",),
+    Cause.JOIN_LINK_INVALID: ("webinar.joinLink",),
+    Cause.IMAGE_INVALID: ("webinar.image",),
+    Cause.CAMPAIGN_NOT_ALLOWED: ("campaignId",),
+    Cause.CAMPAIGN_REFUSED: ("campaignId",),
+    Cause.TOO_LARGE: ("tokens",),
+}
+_NAMED = re.compile(r"(?:^|; )([A-Za-z][\w.\[\]-]*): ")
+
+
+def fields_at_fault(cause: Cause, detail: str | None) -> tuple[str, ...]:
+    """Return which fields to mend, as a custom body names them; those that the detail itself names go first."""
+    named = tuple(_NAMED.findall(detail or "")) if cause is Cause.BAD_PAYLOAD else ()
+    return named or _FIELDS.get(cause, ())
+
 
 @dataclass(frozen=True, slots=True)
 class Dedupe:
@@ -204,6 +229,12 @@ class Event:
     body: bytes
     fetched: Json
     attempts: int
+    replayed_at: datetime | None = None
+
+    @property
+    def counts_from(self) -> datetime:
+        """Return when its time began: what is replayed has as long as what has just come."""
+        return self.replayed_at or self.received_at
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,15 +38,20 @@ class Forecast:
 
 
 def forecast(ahead: Ahead, means: Means) -> Forecast:
-    """Return what the backlog comes to; a webhook that is not read yet is reckoned as one new person's registration."""
-    calls = (
+    """Return what the backlog comes to."""
+    calls = calls_of(ahead)
+    return Forecast(ahead.registrations, ahead.webhooks, calls, _through_at(calls, means))
+
+
+def calls_of(ahead: Ahead) -> int:
+    """Return how many calls it takes at least; a webhook not yet read is reckoned as one new person's registration."""
+    return (
         ceil(ahead.upserts / MOST_PEOPLE)
         + ceil(ahead.lookups / MOST_PEOPLE)
         + ahead.requests
         + ceil(ahead.webhooks / MOST_PEOPLE)
         + ceil(ahead.webhooks / MOST_LEADS)
     )
-    return Forecast(ahead.registrations, ahead.webhooks, calls, _through_at(calls, means))
 
 
 def _through_at(calls: int, means: Means) -> datetime:

@@ -217,7 +217,7 @@ class Intake:
         if len(findings) > _MOST_PEOPLE:
             return Meaning(_dead(event, Cause.BAD_PAYLOAD, f"One webhook with {len(findings)} registrations."))
         drafts = [
-            self.judge.draft(found, source=event.source, received_at=event.received_at, now=now)
+            self.judge.draft(found, source=event.source, received_at=event.counts_from, now=now)
             for found in findings
             if isinstance(found, Registered) and _identity(found) not in outcome.known
         ]
@@ -276,7 +276,7 @@ def _told(unusable: Sequence[Unusable], *, of: int) -> str:
 
 def after_resolve_failed(event: Event, failed: ResolveFailed, *, now: datetime) -> EventFate:
     """Say when to ask the source again, or that it is given up."""
-    give_up_at = event.received_at + (failed.give_up_after or GIVE_UP_AFTER)
+    give_up_at = event.counts_from + (failed.give_up_after or GIVE_UP_AFTER)
     cause = Cause(failed.cause)
     if failed.permanent or now >= give_up_at:
         return _dead(event, cause, failed.detail)

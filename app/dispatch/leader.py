@@ -17,6 +17,7 @@ from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Applicant, Lease
 from app.dispatch.pausing import Pauses
+from app.dispatch.replaying import Replayer, Replaying
 from app.dispatch.sender import Sender
 from app.dispatch.settling import ActivityLog, Settler
 from app.dispatch.usage import Reconciler, UsageStatistics
@@ -33,6 +34,7 @@ from app.store.leases import Leases
 from app.store.links import fall_back_from_other_fields
 from app.store.people import Memory, People
 from app.store.registrations import Registrations
+from app.store.replays import Replays
 from app.store.sending import Sending
 from app.store.takeover import take_over
 from app.store.unsettled import Unsettled
@@ -76,6 +78,7 @@ class _Term:
     intake: Intake
     sender: Sender
     settler: Settler
+    replayer: Replayer
     pauses: Pauses
     window: Window
     day: Day
@@ -174,13 +177,14 @@ class Dispatcher:
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
-        renewing, sweeping, counting, forgetting, settling, asking = (Bell() for _ in range(6))
-        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking)
+        renewing, sweeping, counting, forgetting, settling, asking, replaying = (Bell() for _ in range(7))
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking, replaying)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
             repeat(term.settler.step, bell=settling, name="settling"),
             repeat(term.reconciler.step, bell=asking, name="usage"),
+            repeat(term.replayer.step, bell=replaying, name="replay"),
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
             repeat(self._forget, bell=forgetting, name="forget"),
@@ -260,9 +264,11 @@ class Dispatcher:
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
         settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))
+        replaying = Replaying(Replays(work.database), work.sources, work.judge, work.clock)
+        replayer = Replayer(replaying, intake.registrations, sending, lease)
         reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
         bells = (intake.bell, sender_bell)
-        return _Term(lease, intake, sender, settler, pauses, window, day, reconciler, bells)
+        return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, bells)
 
 
 def _of_day(day: Day, now: datetime) -> Mapping[str, str]:

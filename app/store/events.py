@@ -67,7 +67,7 @@ class EventQueue:
         async with self._database.write() as connection:
             await hold_on(connection, fence)
             rows = (await connection.execute(claim)).all()
-        return sorted((_event(row) for row in rows), key=lambda event: (event.received_at, event.id))
+        return sorted((event_of(row) for row in rows), key=lambda event: (event.received_at, event.id))
 
     async def free(self, *, fence: int, but: Collection[EventId]) -> int:
         """Free what carries our fence and is not in our hands: a claim may have been stored and its answer lost."""
@@ -145,7 +145,8 @@ def _settled(fate: EventFate, now: datetime) -> dict[str, Any]:
     return row | {"settled_at": now}
 
 
-def _event(row: Row[Any]) -> Event:
+def event_of(row: Row[Any]) -> Event:
+    """Return a row of the table as sources and the judge read it."""
     return Event(
         id=EventId(row.id),
         source=row.source,
@@ -154,4 +155,5 @@ def _event(row: Row[Any]) -> Event:
         body=row.body or b"",
         fetched=row.fetched,
         attempts=row.attempts,
+        replayed_at=row.replayed_at,
     )

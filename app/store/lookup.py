@@ -66,7 +66,7 @@ class Lookup:
             touched = await connection.execute(
                 select(timeline.c.registration_id).where(timeline.c.event_id == event_id).distinct()
             )
-            return _event(row, sorted(touched.scalars()))
+            return _event(row, sorted(touched.scalars()), await _timeline(connection, event_id))
 
     async def counts(self) -> Mapping[RegistrationState, int]:
         """Return how many registrations are in each state."""
@@ -113,7 +113,7 @@ def registration_view(
     return RegistrationView(**values, state=RegistrationState(row["state"]), timeline=entries, calls=made)
 
 
-def _event(row: Mapping[Any, Any], touched: Sequence[str]) -> EventView:
-    names = set(EventView.__dataclass_fields__) - {"registrations", "state", "body"}
-    values = {name: row[name] for name in names}
-    return EventView(**values, state=EventState(row["state"]), body=row["body"] or b"", registrations=touched)
+def _event(row: Mapping[Any, Any], touched: Sequence[str], entries: Sequence[TimelineEntry]) -> EventView:
+    names = set(EventView.__dataclass_fields__) - {"registrations", "state", "body", "timeline"}
+    values: dict[str, Any] = {name: row[name] for name in names} | {"registrations": touched, "timeline": entries}
+    return EventView(**values, state=EventState(row["state"]), body=row["body"] or b"")

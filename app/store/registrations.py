@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import CampaignId, Cancelled, Cause, LeadId, RegistrationState
+from app.domain import CampaignId, Cancelled, Cause, Event, LeadId, RegistrationState
 from app.store.database import Database
 from app.store.events import EventFate, settle_events
 from app.store.links import Holders, batch_key, field_values, passed_tokens, read_holders
@@ -77,6 +77,19 @@ class Meaning:
 
 
 @dataclass(frozen=True, slots=True)
+class Again:
+    """A registration that is to begin anew: as it is read now, from the webhook `event_id` (None: from itself).
+
+    `seen_at` is when it had changed last, as it was read.
+    """
+
+    id: str
+    seen_at: datetime
+    draft: Draft
+    event_id: str | None
+
+
+@dataclass(frozen=True, slots=True)
 class Change:
     """What recording did to one registration: `state` is the one that it has now, `event_id` what brought it."""
 
@@ -84,7 +97,7 @@ class Change:
     source: str
     state: RegistrationState
     what: str
-    event_id: str
+    event_id: str | None
 
 
 @dataclass(slots=True)
@@ -112,7 +125,7 @@ class _Recording:
     changes: list[Change]
     now: datetime
 
-    def note(self, known: _Known, what: str, detail: str, event_id: str) -> None:
+    def note(self, known: _Known, what: str, detail: str, event_id: str | None) -> None:
         row = {"registration_id": known.draft.id, "at": self.now, "what": what, "detail": detail, "event_id": event_id}
         self.entries.append(row)
         self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what, event_id))
@@ -142,26 +155,54 @@ class Registrations:
             fates = [meaning.fate for meaning in meanings]
             settled = await settle_events(connection, fates, fence=fence, now=now)
             ours = [meaning for meaning in meanings if meaning.fate.event.id in settled]
-            recording = await self._begin(connection, ours, now)
+            drafts = [draft for meaning in ours for draft in meaning.drafts]
+            recording = await self._begin(connection, await _load(connection, ours), drafts, now)
             for meaning in ours:
                 _apply(recording, meaning)
             await _save(connection, recording, self._people)
         return recording.changes
 
-    async def _begin(self, connection: AsyncConnection, meanings: Sequence[Meaning], now: datetime) -> _Recording:
-        drafts = [draft for meaning in meanings for draft in meaning.drafts]
+    async def prepare(self) -> None:
+        """Make ready for `take_up`, outside of any transaction."""
+        await self._people.prepare()
+
+    async def take_up(
+        self, connection: AsyncConnection, again: Sequence[Again], *, said: str, now: datetime
+    ) -> list[Change]:
+        """Let these registrations begin anew in the caller's transaction, `said` in their timelines; return which did.
+
+        One that has changed since it was read is left alone, and so is one for which another stands by now.
+        """
+        by_id = await _load_again(connection, again)
+        taken = await _identities(connection, [one.draft.identity for one in again])
+        recording = await self._begin(connection, by_id, [one.draft for one in again], now)
+        for one in again:
+            known = by_id.get(one.id)
+            if known and taken.setdefault(one.draft.identity, one.id) == one.id:
+                known.draft = replace(_begun(recording, one.draft), id=one.id)
+                known.is_changed = known.is_released = True
+                recording.note(known, "replayed", f"{said} {one.draft.detail or ''}".rstrip(), one.event_id)
+        anew = {"attempts": 0, "relooked": 0, "sent_at": None}
+        ids = [change.registration_id for change in recording.changes]
+        await connection.execute(update(registrations).where(registrations.c.id.in_(ids)).values(anew))
+        await _save(connection, recording, self._people)
+        return recording.changes
+
+    async def _begin(
+        self, connection: AsyncConnection, known: dict[str, _Known], drafts: Sequence[Draft], now: datetime
+    ) -> _Recording:
         hashes = {draft.person_key: self._people.hashed(draft.person_key) for draft in drafts}
         found = await self._people.known(connection, set(hashes.values()), now)
         leads = {key: found[hashed] for key, hashed in hashes.items() if hashed in found}
         shared = {draft.person_key for draft in drafts if draft.fields}
         holders = await read_holders(connection, shared, since=now - self._hold)
-        return _Recording(await _load(connection, meanings), leads, holders, [], [], now)
+        return _Recording(known, leads, holders, [], [], now)
 
 
 def _apply(recording: _Recording, meaning: Meaning) -> None:
     event = meaning.fate.event
     for draft in meaning.drafts:
-        _register(recording, draft, event.id)
+        _register(recording, draft, event)
     for cancelled in meaning.cancellations:
         identity = identity_of(event.source, cancelled.webinar_id, cancelled.person_key)
         if (known := recording.known.get(identity)) is not None:
@@ -191,7 +232,8 @@ def _unlike(draft: Draft) -> str:
     return " Its tokens are passed: the person's fields hold another webinar's values."
 
 
-def _register(recording: _Recording, draft: Draft, event_id: str) -> None:
+def _register(recording: _Recording, draft: Draft, event: Event) -> None:
+    event_id = event.id
     known = recording.known.get(draft.identity)
     if known is None:
         draft = _begun(recording, draft)
@@ -202,6 +244,8 @@ def _register(recording: _Recording, draft: Draft, event_id: str) -> None:
     old = known.draft
     if _was_sent(known):
         recording.note(known, "repeated", "Registered again; the reminder is not sent a second time.", event_id)
+    elif event.replayed_at and old.state is RegistrationState.CANCELLED:
+        recording.note(known, "repeated", "Cancelled since this webhook came; a replay does not change that.", event_id)
     elif draft.state not in _OPEN and old.state in _OPEN:
         recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
     elif old.state in _OPEN:
@@ -256,12 +300,27 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dic
         those = select(registrations).where(registrations.c.identity.in_(some))
         rows = await connection.execute(those.order_by(registrations.c.id).with_for_update())
         for row in rows.mappings():
-            draft = _draft(row)
+            draft = draft_of(row)
             found[draft.identity] = _Known(draft, sent_at=row["sent_at"])
     return found
 
 
-def _draft(row: Mapping[Any, Any]) -> Draft:
+async def _load_again(connection: AsyncConnection, again: Sequence[Again]) -> dict[str, _Known]:
+    """Lock those registrations that are as they were read."""
+    seen = {one.id: one.seen_at for one in again}
+    these = select(registrations).where(registrations.c.id.in_(seen)).order_by(registrations.c.id).with_for_update()
+    rows = (await connection.execute(these)).mappings()
+    return {r["id"]: _Known(draft_of(r), sent_at=None) for r in rows if r["updated_at"] == seen[r["id"]]}
+
+
+async def _identities(connection: AsyncConnection, wanted: Sequence[str]) -> dict[str, str]:
+    c = registrations.c
+    rows = await connection.execute(select(c.identity, c.id).where(c.identity.in_(wanted)))
+    return {row.identity: row.id for row in rows}
+
+
+def draft_of(row: Mapping[Any, Any]) -> Draft:
+    """Return a row of the table as the draft that made it."""
     values = {name: row[name] for name in Draft.__dataclass_fields__}
     cause = Cause(row["cause"]) if row["cause"] else None
     flags = {name: bool(row[name]) for name in ("lookup", "by_field")}

@@ -62,6 +62,7 @@ events = Table(
     Column("cause", String(40), nullable=True),
     Column("detail", Text, nullable=True),
     Column("settled_at", UtcDateTime, nullable=True),
+    Column("replayed_at", UtcDateTime, nullable=True),  # from then on its time counts, see app.store.replays
     Index("uq_events_source_dedupe_key", "source", "dedupe_key", unique=True),
     Index(
         "ix_events_waiting",
@@ -90,6 +91,13 @@ events = Table(
         "id",
         sqlite_where=text("state != 'waiting'"),
         postgresql_where=text("state != 'waiting'"),
+    ),
+    Index(
+        "ix_events_dead_by_cause",
+        "cause",
+        "id",
+        sqlite_where=text("state = 'dead'"),
+        postgresql_where=text("state = 'dead'"),
     ),
 )
 
@@ -206,6 +214,13 @@ registrations = Table(
         postgresql_where=text("state = 'dead'"),
     ),
     Index(
+        "ix_registrations_dead_by_cause",
+        "cause",
+        "id",
+        sqlite_where=text("state = 'dead'"),
+        postgresql_where=text("state = 'dead'"),
+    ),
+    Index(
         "ix_registrations_ignored",
         "id",
         sqlite_where=text("state = 'ignored'"),
@@ -240,7 +255,7 @@ timeline = Table(
     "timeline",
     metadata,
     Column("id", BigInteger().with_variant(Integer, "sqlite"), primary_key=True, autoincrement=True),
-    Column("registration_id", String(40), nullable=False),
+    Column("registration_id", String(40), nullable=False),  # or the event's, for what happened to a webhook itself
     Column("at", UtcDateTime, nullable=False),
     Column("what", String(24), nullable=False),
     Column("detail", Text, nullable=False),
@@ -303,6 +318,28 @@ pauses = Table(
     Column("code", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("times", Integer, nullable=False),
+)
+
+replays = Table(
+    "replays",
+    metadata,
+    Column("id", String(40), primary_key=True),
+    Column("asked_at", UtcDateTime, nullable=False),
+    Column("asked_by", Text, nullable=False),
+    Column("why", Text, nullable=False),
+    Column("selection", JSON, nullable=False),
+    Column("resend", Integer, nullable=False),
+    Column("state", String(12), nullable=False),  # running, done or stopped
+    Column("total", Integer, nullable=False),
+    Column("cursor", String(40), nullable=False),  # all up to this id are done
+    Column("counts", JSON, nullable=False),  # how many became what
+    Column("ended_at", UtcDateTime, nullable=True),
+    Index(
+        "ix_replays_running",
+        "id",
+        sqlite_where=text("state = 'running'"),
+        postgresql_where=text("state = 'running'"),
+    ),
 )
 
 leases = Table(

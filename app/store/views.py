@@ -69,7 +69,10 @@ class RegistrationView:
 
 @dataclass(frozen=True, slots=True)
 class EventView:
-    """One webhook as it came. `body` is the sender's; `registrations` are the ids that it made or touched."""
+    """One webhook as it came. `body` is the sender's; `registrations` are the ids that it made or touched.
+
+    `timeline` has who replayed it, and why.
+    """
 
     id: str
     source: str
@@ -82,6 +85,7 @@ class EventView:
     headers: Mapping[str, str]
     body: bytes
     registrations: Sequence[str] = ()
+    timeline: Sequence[TimelineEntry] = ()
 
 
 @dataclass(frozen=True, slots=True)

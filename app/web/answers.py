@@ -108,6 +108,7 @@ class Event(_WithCause):
     headers: Mapping[str, str]
     body: str
     registrations: list[str] = Field(description="Ids of the registrations that it made or touched.")
+    timeline: list[TimelineEntry] = Field(description="Who replayed it and why, oldest first.")
 
     @classmethod
     def of(cls, view: EventView) -> Self:

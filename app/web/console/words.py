@@ -35,6 +35,7 @@ _HEADINGS = {
     "repeated": "Registered again",
     "updated": "Changed",
     "reopened": "Taken up again",
+    "replayed": "Replayed",
     "kept": "Kept",
     "cancelled": "Cancelled",
     "cancelled late": "Cancelled too late",

@@ -53,7 +53,16 @@ def upgrade() -> None:
         sa.Column("cause", sa.String(length=40), nullable=True),
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("settled_at", UtcDateTime, nullable=True),
+        sa.Column("replayed_at", UtcDateTime, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    op.create_index(
+        "ix_events_dead_by_cause",
+        "events",
+        ["cause", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
     )
     op.create_index(
         "ix_events_waiting",
@@ -175,6 +184,14 @@ def upgrade() -> None:
         postgresql_where=sa.text("state = 'dead'"),
     )
     op.create_index(
+        "ix_registrations_dead_by_cause",
+        "registrations",
+        ["cause", "id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'dead'"),
+        postgresql_where=sa.text("state = 'dead'"),
+    )
+    op.create_index(
         "ix_registrations_known",
         "registrations",
         ["batch_key", "due_at", "id"],
@@ -251,6 +268,29 @@ def upgrade() -> None:
     )
     op.create_index("ix_registrations_source", "registrations", ["source", "id"], unique=False)
     op.create_index("uq_registrations_identity", "registrations", ["identity"], unique=True)
+    op.create_table(
+        "replays",
+        sa.Column("id", sa.String(length=40), nullable=False),
+        sa.Column("asked_at", UtcDateTime, nullable=False),
+        sa.Column("asked_by", sa.Text(), nullable=False),
+        sa.Column("why", sa.Text(), nullable=False),
+        sa.Column("selection", sa.JSON(), nullable=False),
+        sa.Column("resend", sa.Integer(), nullable=False),
+        sa.Column("state", sa.String(length=12), nullable=False),
+        sa.Column("total", sa.Integer(), nullable=False),
+        sa.Column("cursor", sa.String(length=40), nullable=False),
+        sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("ended_at", UtcDateTime, nullable=True),
+        sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
+    )
+    op.create_index(
+        "ix_replays_running",
+        "replays",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("state = 'running'"),
+        postgresql_where=sa.text("state = 'running'"),
+    )
     op.create_table(
         "timeline",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
