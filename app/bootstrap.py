@@ -20,6 +20,7 @@ from app.dispatch.backoff import next_quota_day
 from app.dispatch.holder import name_of_this_process
 from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.replaying import Preview, Replaying
 from app.dispatch.trial import try_out
 from app.dispatch.verdicts import Policy
 from app.domain import CampaignId, utc_now
@@ -39,6 +40,7 @@ from app.sources.pendo import PendoApi, PendoPaths, PendoSource
 from app.sources.trying import Sender, Tried, signs_by_digest, signs_by_key, signs_by_standard_webhooks
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
+from app.store.dead import DeadLetters
 from app.store.finding import Calls
 from app.store.health import probe
 from app.store.inbox import Inbox
@@ -46,7 +48,9 @@ from app.store.lookup import Lookup
 from app.store.opening import prepare_store
 from app.store.overview import Overview
 from app.store.people import Memory
+from app.store.replays import Asked, Replay, Replays
 from app.store.search import Search
+from app.web.care import CareParts
 from app.web.console.parts import Budget, ConsoleParts, Finding, WebinarTokens
 from app.web.parts import WebParts
 
@@ -73,6 +77,7 @@ class Relay:
 
     web: WebParts
     begin_stop: Callable[[], None]  # unready, and no new calls; what comes in is still accepted
+    care: CareParts | None = None
 
 
 @asynccontextmanager
@@ -118,6 +123,8 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
     setup = SetupWatch(lambda: check_up(settings), clock=utc_now)
+    foreseeing = make_replaying(settings, database, workshop.sources)
+    replaying = _ReplayingInBackroom(backroom, foreseeing, workshop.replaying)
     web = WebParts(
         setup=setup,
         sources=workshop.sources,
@@ -153,11 +160,52 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
     if not settings.check_at_start:
         first_look.cancel()
     try:
-        yield Relay(web, begin_stop)
+        yield Relay(web, begin_stop, CareParts(DeadLetters(database), replaying, Replays(database)))
     finally:
         first_look.cancel()
         begin_stop()
         await backroom.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _ReplayingInBackroom:
+    """Foresees replays where requests are answered, and writes them down where the store is written to."""
+
+    backroom: Backroom
+    foreseeing: Replaying
+    replaying: Replaying  # with the backroom's own connections
+
+    async def preview(self, asked: Asked) -> Preview:
+        return await self.foreseeing.preview(asked)
+
+    async def ask(self, asked: Asked) -> Replay:
+        return await self.backroom.ask(lambda: self.replaying.ask(asked))
+
+    async def stop(self, replay_id: str) -> Replay | None:
+        return await self.backroom.ask(lambda: self.replaying.stop(replay_id))
+
+
+@asynccontextmanager
+async def opened_replaying(settings: Settings) -> AsyncIterator[tuple[Replaying, Database]]:
+    """Open the store for a command, with what foresees and asks for replays there.
+
+    Raises:
+        StoreTooNew, StoreUnavailable: the store cannot be used.
+    """
+    url = settings.database_url.get_secret_value()
+    await prepare_store(url, may_migrate=False)
+    database = open_database(url)
+    try:
+        async with httpx.AsyncClient(follow_redirects=False) as http:  # for whoever fetches; a replay only maps here
+            sources = _sources(settings, make_catalogue(settings), http)
+            yield make_replaying(settings, database, sources), database
+    finally:
+        await database.close()
+
+
+def make_replaying(settings: Settings, database: Database, sources: Mapping[str, Source]) -> Replaying:
+    """Return what foresees and asks for replays in this store, by the settings of now."""
+    return Replaying(Replays(database), sources, make_judge(settings, make_catalogue(settings)), utc_now)
 
 
 class _Workshop:
@@ -174,6 +222,7 @@ class _Workshop:
         )
         catalogue = make_catalogue(settings)
         self.sources = _sources(settings, catalogue, self._sources_http)
+        self.replaying = make_replaying(settings, self._database, self.sources)
         self._senders = make_senders(settings)
         self._judge = make_judge(settings, catalogue)
         work = Work(

@@ -1,11 +1,13 @@
 """The command `relay`: serve webhooks, try the whole way without accounts, look after the store."""
 
+import json
 import sys
 from collections.abc import Coroutine, Mapping, Sequence
 from datetime import timedelta
+from functools import partial
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
-from typing import Annotated, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Annotated, NoReturn, TypeVar
 
 import typer
 import uvloop
@@ -16,6 +18,9 @@ from app.domain import is_email
 from app.errors import RelayError, SettingsInvalid
 from app.listening import own_address
 from app.settings import Checks, Settings, load_settings, render_problems
+
+if TYPE_CHECKING:
+    from app.care.at_hand import AtHand
 
 app = typer.Typer(
     name="relay",
@@ -114,6 +119,61 @@ def migrate() -> None:
     settings = _settings({}, only=["database_url"])
     changed = _run(prepare_store(settings.database_url.get_secret_value()), settings)
     typer.echo(f"The database has schema {HEAD} now." if changed else f"Nothing to do: the database has schema {HEAD}.")
+
+
+@app.command()
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="Registrations (reg_…) or webhooks (evt_…).")] = None,
+    *,
+    cause: Annotated[str | None, typer.Option(help="All that are dead for this cause, e.g. title_missing.")] = None,
+    source: Annotated[str | None, typer.Option(help="All dead ones of this source.")] = None,
+    webinar: Annotated[str | None, typer.Option(help="All dead ones of this webinar, by the source's id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
+    sent: Annotated[bool, typer.Option("--sent", help="With --webinar: those that were sent, not the dead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it only shows what it would come to.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Mail those too who got an e-mail, or may have.")] = False,
+    why: Annotated[str, typer.Option(help="It stands in each timeline.")] = "",
+    by: Annotated[str, typer.Option(envvar="USER", help="Who asks; it stands there too.")] = "relay replay",
+    follow: Annotated[str | None, typer.Option(metavar="ID", help="Follow a replay that runs.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a replay no further.")] = None,
+    url: Annotated[
+        str | None, typer.Option(envvar="RELAY_URL", help="Ask a running relay with ADMIN_TOKEN; else the store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take up again what died, after what was missing was mended. Shows first what it would come to."""
+    from app.care import replay as caring  # noqa: PLC0415  # as above
+
+    wanted = {"ids": ids or None, "cause": cause, "source": source, "webinar": webinar, "all": every, "sent": sent}
+    body = {name: value for name, value in wanted.items() if value} | {"resend": resend, "why": why, "by": by}
+    at_hand, settings = _at_hand(url, config)
+    say, note = typer.echo, partial(typer.echo, err=True)
+    if stop:
+        ended = _run(at_hand.stop(stop), settings)
+        say(json.dumps(ended, indent=2) if as_json else caring.replay_in_words(ended))
+    elif follow:
+        begun = _run(at_hand.progress(follow), settings)
+        _run(caring.follow(at_hand, begun, as_json=as_json, say=say, note=note), settings)
+    else:
+        _run(caring.replay(at_hand, body, yes=yes, as_json=as_json, say=say, note=note), settings)
+
+
+def _at_hand(url: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
+    """Return what replays are asked of: the relay at this address, or else the store of the settings."""
+    from app.bootstrap import CHECKS  # noqa: PLC0415  # as above
+    from app.care.at_hand import OwnStore, Refusal, RunningRelay  # noqa: PLC0415  # as above
+
+    if not url:
+        settings = _settings({"relay_config": config}, checks=CHECKS)
+        return OwnStore(settings), settings
+    settings = _settings({"relay_config": config}, only=["admin_token"])
+    if not settings.admin_token:
+        _fail("Set ADMIN_TOKEN to the relay's, to ask it at RELAY_URL.", code=2)
+    try:
+        return RunningRelay(url, settings.admin_token[-1].get_secret_value()), settings
+    except Refusal as refusal:
+        _fail(str(refusal), code=2)
 
 
 @app.command()

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
+from app.web.care import CareParts, care_router
 from app.web.console.router import console_router
 from app.web.docs import docs_router
 from app.web.edge import Door, Edge
@@ -30,7 +31,7 @@ class RelayApp(FastAPI):
             await super().__call__(scope, receive, send)
 
 
-def create_app(parts: WebParts, *, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
+def create_app(parts: WebParts, *, care: CareParts | None = None, lifespan: Lifespan[FastAPI] | None = None) -> FastAPI:
     """Return the application. `lifespan` starts and stops what runs beside it (the dispatcher)."""
     app = RelayApp(
         title="Marketo webhook relay",
@@ -49,6 +50,8 @@ def create_app(parts: WebParts, *, lifespan: Lifespan[FastAPI] | None = None) ->
     app.include_router(operations_router(parts))
     app.include_router(admin_router(parts))
     app.include_router(setup_router(parts))
+    if care:
+        app.include_router(care_router(parts, care))
     if parts.console:
         app.include_router(console_router(parts, parts.console))
     add_description(app)

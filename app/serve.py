@@ -69,7 +69,7 @@ def _spare_the_collector() -> None:
 def make_config(settings: Settings, relay: Relay) -> uvicorn.Config:
     """Return uvicorn's configuration. X-Forwarded-* headers are believed from the named proxies only."""
     return uvicorn.Config(
-        create_app(relay.web),
+        create_app(relay.web, care=relay.care),
         lifespan="off",
         loop="uvloop",
         http=StrictHttp,

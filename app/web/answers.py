@@ -15,21 +15,30 @@ MASK = "***"
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|signature|token", re.IGNORECASE)
 
 
-class _Out(BaseModel):
+class Out(BaseModel):
+    """An answer in camelCase, read by attribute."""
+
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, from_attributes=True)
 
 
-class _WithCause(_Out):
+class WithCause(Out):
+    """Something that ended, or waits, for a cause."""
+
     cause: str | None = Field(description="Why it is where it is, as one word.")
     detail: str | None = Field(description="What was found, in a sentence.")
 
     @computed_field(description="What to do about the cause.")  # type: ignore[prop-decorator]  # pydantic's own way
     @property
     def advice(self) -> str | None:
-        return ADVICE.get(Cause(self.cause)) if self.cause in set(Cause) else None
+        return advice_on(self.cause)
 
 
-class TimelineEntry(_Out):
+def advice_on(cause: str | None) -> str | None:
+    """Return what to do about a cause; None for none, or one of a newer relay."""
+    return ADVICE.get(Cause(cause)) if cause in set(Cause) else None
+
+
+class TimelineEntry(Out):
     """One thing that happened to a registration."""
 
     at: datetime
@@ -39,7 +48,7 @@ class TimelineEntry(_Out):
     call_id: str | None
 
 
-class Call(_Out):
+class Call(Out):
     """One request to Marketo. `requestId` is Marketo's own; its support asks for it."""
 
     id: str
@@ -54,7 +63,7 @@ class Call(_Out):
     request_id: str | None
 
 
-class Registration(_WithCause):
+class Registration(WithCause):
     """One person for one webinar."""
 
     id: str
@@ -85,7 +94,7 @@ class RegistrationWithTimeline(Registration):
         return cls.model_validate(view)
 
 
-class Registrations(_Out):
+class Registrations(Out):
     """A page of registrations, newest first. `nextCursor` continues it; null at the end."""
 
     items: list[Registration]
@@ -96,7 +105,7 @@ class Registrations(_Out):
         return cls.model_validate(page)
 
 
-class Event(_WithCause):
+class Event(WithCause):
     """One webhook as it came. The body is text, byte for byte where it is UTF-8."""
 
     id: str
@@ -116,7 +125,7 @@ class Event(_WithCause):
         return cls(**seen | {"headers": masked(view.headers), "body": view.body.decode("utf-8", "replace")})
 
 
-class ProblemOut(_Out):
+class ProblemOut(Out):
     """Every error: RFC 9457, `application/problem+json`."""
 
     type: str = Field("about:blank", examples=["about:blank"])
@@ -132,7 +141,7 @@ def masked(headers: Mapping[str, str]) -> dict[str, str]:
     return {name: MASK if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
 
 
-class Backlog(_Out):
+class Backlog(Out):
     """What waits and what it comes to, if nothing else comes. A webhook not yet read is reckoned as one new person."""
 
     registrations: int
@@ -142,7 +151,7 @@ class Backlog(_Out):
     through_at: datetime
 
 
-class Allowed(_Out):
+class Allowed(Out):
     """What the relay allows itself now; less than its settings for a while after Marketo refused calls."""
 
     calls_per_window: int
@@ -150,7 +159,7 @@ class Allowed(_Out):
     is_shrunk: bool
 
 
-class Forecast(_Out):
+class Forecast(Out):
     """How far Marketo's limits are used, and what is ahead. Only the process that leads can tell."""
 
     leader: bool

@@ -118,7 +118,9 @@ async def test_whoever_got_the_reminder_is_left_out_unless_it_is_asked_for(
 async def test_all_who_were_sent_for_a_webinar_can_be_mailed_again(database: Database, clock: MovableClock) -> None:
     """When the link was wrong. Those of other webinars are not touched."""
     stage = await set_stage(database, clock)
-    await stage.arrive(registered("ada@example.com"), registered("bob@example.com"), registered("eve@example.com", "w-2"))
+    await stage.arrive(
+        registered("ada@example.com"), registered("bob@example.com"), registered("eve@example.com", "w-2")
+    )
     await stage.work()
     stage.pass_time(60)
     asked = Asked(Selection(webinar_id="w-1", sent=True), "ada", "wrong link", resend=True)

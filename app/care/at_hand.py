@@ -1,0 +1,135 @@
+"""Reach what `relay replay` needs: a running relay by its admin API, or the store itself."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from typing import Any, Protocol
+from urllib.parse import urlsplit
+
+from pydantic import ValidationError
+
+from app.bootstrap import opened_replaying
+from app.domain import utc_now
+from app.errors import RelayError
+from app.settings import Settings
+from app.store.database import Database
+from app.store.leases import Leases
+from app.web.care import PreviewOut, ReplayBody, ReplayOut
+
+Json = Mapping[str, Any]
+_PATIENCE = 120  # seconds; a preview reads everything again that it is about
+
+
+class AtHand(Protocol):
+    """What replays are asked of. Answers are those of the admin API."""
+
+    async def replay(self, body: Json) -> Json: ...
+
+    async def progress(self, replay_id: str) -> Json: ...
+
+    async def stop(self, replay_id: str) -> Json: ...
+
+    async def has_leader(self) -> bool: ...
+
+
+class Refusal(RelayError):
+    """The relay answered with a problem; the message is its own."""
+
+
+class RunningRelay:
+    """A relay that is asked over HTTP. Redirects are not followed: the token is for this host."""
+
+    def __init__(self, url: str, token: str) -> None:
+        self._parts = urlsplit(url)
+        if self._parts.scheme not in ("http", "https") or not self._parts.hostname:
+            raise Refusal("RELAY_URL (or --url) must be like https://relay.example.com")
+        self._token = token
+
+    async def replay(self, body: Json) -> Json:
+        return await self._ask("POST", "replay", body)
+
+    async def progress(self, replay_id: str) -> Json:
+        return await self._ask("GET", f"replays/{replay_id}")
+
+    async def stop(self, replay_id: str) -> Json:
+        return await self._ask("POST", f"replays/{replay_id}/stop")
+
+    async def has_leader(self) -> bool:
+        return True  # which of several processes answers is chance; one of them leads
+
+    async def _ask(self, method: str, path: str, body: Json | None = None) -> Json:
+        return await asyncio.to_thread(self._asked, method, f"{self._parts.path.rstrip('/')}/api/{path}", body)
+
+    def _asked(self, method: str, path: str, body: Json | None) -> Json:
+        kind = HTTPSConnection if self._parts.scheme == "https" else HTTPConnection
+        connection = kind(str(self._parts.hostname), self._parts.port, timeout=_PATIENCE)
+        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        try:
+            connection.request(method, path, json.dumps(body) if body is not None else None, headers)
+            answer = connection.getresponse()
+            text = answer.read()
+        except (OSError, HTTPException) as problem:
+            raise Refusal(f"The relay at {self._parts.netloc} does not answer: {problem}") from problem
+        finally:
+            connection.close()
+        return _read(answer.status, text)
+
+
+def _read(status: int, text: bytes) -> Json:
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, dict):
+        raise Refusal(f"The relay answered {status} with something that is not its JSON; is RELAY_URL right?")
+    if status >= 300:
+        errors = "; ".join(f"{e['field']}: {e['problem']}" for e in found.get("errors", []))
+        raise Refusal(" ".join(filter(None, (f"{status}: {found.get('detail')}", errors))))
+    return found
+
+
+class OwnStore:
+    """The store of the settings, without a relay in between; a relay that leads does what is asked for."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+
+    async def replay(self, body: Json) -> Json:
+        try:
+            wanted = ReplayBody.model_validate(body)
+        except ValidationError as wrong:
+            said = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}".removeprefix(": ") for e in wrong.errors())
+            raise Refusal("; ".join(said)) from None
+        async with opened_replaying(self._settings) as (replaying, _):
+            if wanted.confirm:
+                return {"replay": _plain(ReplayOut.of(await replaying.ask(wanted.asked())))}
+            return {"preview": _plain(PreviewOut.model_validate(await replaying.preview(wanted.asked())))}
+
+    async def progress(self, replay_id: str) -> Json:
+        async with opened_replaying(self._settings) as (replaying, _):
+            return _found(await replaying.store.replay(replay_id))
+
+    async def stop(self, replay_id: str) -> Json:
+        async with opened_replaying(self._settings) as (replaying, _):
+            return _found(await replaying.stop(replay_id))
+
+    async def has_leader(self) -> bool:
+        async with opened_replaying(self._settings) as (_, database):
+            return await is_led(database)
+
+
+async def is_led(database: Database) -> bool:
+    """Tell whether a relay of this store leads at the moment."""
+    return await Leases(database, clock=utc_now).holder("leader") is not None
+
+
+def _found(replay: Any) -> Json:
+    if replay is None:
+        raise Refusal("There is no such replay in this store.")
+    return _plain(ReplayOut.of(replay))
+
+
+def _plain(model: Any) -> Json:
+    plain: Json = model.model_dump(mode="json", by_alias=True)
+    return plain

@@ -1,0 +1,89 @@
+"""`relay replay`: show what it would come to; with --yes, ask for it and follow it to its end."""
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from app.care.at_hand import AtHand
+
+Say = Callable[[str], None]
+_LOOK_EVERY = 0.5  # seconds
+_WORDS = {
+    "webhooks": "webhooks put back to be read",
+    "again": "registrations on their way again",
+    "stillDead": "dead again",
+    "ignored": "ignored now",
+    "alreadySent": "already got one",
+    "underWay": "on their way anyway",
+    "notDead": "not dead",
+    "purged": "purged",
+    "changed": "changed meanwhile",
+}
+
+
+async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json: bool, say: Say, note: Say) -> None:
+    """Preview, or do it. `say` is for what was asked for, `note` for how it goes on."""
+    answer = await at_hand.replay({**body, "confirm": yes})
+    if not yes:
+        say(json.dumps(answer["preview"], indent=2, ensure_ascii=False) if as_json else preview_in_words(answer))
+        return
+    await follow(at_hand, answer["replay"], as_json=as_json, say=say, note=note)
+
+
+async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, say: Say, note: Say) -> None:
+    """Tell how far a replay is until its end, or at once where nobody does it now."""
+    told = -1
+    now = begun
+    is_led = await at_hand.has_leader()
+    while now["state"] == "running" and is_led:
+        if now["done"] != told:
+            told = now["done"]
+            note(f"{now['id']}: {told} of {now['total']}")
+        await asyncio.sleep(_LOOK_EVERY)
+        now = await at_hand.progress(now["id"])
+        is_led = await at_hand.has_leader()
+    say(json.dumps(now, indent=2, ensure_ascii=False) if as_json else replay_in_words(now))
+
+
+def preview_in_words(answer: Mapping[str, Any]) -> str:
+    told = answer["preview"]
+    twice = "mailed a second time" if told["resend"] else "left out; --resend mails them a second time"
+    lines = [
+        f"{told['total']} webhooks and registrations fit.",
+        _line("webhooks to read again", told["webhooks"], _fetched(told["toFetch"])),
+        _line("registrations to map again", told["registrations"]),
+        _line("e-mails", told["wouldSend"], _names(told["wouldSendTo"], told["wouldSend"])),
+        _line("got one, or may have", told["alreadySent"], _names(told["alreadySentTo"], told["alreadySent"], twice)),
+        _line("would die again", sum(told["stillDead"].values()), _counts(told["stillDead"])),
+        _line("left out otherwise", sum(told["leftOut"].values()), _counts(told["leftOut"])),
+        _line("calls to Marketo, at most", told["calls"]),
+        "Nothing was done. --yes does it.",
+    ]
+    return "\n".join(lines)
+
+
+def replay_in_words(now: Mapping[str, Any]) -> str:
+    lines = [_line(_WORDS.get(name, name), number) for name, number in now["counts"].items()]
+    head = f"{now['id']}: {now['state']}, {now['done']} of {now['total']}."
+    if now["state"] == "running":
+        lines.append("No relay leads at the moment. The next one that starts does it.")
+    return "\n".join([head, *lines])
+
+
+def _line(what: str, number: int, more: str = "") -> str:
+    return f"  {what:<34}{number:>8}  {more}".rstrip()
+
+
+def _fetched(count: int) -> str:
+    return f"{count} are fetched from their source first: whom they mean is known only then" if count else ""
+
+
+def _names(first: list[str], count: int, also: str = "") -> str:
+    rest = [f"and {count - len(first)} more"] if count > len(first) else []
+    listed = ", ".join([*first, *rest])
+    return f"{listed} ({also})" if listed and also else listed
+
+
+def _counts(by_name: Mapping[str, int]) -> str:
+    return ", ".join(f"{_WORDS.get(name, name)} {number}" for name, number in by_name.items())

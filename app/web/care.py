@@ -1,0 +1,267 @@
+"""The admin API's hand: what needs a person, and how it is taken up again. Nothing is done before it was shown."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, Protocol, Self
+
+from fastapi import APIRouter, Body, Depends, Query
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic.alias_generators import to_camel
+from starlette.responses import JSONResponse, Response
+
+from app.domain import Cause, fields_at_fault
+from app.store.dead import DeadFilter, DeadLetter, DeadPage
+from app.store.replays import Asked, Replay, Selection
+from app.web.admin import BAD_CURSOR, PROBLEMS, Gate, Id, Word
+from app.web.answers import Out, WithCause, advice_on
+from app.web.parts import WebParts
+from app.web.problems import NOTHING_HERE, Refused
+
+_MOST_IDS = 1000  # in one request
+_NAMED = 20  # replays that a list has
+_ID = r"^(reg|evt)_[0-9a-z]{1,36}$"
+
+
+class DeadLetters(Protocol):
+    """Lists dead letters. May raise StoreUnavailable."""
+
+    async def page(self, which: DeadFilter, /, *, limit: int, cursor: str | None) -> DeadPage:
+        """Return the causes, and a page.
+
+        Raises:
+            ValueError: the cursor is none that an earlier page gave.
+        """
+        ...
+
+
+class Foreseen(Protocol):
+    """What a replay would come to; `app.dispatch.replaying` says what each means."""
+
+    @property
+    def total(self) -> int: ...
+
+
+class Replaying(Protocol):
+    """Foresees and asks for replays. Every method may raise StoreUnavailable."""
+
+    async def preview(self, asked: Asked, /) -> Foreseen: ...
+
+    async def ask(self, asked: Asked, /) -> Replay: ...
+
+    async def stop(self, replay_id: str, /) -> Replay | None: ...
+
+
+class ReplayList(Protocol):
+    """Looks replays up. Every method may raise StoreUnavailable."""
+
+    async def replay(self, replay_id: str, /) -> Replay | None: ...
+
+    async def latest(self, limit: int, /) -> list[Replay]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class CareParts:
+    """What these endpoints are given."""
+
+    dead: DeadLetters
+    replaying: Replaying
+    replays: ReplayList
+
+
+class DeadQuery(BaseModel):
+    """Which dead letters to list."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    cause: Cause | None = None
+    source: Word | None = None
+    webinar: Word | None = Field(None, description="The source's own id of the webinar.")
+    limit: int = Field(50, ge=1, le=200)
+    cursor: Word | None = Field(None, description="`nextCursor` of the page before.")
+
+    def filter(self) -> DeadFilter:
+        return DeadFilter(self.cause, self.source, self.webinar)
+
+
+class ReplayBody(BaseModel):
+    """What to replay. Without `confirm` nothing is done, and the answer says what it would come to."""
+
+    model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
+
+    ids: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=_MOST_IDS, description="reg_… or evt_…")
+    cause: Cause | None = Field(None, description="All that are dead for this cause.")
+    source: Word | None = Field(None, description="All dead ones of this source.")
+    webinar: Word | None = Field(None, description="All dead ones of this webinar, by the source's own id.")
+    all: bool = Field(False, description="All that are dead.")
+    sent: bool = Field(False, description="With webinar and resend: those that were sent, instead of dead ones.")
+    resend: bool = Field(False, description="Mail those too who got an e-mail already, or may have.")
+    confirm: bool = Field(False, description="Do it.")
+    by: Annotated[Word, AfterValidator(str.strip)] = Field("the admin API", max_length=80, description="Who asks.")
+    why: Word = Field("", description="It stands in each timeline.")
+
+    @model_validator(mode="after")
+    def _is_told_what(self) -> Self:
+        narrowed = any((self.cause, self.source, self.webinar))
+        if sum((bool(self.ids), narrowed, self.all)) != 1:
+            raise ValueError("say which: either ids, or cause, source and webinar, or all")
+        if self.sent and not self.webinar:
+            raise ValueError("sent needs a webinar")
+        return self
+
+    def asked(self) -> Asked:
+        selection = Selection(self.ids, self.cause, self.source, self.webinar, self.sent)
+        return Asked(selection, self.by or "the admin API", self.why, self.resend)
+
+
+class CauseOut(Out):
+    """How many are dead for one cause, and what to do about it."""
+
+    cause: str
+    registrations: int
+    events: int
+    advice: str | None
+    fields: Sequence[str] = Field(description="What to mend, as a custom body names it.")
+
+
+class DeadLetterOut(WithCause):
+    """One that needs a person: a registration (`reg_…`), or a webhook of which none could be made (`evt_…`)."""
+
+    id: str
+    source: str
+    fields: Sequence[str] = Field(description="What to mend, as a custom body names it.")
+    webinar_id: str | None
+    email: str | None
+    lead_id: int | None
+    died_at: datetime
+
+    @classmethod
+    def of(cls, letter: DeadLetter) -> Self:
+        seen = {name: getattr(letter, name) for name in cls.model_fields if name != "fields"}
+        return cls(**seen, fields=_fields(letter.cause, letter.detail))
+
+
+class DeadLettersOut(Out):
+    """All causes with their counts, and a page of what the filter wants: registrations first, each newest first."""
+
+    causes: Sequence[CauseOut]
+    items: Sequence[DeadLetterOut]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: DeadPage) -> Self:
+        causes = [
+            CauseOut(
+                cause=one.cause,
+                registrations=one.registrations,
+                events=one.events,
+                advice=advice_on(one.cause),
+                fields=_fields(one.cause, None),
+            )
+            for one in page.causes
+        ]
+        return cls(causes=causes, items=[DeadLetterOut.of(one) for one in page.items], next_cursor=page.next_cursor)
+
+
+class PreviewOut(Out):
+    """What a replay would come to."""
+
+    total: int = Field(description="Webhooks and registrations that fit.")
+    webhooks: int = Field(description="Webhooks that would be read again.")
+    to_fetch: int = Field(description="Of these, whose source must be asked first: nobody can say yet whom they mean.")
+    registrations: int = Field(description="Registrations that would be mapped again.")
+    would_send: int = Field(description="People who would get an e-mail.")
+    would_send_to: Sequence[str] = Field(description="The first of them.")
+    already_sent: int = Field(description="Who got one already, or may have, and is left out.")
+    already_sent_to: Sequence[str] = Field(description="The first of them.")
+    still_dead: Mapping[str, int] = Field(description="What would die again, by cause.")
+    left_out: Mapping[str, int] = Field(description="What else is not replayed: underWay, notDead, purged.")
+    calls: int = Field(description="How many calls to Marketo it costs, at most.")
+    resend: bool
+
+
+class ReplayOut(Out):
+    """A replay and how far it is. `counts` tells what became of the `done` ones."""
+
+    id: str
+    asked_at: datetime
+    by: str
+    why: str
+    resend: bool
+    state: str = Field(description="running, done or stopped")
+    total: int
+    done: int
+    counts: Mapping[str, int]
+    ended_at: datetime | None
+
+    @classmethod
+    def of(cls, replay: Replay) -> Self:
+        asked = replay.asked
+        seen = {name: getattr(replay, name) for name in cls.model_fields if hasattr(replay, name)}
+        return cls(**seen, by=asked.by, why=asked.why, resend=asked.resend)
+
+
+class ReplayAnswer(Out):
+    """Either what it would come to, or the replay that has begun."""
+
+    preview: PreviewOut | None = None
+    replay: ReplayOut | None = None
+
+
+class ReplaysOut(Out):
+    """The latest replays, newest first."""
+
+    items: Sequence[ReplayOut]
+
+
+def care_router(parts: WebParts, care: CareParts) -> APIRouter:
+    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=PROBLEMS)
+
+    @router.get("/dead", summary="What needs a person, by cause, and what to do about it")
+    async def dead(asked: Annotated[DeadQuery, Query()]) -> DeadLettersOut:
+        try:
+            page = await care.dead.page(asked.filter(), limit=asked.limit, cursor=asked.cursor)
+        except ValueError:
+            raise Refused(BAD_CURSOR) from None
+        return DeadLettersOut.of(page)
+
+    @router.post(
+        "/replay",
+        summary="Take up again what died: first what it would come to, with confirm it is done",
+        response_model=ReplayAnswer,
+        responses={202: {"model": ReplayAnswer, "description": "The replay has begun; its id tells how far it is."}},
+    )
+    async def replay(body: Annotated[ReplayBody, Body()]) -> Response:
+        if body.confirm:
+            begun = ReplayOut.of(await care.replaying.ask(body.asked()))
+            return _answer(ReplayAnswer(replay=begun), 202)
+        foreseen = await care.replaying.preview(body.asked())
+        return _answer(ReplayAnswer(preview=PreviewOut.model_validate(foreseen)), 200)
+
+    @router.get("/replays", summary="The latest replays")
+    async def replays() -> ReplaysOut:
+        return ReplaysOut(items=[ReplayOut.of(one) for one in await care.replays.latest(_NAMED)])
+
+    @router.get("/replays/{replay_id}", summary="How far a replay is")
+    async def one_replay(replay_id: Id) -> ReplayOut:
+        return _found(await care.replays.replay(replay_id))
+
+    @router.post("/replays/{replay_id}/stop", summary="Go on with a replay no further")
+    async def stop(replay_id: Id) -> ReplayOut:
+        return _found(await care.replaying.stop(replay_id))
+
+    return router
+
+
+def _found(replay: Replay | None) -> ReplayOut:
+    if replay is None:
+        raise Refused(NOTHING_HERE)
+    return ReplayOut.of(replay)
+
+
+def _answer(answer: ReplayAnswer, status: int) -> Response:
+    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_none=True), status)
+
+
+def _fields(cause: str, detail: str | None) -> Sequence[str]:
+    return fields_at_fault(Cause(cause), detail) if cause in set(Cause) else ()
