@@ -237,6 +237,7 @@ class _Workshop:
             calls_per_day=settings.marketo_calls_per_day,
             most_in_flight=settings.marketo_max_in_flight,
             memory=make_memory(settings),
+            keep=timedelta(days=settings.retention_days),
             hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
         )
         self.dispatcher = Dispatcher(work, holder=name_of_this_process())

@@ -16,6 +16,7 @@ from rich.console import Console
 from app import __version__
 from app.domain import is_email
 from app.errors import RelayError, SettingsInvalid
+from app.errors import RelayError, SettingsInvalid, StoreUnavailable
 from app.listening import own_address
 from app.settings import Checks, Settings, load_settings, render_problems
 
@@ -174,6 +175,39 @@ def _at_hand(url: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
         return RunningRelay(url, settings.admin_token[-1].get_secret_value()), settings
     except Refusal as refusal:
         _fail(str(refusal), code=2)
+
+
+@app.command()
+def forget(
+    person: Annotated[str, typer.Argument(help="An e-mail address, or lead:1002200 for Marketo's id.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it only shows what there is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Remove all that the store holds of a person, and print a certificate. Shows first what that is."""
+    from app.care import forget as caring  # noqa: PLC0415  # as above
+
+    settings = _settings({}, only=["database_url"])
+    url = settings.database_url.get_secret_value()
+    if yes:
+        typer.echo(caring.certified(_run(caring.forget(url, person), settings), as_json=as_json))
+    else:
+        typer.echo(caring.shown(_run(caring.traces_of(url, person), settings), as_json=as_json))
+
+
+@app.command()
+def backup(file: Annotated[Path, typer.Argument(help="Where the copy goes; nothing is overwritten.")]) -> None:
+    """Copy the SQLite store while the relay runs, and check the copy."""
+    from app.store.backup import back_up  # noqa: PLC0415  # as above
+
+    settings = _settings({}, only=["database_url"])
+    try:
+        made = back_up(settings.database_url.get_secret_value(), file)
+    except StoreUnavailable as problem:
+        _fail(str(problem), code=1)
+    typer.echo(
+        f"{made.file}: {made.size} bytes, {made.events} webhooks, {made.registrations} registrations; it is whole."
+    )
 
 
 @app.command()

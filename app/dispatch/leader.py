@@ -35,12 +35,14 @@ from app.store.links import fall_back_from_other_fields
 from app.store.people import Memory, People
 from app.store.registrations import Registrations
 from app.store.replays import Replays
+from app.store.retention import Retention
 from app.store.sending import Sending
 from app.store.takeover import take_over
 from app.store.unsettled import Unsettled
 
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
+_PURGED_PACE = 0.25  # seconds between two steps of the purge: 800 of each kind a second, beside what comes in
 _FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
 _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
 _log = structlog.get_logger(__name__)
@@ -67,6 +69,7 @@ class Work:
     ticks: Callable[[], float] = steady_seconds  # seconds of a clock that never jumps
     look_every: float = 1.0  # seconds between two looks at the store, for what no bell tells
     memory: Memory = field(default_factory=Memory)
+    keep: timedelta = timedelta(days=30)  # how long what ended is kept with its people
     hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
 
 
@@ -94,6 +97,9 @@ class Dispatcher:
     def __init__(self, work: Work, *, holder: str) -> None:
         self._work = work
         self._applicant = Applicant(Leases(work.database), holder, ticks=work.ticks)
+        self._holder = holder
+        self._leases = Leases(work.database, clock=work.clock)
+        self._retention = Retention(work.database, keep=work.keep)
         self._bell = Bell()
         self._term: _Term | None = None
 
@@ -177,8 +183,9 @@ class Dispatcher:
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
-        renewing, sweeping, counting, forgetting, settling, asking, replaying = (Bell() for _ in range(7))
-        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking, replaying)
+        renewing, sweeping, counting, forgetting, settling, asking, replaying, purging = (Bell() for _ in range(8))
+        term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking)
+        term.bells += (replaying, purging)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
@@ -188,6 +195,7 @@ class Dispatcher:
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
             repeat(self._forget, bell=forgetting, name="forget"),
+            repeat(self._purge, bell=purging, name="purge"),
             repeat(lambda: self._renew(term.lease), bell=renewing, name="lease"),
         ]
         loops = [asyncio.create_task(step) for step in steps]
@@ -227,6 +235,11 @@ class Dispatcher:
     async def _forget(self) -> float:
         gone = await People(self._work.database, self._work.memory).prune(self._work.clock())
         return 1.0 if gone else _FORGOTTEN_EVERY
+
+    async def _purge(self) -> float:
+        if gone := await self._retention.step(self._work.clock()):
+            _log.info("purged", events=gone.events, registrations=gone.registrations, calls=gone.calls)
+        return _PURGED_PACE if gone else _FORGOTTEN_EVERY
 
     def _make_term(self, lease: Lease) -> _Term:
         work = self._work

@@ -268,6 +268,13 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = _setting(
         SecretStr("sqlite:///data/relay.db"), "`sqlite:///file`, or `postgresql://user:password@host/name`"
     )
+    retention_days: float = _setting(
+        30.0,
+        "How long webhooks and people's data are kept after their end; what became of each stays for good",
+        expects="a number of days from 1 to 3650",
+        ge=1,
+        le=3650,
+    )
     migrate_on_start: bool = _setting(
         True, "Bring the database's tables up to date at the start; else run `relay migrate`", expects="true or false"
     )

@@ -50,15 +50,25 @@ class People:
         """Read the store's key, or make it; to be called before `hashed`, outside of any transaction."""
         if self._key is not None:
             return
+        async with self._database.read() as connection:
+            self._key = await connection.scalar(select(keys.c.value).where(keys.c.name == _PEOPLE_KEY))
+        if self._key is not None:
+            return
         async with self._database.write() as connection:
             made = {"name": _PEOPLE_KEY, "value": secrets.token_bytes(32)}
             await connection.execute(self._database.insert_or_ignore(keys, on=["name"]).values(made))
             self._key = await connection.scalar(select(keys.c.value).where(keys.c.name == _PEOPLE_KEY))
 
     def hashed(self, person_key: str) -> str:
-        """Return what stands for this person in the store."""
+        """Return what stands for this person of this Marketo instance in the store."""
+        return self._hmac(f"{self._memory.scope}\x00{person_key}")
+
+    def sealed(self, text: str) -> str:
+        """Return what stands for this text, whatever the Marketo instance; without the store's key it tells nothing."""
+        return self._hmac(f"sealed\x00\x00{text}")
+
+    def _hmac(self, text: str) -> str:
         assert self._key is not None  # noqa: S101  # `prepare` comes first
-        text = f"{self._memory.scope}\x00{person_key}"
         return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
 
     async def known(self, connection: AsyncConnection, hashes: Collection[str], now: datetime) -> Mapping[str, LeadId]:

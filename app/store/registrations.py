@@ -14,7 +14,7 @@ from app.store.database import Database
 from app.store.events import EventFate, settle_events
 from app.store.links import Holders, batch_key, field_values, passed_tokens, read_holders
 from app.store.people import People
-from app.store.spelling import name_keys, spelt
+from app.store.spelling import GONE, name_keys, spelt
 from app.store.tables import registrations, timeline
 
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
@@ -156,7 +156,7 @@ class Registrations:
             settled = await settle_events(connection, fates, fence=fence, now=now)
             ours = [meaning for meaning in meanings if meaning.fate.event.id in settled]
             drafts = [draft for meaning in ours for draft in meaning.drafts]
-            recording = await self._begin(connection, await _load(connection, ours), drafts, now)
+            recording = await self._begin(connection, await _load(connection, ours, self._people), drafts, now)
             for meaning in ours:
                 _apply(recording, meaning)
             await _save(connection, recording, self._people)
@@ -174,7 +174,7 @@ class Registrations:
         One that has changed since it was read is left alone, and so is one for which another stands by now.
         """
         by_id = await _load_again(connection, again)
-        taken = await _identities(connection, [one.draft.identity for one in again])
+        taken = await _identities(connection, [one.draft.identity for one in again], self._people)
         recording = await self._begin(connection, by_id, [one.draft for one in again], now)
         for one in again:
             known = by_id.get(one.id)
@@ -289,19 +289,19 @@ def _cancel(recording: _Recording, known: _Known, cancelled: Cancelled, event_id
         _replace(recording, known, draft, what="cancelled", detail=detail, event_id=event_id)
 
 
-async def _load(connection: AsyncConnection, meanings: Sequence[Meaning]) -> dict[str, _Known]:
+async def _load(connection: AsyncConnection, meanings: Sequence[Meaning], people: People) -> dict[str, _Known]:
     wanted = {draft.identity for meaning in meanings for draft in meaning.drafts} | {
         identity_of(meaning.fate.event.source, gone.webinar_id, gone.person_key)
         for meaning in meanings
         for gone in meaning.cancellations
     }
     found: dict[str, _Known] = {}
-    for some in _chunks(sorted(wanted), 500):
+    by_seal = {people.sealed(identity): identity for identity in wanted}
+    for some in _chunks(sorted(by_seal), 500):
         those = select(registrations).where(registrations.c.identity.in_(some))
         rows = await connection.execute(those.order_by(registrations.c.id).with_for_update())
         for row in rows.mappings():
-            draft = draft_of(row)
-            found[draft.identity] = _Known(draft, sent_at=row["sent_at"])
+            found[by_seal[row["identity"]]] = _Known(draft_of(row), sent_at=row["sent_at"])
     return found
 
 
@@ -313,10 +313,10 @@ async def _load_again(connection: AsyncConnection, again: Sequence[Again]) -> di
     return {r["id"]: _Known(draft_of(r), sent_at=None) for r in rows if r["updated_at"] == seen[r["id"]]}
 
 
-async def _identities(connection: AsyncConnection, wanted: Sequence[str]) -> dict[str, str]:
-    c = registrations.c
-    rows = await connection.execute(select(c.identity, c.id).where(c.identity.in_(wanted)))
-    return {row.identity: row.id for row in rows}
+async def _identities(connection: AsyncConnection, wanted: Sequence[str], people: People) -> dict[str, str]:
+    c, by_seal = registrations.c, {people.sealed(identity): identity for identity in wanted}
+    rows = await connection.execute(select(c.identity, c.id).where(c.identity.in_(by_seal)))
+    return {by_seal[row.identity]: row.id for row in rows}
 
 
 def draft_of(row: Mapping[Any, Any]) -> Draft:
@@ -333,13 +333,24 @@ async def _save(connection: AsyncConnection, recording: _Recording, people: Peop
     if new:
         fresh = {"attempts": 0, "relooked": 0, "created_at": recording.now, "updated_at": recording.now}
         await connection.execute(insert(registrations), [_row(known.draft, people) | fresh for known in new])
-    if changed:
-        rows = [_row(known.draft, people) | {"updated_at": recording.now} for known in changed]
+    for rows in _updates(changed, people, recording.now):
         await connection.execute(_update_by_id(rows[0]), [{f"new_{k}": v for k, v in row.items()} for row in rows])
     if released := [known.draft.id for known in changed if known.is_released]:
         await connection.execute(update(registrations).where(registrations.c.id.in_(released)).values(claimed_by=None))
     if recording.entries:
         await connection.execute(insert(timeline), recording.entries)
+
+
+def _updates(changed: Sequence[_Known], people: People, now: datetime) -> list[list[dict[str, Any]]]:
+    """Return the rows to update, apart by their columns: of a purged one nobody knows any more who it is."""
+    kept, purged = [], []
+    for known in changed:
+        row = _row(known.draft, people) | {"updated_at": now}
+        if known.draft.person_key.startswith(GONE):
+            purged.append({name: value for name, value in row.items() if name not in ("identity", "person_hash")})
+        else:
+            kept.append(row | {"purged_at": None})
+    return [rows for rows in (kept, purged) if rows]
 
 
 def _update_by_id(row: Mapping[str, Any]) -> Any:
@@ -348,7 +359,7 @@ def _update_by_id(row: Mapping[str, Any]) -> Any:
 
 
 def _row(draft: Draft, people: People) -> dict[str, Any]:
-    who = {"identity": draft.identity, "person_hash": people.hashed(draft.person_key)}
+    who = {"identity": people.sealed(draft.identity), "person_hash": people.hashed(draft.person_key)}
     mappings = {"tokens": dict(draft.tokens), "fields": dict(draft.fields)}
     searched = name_keys(draft.first_name, draft.last_name) | {"webinar_ref": spelt(draft.webinar_id)}
     flags = {"lookup": int(draft.lookup), "by_field": int(draft.by_field)}

@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import Event, EventState, RegistrationState, new_id
 from app.store.database import Database
 from app.store.events import event_of
+from app.store.people import People
 from app.store.registrations import Again, Draft, Registrations, draft_of
 from app.store.search import first_id
 from app.store.spelling import spelt
@@ -117,6 +118,7 @@ class Replays:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._people = People(database)
 
     async def ask(self, asked: Asked, *, now: datetime) -> Replay:
         """Write a replay down; the leader does it."""
@@ -174,12 +176,15 @@ class Replays:
 
     async def states(self, identities: Sequence[str]) -> dict[str, RegistrationState]:
         """Return the states of the registrations that have these identities."""
+        await self._people.prepare()
         c = registrations.c
+        by_seal = {self._people.sealed(identity): identity for identity in identities}
+        seals = list(by_seal)
         found: dict[str, RegistrationState] = {}
         async with self._database.read() as connection:
-            for some in (identities[i : i + _AT_ONCE] for i in range(0, len(identities), _AT_ONCE)):
+            for some in (seals[i : i + _AT_ONCE] for i in range(0, len(seals), _AT_ONCE)):
                 rows = await connection.execute(select(c.identity, c.state).where(c.identity.in_(some)))
-                found |= {row.identity: RegistrationState(row.state) for row in rows}
+                found |= {by_seal[row.identity]: RegistrationState(row.state) for row in rows}
         return found
 
     async def advance(self, replay: Replay, progress: Progress, made: Registrations, *, now: datetime) -> bool:

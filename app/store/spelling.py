@@ -3,6 +3,7 @@
 import unicodedata
 
 LONGEST = 80  # characters; PostgreSQL indexes no value over 2.7 kB
+GONE = "gone:"  # before the keyed hash that stands where a person's key stood
 AFTER_ALL = "\U0010ffff"  # sorts behind every other character
 
 

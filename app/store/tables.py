@@ -93,6 +93,12 @@ events = Table(
         postgresql_where=text("state != 'waiting'"),
     ),
     Index(
+        "ix_events_kept",  # and settled; accepting does not write to it
+        "settled_at",
+        sqlite_where=text("settled_at IS NOT NULL AND body IS NOT NULL"),
+        postgresql_where=text("settled_at IS NOT NULL AND body IS NOT NULL"),
+    ),
+    Index(
         "ix_events_dead_by_cause",
         "cause",
         "id",
@@ -138,6 +144,7 @@ registrations = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("updated_at", UtcDateTime, nullable=False),
     Column("sent_at", UtcDateTime, nullable=True),
+    Column("purged_at", UtcDateTime, nullable=True),  # when its person was blanked, see app.store.retention
     Index("uq_registrations_identity", "identity", unique=True),
     Index("ix_registrations_person_key", "person_key", text("id DESC")),
     Index("ix_registrations_name_key", "name_key", text("id DESC")),
@@ -145,6 +152,12 @@ registrations = Table(
     Index("ix_registrations_webinar_key", "webinar_key", text("id DESC")),
     Index("ix_registrations_webinar_ref", "webinar_ref", text("id DESC")),
     Index("ix_registrations_source", "source", "id"),
+    Index(
+        "ix_registrations_kept",
+        "id",
+        sqlite_where=text("purged_at IS NULL"),
+        postgresql_where=text("purged_at IS NULL"),
+    ),
     Index(
         "ix_registrations_new",
         "due_at",
@@ -291,6 +304,12 @@ calls = Table(
     Column("message", Text, nullable=True),
     Column("request_id", Text, nullable=True),
     Index("ix_calls_started_at", "started_at"),
+    Index(
+        "ix_calls_said",
+        "started_at",
+        sqlite_where=text("message IS NOT NULL"),
+        postgresql_where=text("message IS NOT NULL"),
+    ),
     Index(
         "ix_calls_unfinished",
         "started_at",

@@ -27,6 +27,14 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
     )
+    op.create_index(
+        "ix_calls_said",
+        "calls",
+        ["started_at"],
+        unique=False,
+        sqlite_where=sa.text("message IS NOT NULL"),
+        postgresql_where=sa.text("message IS NOT NULL"),
+    )
     op.create_index("ix_calls_started_at", "calls", ["started_at"], unique=False)
     op.create_index(
         "ix_calls_unfinished",
@@ -55,6 +63,14 @@ def upgrade() -> None:
         sa.Column("settled_at", UtcDateTime, nullable=True),
         sa.Column("replayed_at", UtcDateTime, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
+    )
+    op.create_index(
+        "ix_events_kept",
+        "events",
+        ["settled_at"],
+        unique=False,
+        sqlite_where=sa.text("settled_at IS NOT NULL AND body IS NOT NULL"),
+        postgresql_where=sa.text("settled_at IS NOT NULL AND body IS NOT NULL"),
     )
     op.create_index(
         "ix_events_dead_by_cause",
@@ -173,6 +189,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime, nullable=False),
         sa.Column("updated_at", UtcDateTime, nullable=False),
         sa.Column("sent_at", UtcDateTime, nullable=True),
+        sa.Column("purged_at", UtcDateTime, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
     )
     op.create_index(
@@ -265,6 +282,14 @@ def upgrade() -> None:
         unique=False,
         sqlite_where=sa.text("state = 'sending'"),
         postgresql_where=sa.text("state = 'sending'"),
+    )
+    op.create_index(
+        "ix_registrations_kept",
+        "registrations",
+        ["id"],
+        unique=False,
+        sqlite_where=sa.text("purged_at IS NULL"),
+        postgresql_where=sa.text("purged_at IS NULL"),
     )
     op.create_index("ix_registrations_source", "registrations", ["source", "id"], unique=False)
     op.create_index("uq_registrations_identity", "registrations", ["identity"], unique=True)

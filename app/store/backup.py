@@ -1,0 +1,66 @@
+"""Copy a SQLite store while it is in use, and look whether the copy is whole. PostgreSQL has pg_dump for that."""
+
+import os
+import sqlite3
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+from sqlalchemy.engine import make_url
+
+from app.errors import StoreUnavailable
+
+_PATIENCE = 30.0  # seconds for a lock that another holds
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """A copy that was looked at: its file, its bytes, and how many rows of each kind it has."""
+
+    file: Path
+    size: int
+    events: int
+    registrations: int
+
+
+def back_up(url: str, file: Path) -> Backup:
+    """Write a whole copy of the store as it is at one moment; accepting and sending go on meanwhile.
+
+    Raises:
+        StoreUnavailable: there is no such store, the file is there already or cannot be written, or the copy is
+            not whole.
+    """
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite":
+        raise StoreUnavailable(
+            "This store is a PostgreSQL: back it up with `pg_dump --format=custom --file FILE` and its address, while "
+            "it runs; `pg_restore --clean --if-exists` brings it back."
+        )
+    source = Path(parsed.database or "").expanduser()
+    if not source.is_file():
+        raise StoreUnavailable(f"There is no store at {source}; DATABASE_URL says where it is.")
+    if file.exists():
+        raise StoreUnavailable(f"{file} is there already, and a backup overwrites nothing.")
+    part = file.with_name(f"{file.name}.part")
+    try:
+        part.unlink(missing_ok=True)  # of a backup that was cut off
+        part.touch(mode=0o600)  # it holds names and addresses
+        return _copied(source, part, file)
+    except (sqlite3.Error, OSError) as problem:
+        part.unlink(missing_ok=True)
+        raise StoreUnavailable(f"The backup could not be written to {file}: {problem}") from problem
+
+
+def _copied(source: Path, part: Path, file: Path) -> Backup:
+    with closing(sqlite3.connect(f"file:{source}?mode=rw", uri=True, timeout=_PATIENCE)) as store:
+        store.execute("VACUUM INTO ?", (str(part),))
+    with closing(sqlite3.connect(part)) as copy:
+        (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
+        if verdict != "ok":
+            raise sqlite3.DatabaseError(f"the copy is not whole: {verdict}")
+        (events,) = copy.execute("SELECT count(*) FROM events").fetchone()
+        (registrations,) = copy.execute("SELECT count(*) FROM registrations").fetchone()
+    with part.open("rb") as written:
+        os.fsync(written.fileno())
+    part.rename(file)
+    return Backup(file, file.stat().st_size, events, registrations)

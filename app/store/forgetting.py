@@ -1,0 +1,166 @@
+"""Forget a person: every registration with its timeline, the memory of the lead, and each webhook that names them.
+
+Also what was purged already is found, by the keyed hash that was left. A webhook that names others too is blanked
+whole. What a call to Marketo holds at the moment, or waits to be read, is left and told: ask again a little later.
+"""
+
+import json
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import EventState, RegistrationState
+from app.store.database import Database
+from app.store.people import People
+from app.store.retention import blank_events
+from app.store.spelling import GONE
+from app.store.tables import events, people, registrations, timeline
+
+_AT_ONCE = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Traces:
+    """What the store holds of one person. `person` is the keyed hash; what is `under_way` cannot be removed yet."""
+
+    person: str
+    registrations: Sequence[str] = ()
+    webhooks: Sequence[str] = ()
+    remembered: Sequence[str] = field(default=(), repr=False)
+    timeline_entries: int = 0
+    under_way: Sequence[str] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.registrations or self.webhooks or self.remembered or self.under_way)
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What was removed, and when. It names nobody: `person` is a keyed hash that only this store can make again."""
+
+    person: str
+    at: datetime
+    registrations: int
+    timeline_entries: int
+    webhooks_blanked: int
+    remembered_people: int
+    left_under_way: Sequence[str]
+
+
+class Forgetting:
+    """Finds and removes one person's data; `person_key` is an e-mail address, or `lead:` with Marketo's id."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._people = People(database)
+
+    async def traces(self, person_key: str) -> Traces:
+        """Return what there is, and change nothing. Reads every webhook that is not blanked yet."""
+        await self._people.prepare()
+        key = person_key.lower()
+        hashed = self._people.sealed(key)
+        async with self._database.read() as connection:
+            rows = await _registrations_of(connection, [key, GONE + hashed])
+            leads = {f"lead:{row.lead_id}" for row in rows if row.lead_id is not None}
+            sealed = [GONE + self._people.sealed(lead) for lead in leads]
+            by_number = await _registrations_of(connection, [*leads, *sealed])
+            rows += [row for row in by_number if row.id not in {known.id for known in rows}]
+            told = await _told(connection, [row.id for row in rows])
+        named = {event_id: state async for event_id, state in self._naming(key)}
+        return _traces(hashed, rows, told, named)
+
+    async def forget(self, person_key: str, *, now: datetime) -> Certificate:
+        """Remove it in one transaction, and certify it."""
+        found = await self.traces(person_key)
+        async with self._database.write() as connection:
+            ids = await _not_sending(connection, found.registrations)
+            entries = await _remove(connection, ids)
+            blanked = await _blank_settled(connection, found.webhooks)
+            gone = await connection.execute(delete(people).where(people.c.key_hash.in_(found.remembered)))
+        begun = [one for one in found.registrations if one not in set(ids)]
+        left = sorted({*found.under_way, *begun})
+        return Certificate(found.person, now, len(ids), entries, blanked, gone.rowcount, left)
+
+    async def _naming(self, key: str) -> AsyncIterator[tuple[str, str]]:
+        """Yield (id, state) of each webhook in which this address stands, however it is spelt there."""
+        last = ""
+        c = events.c
+        while True:
+            page = select(c.id, c.state, c.body, c.fetched).where(c.id > last, c.body.is_not(None))
+            async with self._database.read() as connection:
+                rows = (await connection.execute(page.order_by(c.id).limit(_AT_ONCE))).all()
+            for row in rows:
+                if names(key, row.body, row.fetched):
+                    yield row.id, row.state
+            if len(rows) < _AT_ONCE:
+                return
+            last = rows[-1].id
+
+
+def names(key: str, body: bytes, fetched: object) -> bool:
+    """Tell whether the address stands in a webhook's body, or in what was fetched for it."""
+    text = body.decode("utf-8", "replace").lower()
+    if key in text:
+        return True
+    if "\\" in text:  # JSON may spell any character by its number
+        try:
+            text = json.dumps(json.loads(body), ensure_ascii=False).lower()
+        except (ValueError, RecursionError):
+            return False
+    return key in text or (fetched is not None and key in json.dumps(fetched, ensure_ascii=False).lower())
+
+
+def _traces(person: str, rows: Sequence[Any], told: Mapping[str, Sequence[str]], named: Mapping[str, str]) -> Traces:
+    sending = {row.id for row in rows if row.state == RegistrationState.SENDING}
+    waiting = {event_id for event_id, state in named.items() if state == EventState.WAITING}
+    return Traces(
+        person=person,
+        registrations=[row.id for row in rows if row.id not in sending],
+        webhooks=sorted({*named, *(event for brought in told.values() for event in brought)} - waiting),
+        remembered=sorted({row.person_hash for row in rows}),
+        timeline_entries=sum(row.entries for row in rows),
+        under_way=sorted(sending | waiting),
+    )
+
+
+async def _registrations_of(connection: AsyncConnection, keys: Sequence[str]) -> list[Any]:
+    c, t = registrations.c, timeline.c
+    entries = select(func.count()).where(t.registration_id == c.id).correlate(registrations).scalar_subquery()
+    columns = select(c.id, c.state, c.lead_id, c.person_hash, entries.label("entries"))
+    rows = await connection.execute(columns.where(c.person_key.in_(keys)).order_by(c.id))
+    return [*rows]
+
+
+async def _told(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, list[str]]:
+    """Return the webhooks that each registration's timeline names and that are not blanked yet."""
+    t, e = timeline.c, events.c
+    kept = select(t.registration_id, t.event_id).distinct().join(events, e.id == t.event_id)
+    rows = await connection.execute(kept.where(t.registration_id.in_(ids), e.body.is_not(None)))
+    found: dict[str, list[str]] = {}
+    for registration_id, event_id in rows:
+        found.setdefault(registration_id, []).append(event_id)
+    return found
+
+
+async def _not_sending(connection: AsyncConnection, ids: Sequence[str]) -> list[str]:
+    """Lock those of these registrations that are in no call's hands."""
+    c = registrations.c
+    free = select(c.id).where(c.id.in_(ids), c.state != RegistrationState.SENDING, c.claimed_by.is_(None))
+    return list((await connection.execute(free.order_by(c.id).with_for_update())).scalars())
+
+
+async def _remove(connection: AsyncConnection, ids: Sequence[str]) -> int:
+    gone = await connection.execute(delete(timeline).where(timeline.c.registration_id.in_(ids)))
+    await connection.execute(delete(registrations).where(registrations.c.id.in_(ids)))
+    return int(gone.rowcount)
+
+
+async def _blank_settled(connection: AsyncConnection, ids: Sequence[str]) -> int:
+    c = events.c
+    settled = select(c.id).where(c.id.in_(ids), c.state != EventState.WAITING, c.body.is_not(None))
+    locked = await connection.execute(settled.order_by(c.id).with_for_update())
+    return await blank_events(connection, list(locked.scalars()))

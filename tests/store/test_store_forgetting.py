@@ -1,0 +1,130 @@
+"""Whoever asks to be forgotten is, over every table; and others are not."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select, update
+
+from app.domain import EventState, LeadId, RegistrationState
+from app.store.database import Database
+from app.store.events import EventFate
+from app.store.forgetting import Forgetting, names
+from app.store.lookup import Lookup
+from app.store.people import People, remember
+from app.store.registrations import Draft, Meaning, Registrations
+from app.store.retention import Retention
+from app.store.tables import events, people
+from tests.conftest import MovableClock
+from tests.store.given import FENCE, accept, claimed_event, draft, ended, new_event, record, sending
+from tests.store.test_store_retention import everything
+
+
+async def registered_by(database: Database, clock: MovableClock, body: bytes, *drafts: Draft) -> str:
+    """Let a webhook with this body mean these registrations; return its id."""
+    event = await claimed_event(database, clock())
+    async with database.write() as connection:
+        await connection.execute(update(events).where(events.c.id == event.id).values(body=body))
+    fate = EventFate(event, EventState.MAPPED, fetched={"order": body.decode()})
+    await Registrations(database).record([Meaning(fate, drafts)], fence=FENCE, now=clock())
+    return event.id
+
+
+async def test_every_trace_of_a_person_is_removed(database: Database, clock: MovableClock) -> None:
+    """Registrations, timelines, webhooks, the memory of the lead."""
+    one = await ended(database, clock(), state="sent")
+    await registered_by(database, clock, b'{"email": "Ada@Example.com"}', draft(clock(), webinar="w-2"))
+    memory = People(database)
+    await memory.prepare()
+    async with database.write() as connection:
+        await remember(database, connection, {memory.hashed("ada@example.com"): LeadId(7)}, clock())
+    certificate = await Forgetting(database).forget("ADA@example.com", now=clock())
+    assert (certificate.registrations, certificate.webhooks_blanked, certificate.remembered_people) == (2, 2, 1)
+    assert (certificate.timeline_entries, certificate.left_under_way) == (3, [])
+    assert "ada" not in await everything(database)
+    assert await Lookup(database).registration(one) is None
+    assert not await Forgetting(database).traces("ada@example.com")
+    async with database.read() as connection:
+        assert (await connection.execute(select(people))).all() == []
+
+
+async def test_others_keep_theirs(database: Database, clock: MovableClock) -> None:
+    """Only the webhook that named both is blanked, since nobody can tell what of it is whose."""
+    both = [draft(clock()), draft(clock(), "bob@example.com")]
+    order = await registered_by(database, clock, b'["ada@example.com", "bob@example.com"]', *both)
+    his = await registered_by(database, clock, b'"bob@example.com"', draft(clock(), "bob@example.com", "w-2"))
+    await Forgetting(database).forget("ada@example.com", now=clock())
+    bob = await Lookup(database).registration(both[1].id)
+    assert bob is not None
+    assert (bob.email, bob.timeline[0].detail) == ("bob@example.com", "A webhook registered this person.")
+    bodies = [event.body for event in (await Lookup(database).event(order), await Lookup(database).event(his)) if event]
+    assert bodies == [b"", b'"bob@example.com"']
+
+
+async def test_looking_removes_nothing(database: Database, clock: MovableClock) -> None:
+    await ended(database, clock(), state="sent")
+    before = await everything(database)
+    found = await Forgetting(database).traces("ada@example.com")
+    assert (len(found.registrations), found.timeline_entries, len(found.webhooks)) == (1, 2, 1)
+    assert await everything(database) == before
+
+
+async def test_who_was_purged_is_found_by_the_hash_that_was_left(database: Database, clock: MovableClock) -> None:
+    """Their address is gone, the outcome is still theirs."""
+    one = await ended(database, clock(), state="sent")
+    clock.move(timedelta(days=31))
+    await Retention(database, keep=timedelta(days=30)).step(clock())
+    assert (await Forgetting(database).forget("Ada@example.com", now=clock())).registrations == 1
+    assert await Lookup(database).registration(one) is None
+
+
+async def test_who_was_registered_by_number_too_is_found_by_the_address(
+    database: Database, clock: MovableClock
+) -> None:
+    """The lead that the address was found to be."""
+    await ended(database, clock(), state="sent")
+    by_number = draft(clock(), "", person_key="lead:7", lead_id=7, webinar_id="w-3", state=RegistrationState.DEAD)
+    await record(database, clock(), by_number)
+    assert (await Forgetting(database).forget("ada@example.com", now=clock())).registrations == 2
+    assert not await Forgetting(database).traces("lead:7")
+
+
+async def test_what_is_under_way_is_left_and_told(database: Database, clock: MovableClock) -> None:
+    """A campaign that is requested right now must be settled first."""
+    call = await sending(database, clock())
+    waiting = new_event(clock())
+    await accept(database, waiting)
+    async with database.write() as connection:
+        await connection.execute(update(events).where(events.c.id == waiting.id).values(body=b'"ada@example.com"'))
+    certificate = await Forgetting(database).forget("ada@example.com", now=clock())
+    assert certificate.left_under_way == sorted([call.registrations[0].id, waiting.id])
+    assert (certificate.registrations, (await Lookup(database).event(waiting.id) or waiting).body) == (
+        0,
+        b'"ada@example.com"',
+    )
+
+
+async def test_an_ignored_webhook_that_names_the_person_is_blanked(database: Database, clock: MovableClock) -> None:
+    """Nobody was registered by it, yet the address stands there; many webhooks are looked through."""
+    ids: Sequence[str] = await accept(database, *(new_event(clock()) for _ in range(1100)))
+    async with database.write() as connection:
+        settled = {"state": "ignored", "settled_at": clock()}
+        await connection.execute(update(events).values(settled))
+        body = b'{"email": "\\u0061da@example.com"}'
+        await connection.execute(update(events).where(events.c.id == sorted(ids)[-1]).values(body=body))
+    assert (await Forgetting(database).forget("ada@example.com", now=clock())).webhooks_blanked == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "fetched", "is_named"),
+    [
+        (b'{"to": "ADA@example.com"}', None, True),
+        (b'"\\u0061da@example.com"', None, True),
+        (b"{}", {"attendees": [{"email": "Ada@Example.com"}]}, True),
+        (b'"\\u0061 and no JSON', None, False),
+        (b"\xff\xfe", None, False),
+        (b'"bob@example.com"', {}, False),
+    ],
+)
+def test_an_address_is_found_however_it_is_spelt(body: bytes, fetched: object, is_named: bool) -> None:
+    assert names("ada@example.com", body, fetched) is is_named
