@@ -15,7 +15,6 @@ from rich.console import Console
 
 from app import __version__
 from app.domain import is_email
-from app.errors import RelayError, SettingsInvalid
 from app.errors import RelayError, SettingsInvalid, StoreUnavailable
 from app.listening import own_address
 from app.settings import Checks, Settings, load_settings, render_problems

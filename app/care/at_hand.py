@@ -10,14 +10,14 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from app.bootstrap import opened_replaying
-from app.domain import utc_now
 from app.errors import RelayError
 from app.settings import Settings
 from app.store.database import Database
-from app.store.leases import Leases
+from app.store.leases import LEADER, Leases
 from app.web.care import PreviewOut, ReplayBody, ReplayOut
 
 Json = Mapping[str, Any]
+_A_BEAT = 4  # seconds; a leader gives a sign of life every three
 _PATIENCE = 120  # seconds; a preview reads everything again that it is about
 
 
@@ -121,7 +121,12 @@ class OwnStore:
 
 async def is_led(database: Database) -> bool:
     """Tell whether a relay of this store leads at the moment."""
-    return await Leases(database, clock=utc_now).holder("leader") is not None
+    leases = Leases(database)
+    seen = await leases.look(LEADER)
+    if seen.is_free:
+        return False
+    await asyncio.sleep(_A_BEAT)
+    return await leases.look(LEADER) != seen
 
 
 def _found(replay: Any) -> Json:

@@ -9,6 +9,7 @@ from app.care.at_hand import AtHand
 
 Say = Callable[[str], None]
 _LOOK_EVERY = 0.5  # seconds
+_IDLE = 20  # looks without progress, before it is asked whether anybody leads
 _WORDS = {
     "webhooks": "webhooks put back to be read",
     "again": "registrations on their way again",
@@ -33,16 +34,14 @@ async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json
 
 async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, say: Say, note: Say) -> None:
     """Tell how far a replay is until its end, or at once where nobody does it now."""
-    told = -1
-    now = begun
-    is_led = await at_hand.has_leader()
-    while now["state"] == "running" and is_led:
+    told, idle, now = -1, _IDLE, begun
+    while now["state"] == "running" and (idle < _IDLE or await at_hand.has_leader()):
+        idle = idle % _IDLE + 1
         if now["done"] != told:
-            told = now["done"]
+            told, idle = now["done"], 0
             note(f"{now['id']}: {told} of {now['total']}")
         await asyncio.sleep(_LOOK_EVERY)
         now = await at_hand.progress(now["id"])
-        is_led = await at_hand.has_leader()
     say(json.dumps(now, indent=2, ensure_ascii=False) if as_json else replay_in_words(now))
 
 

@@ -97,8 +97,6 @@ class Dispatcher:
     def __init__(self, work: Work, *, holder: str) -> None:
         self._work = work
         self._applicant = Applicant(Leases(work.database), holder, ticks=work.ticks)
-        self._holder = holder
-        self._leases = Leases(work.database, clock=work.clock)
         self._retention = Retention(work.database, keep=work.keep)
         self._bell = Bell()
         self._term: _Term | None = None
