@@ -163,6 +163,15 @@ class TestCompose:
         assert 'volumes: ["data:/data"]' in self.service("relay")
         assert 'volumes: ["postgres:/var/lib/postgresql/data"]' in self.service("postgres")
 
+    def test_the_demo_takes_no_port_of_the_relay_beside_it(self) -> None:
+        """`docker compose --profile demo up` starts every service without a profile too."""
+        published = {
+            name: set(re.findall(r"(\d+)\}?:\d+\"", self.service(name))) for name in ("relay", "relay-demo", "sandbox")
+        }
+
+        assert published["relay"] == {"8080"}
+        assert not published["relay"] & (published["sandbox"] | published["relay-demo"])
+
     def test_other_images_are_pinned(self) -> None:
         assert re.search(r"image: postgres:\d+\.\d+-", self.service("postgres"))
         assert re.search(r"image: haproxy:\d+\.\d+\.\d+-", self.service("balancer"))
