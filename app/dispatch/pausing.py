@@ -43,7 +43,7 @@ def pause_after(
         return None
     scope = _scope(failed, call)
     since = before.since if before else now
-    reason = f"{failed.message or 'No message.'} {failed.advice}"
+    reason = f"{(failed.message or 'No message').removesuffix('.')}. {failed.advice}"
     return Pause(scope, now + length, since, failed.code, reason, times)
 
 

@@ -227,7 +227,7 @@ def _bury(registration: Claimed, cause: Cause, detail: str, *, what: str = "dead
 
 
 def _sentence(failed: CallFailed) -> str:
-    return f"Marketo {failed.code}: {failed.message or 'no message'}. {failed.advice}"
+    return f"Marketo {failed.code}: {(failed.message or 'no message').removesuffix('.')}. {failed.advice}"
 
 
 def _words(reason: Reason) -> str:

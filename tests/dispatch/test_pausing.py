@@ -48,7 +48,7 @@ def test_each_failure_pauses_what_it_concerns(code: str, scope: str, length: tim
     pause = first_pause(code)
     assert pause is not None
     assert (pause.scope, pause.until - NOON, pause.code, pause.times) == (scope, length, code, 1)
-    assert "Marketo's words" in pause.reason
+    assert "Marketo's words. " in pause.reason
 
 
 @pytest.mark.parametrize("code", ["608", "500", Trouble.UNREACHABLE, Trouble.TIMED_OUT])
@@ -130,7 +130,7 @@ async def test_a_pause_is_in_force_until_its_end(pauses: Pauses, clock: MovableC
     await pauses.failed(refusal("606"), UPSERT, begun=clock())
     assert pauses.wait() == 5
     assert pauses.paused_campaigns() == frozenset()
-    assert pauses.described()[EVERYTHING].startswith("606: Marketo's words Too many calls")
+    assert pauses.described()[EVERYTHING].startswith("606: Marketo's words. Too many calls")
     clock.move(timedelta(seconds=5))
     assert (pauses.wait(), pauses.described()) == (0, {})
 
