@@ -1,10 +1,13 @@
 """Make the database ready when a process starts, and say what to do when that cannot be done."""
 
+from pathlib import Path
+
 from sqlalchemy.engine import URL, make_url
 
 from app.errors import StoreUnavailable
 from app.store.database import open_database
 from app.store.migrate import HEAD, MIGRATION_WAIT, migrate, schema_version
+from app.store.network_files import network_file_system
 
 _NO_TABLES = "The database lacks this version's tables: run `relay migrate` (MIGRATE_ON_START is off)."
 
@@ -16,6 +19,7 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
         StoreTooNew: the tables were made by a newer relay.
         StoreUnavailable: the database cannot be used; names the setting at fault and what to look at.
     """
+    _refuse_network_files(make_url(url))
     try:
         is_ready, changed = await _prepared(url, may_migrate=may_migrate)
     except StoreUnavailable as problem:
@@ -23,6 +27,18 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
     if not is_ready:
         raise StoreUnavailable(_NO_TABLES)
     return changed
+
+
+def _refuse_network_files(url: URL) -> None:
+    if url.get_backend_name() != "sqlite":
+        return
+    path = Path(url.database or "").expanduser()
+    if kind := network_file_system(path):
+        raise StoreUnavailable(
+            f"The database that DATABASE_URL names (sqlite:///{url.database}) lies on a network file system ({kind}), "
+            "whose locks SQLite cannot rely on: two processes would damage it.\n"
+            "Put it on a disk of this machine, or use PostgreSQL (DATABASE_URL=postgresql://…)."
+        )
 
 
 def in_words(url: URL, problem: str) -> str:

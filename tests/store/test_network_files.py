@@ -1,0 +1,57 @@
+"""SQLite on a network file system is refused, where the system tells."""
+
+from pathlib import Path
+
+import pytest
+
+from app.errors import StoreUnavailable
+from app.store import opening
+from app.store.network_files import network_file_system
+from app.store.opening import prepare_store
+
+MOUNTS = r"""overlay / overlay rw 0 0
+proc /proc proc rw 0 0
+server:/export /srv/shared\040data nfs4 rw,vers=4.2 0 0
+tmpfs /srv/shared\040data/scratch tmpfs rw 0 0
+//server/share /mnt/share cifs rw 0 0
+"""
+
+
+@pytest.fixture
+def mounts(tmp_path: Path) -> Path:
+    path = tmp_path / "mounts"
+    path.write_text(MOUNTS)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("/srv/shared data/relay/relay.db", "nfs4"),
+        ("/mnt/share/relay.db", "cifs"),
+        ("/srv/shared data/scratch/relay.db", None),
+        ("/mnt/shared/relay.db", None),
+        ("/data/relay.db", None),
+    ],
+)
+def test_the_innermost_mount_counts(mounts: Path, path: str, kind: str | None) -> None:
+    """A local disk within a network's is local, and names that begin alike are no folders of one another."""
+    assert network_file_system(Path(path), mounts) == kind
+
+
+def test_where_nobody_tells_it_is_taken_for_local(tmp_path: Path) -> None:
+    """Other systems than Linux have no list of mounts there."""
+    assert network_file_system(tmp_path / "relay.db", tmp_path / "none") is None
+
+
+def test_this_machines_own_disk_is_no_network(tmp_path: Path) -> None:
+    """The real list is read."""
+    assert network_file_system(tmp_path / "relay.db") is None
+
+
+async def test_a_start_is_refused_with_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two processes there would damage the file; PostgreSQL is made for it."""
+    monkeypatch.setattr(opening, "network_file_system", lambda _: "nfs4")
+    with pytest.raises(StoreUnavailable, match=r"on a network file system \(nfs4\)(.|\n)*postgresql://"):
+        await prepare_store(f"sqlite:///{tmp_path / 'relay.db'}")
+    assert not (tmp_path / "relay.db").exists()
