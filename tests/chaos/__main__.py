@@ -57,11 +57,10 @@ def main(
             while (done := progress.of(name, store)).times < wanted and time.monotonic() < end:
                 _round(trial, done, progress.seed)
                 progress.keep(_KEPT)
+                _write(progress)
                 typer.echo(f"{name} on {store}: {done.times} of {wanted}, {'; '.join(done.broken) or 'all kept'}")
-    rounds = [done for done in progress.rounds.values() if done.times]
-    typer.echo(table(rounds))
-    _write(progress.seed, rounds)
-    raise typer.Exit(any(done.broken for done in rounds))
+    typer.echo(table(progress.done))
+    raise typer.Exit(int(any(done.broken for done in progress.done)))
 
 
 def _trials() -> Mapping[str, Trial]:
@@ -143,9 +142,9 @@ def _killed(stage: Stage, rng: random.Random, times: int) -> Senders:
     return store_faults.postgres_killed(stage, rng, times, stage.postgres)
 
 
-def _write(seed: int, rounds: list[Done]) -> None:
+def _write(progress: Progress) -> None:
     """Put the table into the page of promises."""
-    told = f"Seed {seed}.\n\n{table(rounds)}\n"
+    told = f"Seed {progress.seed}.\n\n{table(progress.done)}\n"
     _PAGE.write_text(_TABLE.sub(lambda found: f"{found[1]}{told}{found[2]}", _PAGE.read_text()))
 
 

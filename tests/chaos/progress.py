@@ -29,6 +29,10 @@ class Progress:
     def of(self, fault: str, store: str) -> Done:
         return self.rounds.setdefault(f"{fault} on {store}", Done(fault, store))
 
+    @property
+    def done(self) -> list[Done]:
+        return [done for done in self.rounds.values() if done.times]
+
     def keep(self, path: Path) -> None:
         path.write_text(json.dumps(asdict(self), indent=1) + "\n")
 
