@@ -47,7 +47,8 @@ class RegistrationQuery(BaseModel):
     cursor: Word | None = Field(None, description="`nextCursor` of the page before.")
 
     def filter(self) -> RegistrationFilter:
-        return RegistrationFilter(email=self.email, source=self.source, state=self.state, webinar_id=self.webinar)
+        email = self.email and self.email.replace(" ", "+")  # a + typed as it is reads as a space, which no address has
+        return RegistrationFilter(email=email, source=self.source, state=self.state, webinar_id=self.webinar)
 
 
 class Gate:

@@ -129,6 +129,12 @@ async def test_every_filter_reaches_the_store(relay: Relay, around: Surroundings
     assert around.lookup.asked == [wanted]
 
 
+async def test_an_address_with_a_plus_is_found_as_it_is_typed(relay: Relay, around: Surroundings) -> None:
+    """In a query a + means a space; who looks somebody up with curl would be told that there is nobody."""
+    assert (await relay.get("/api/registrations?email=ada+x@example.com")).status_code == 200
+    assert around.lookup.asked == [RegistrationFilter(email="ada+x@example.com")]
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
