@@ -42,12 +42,18 @@ run: $(RUNTIME) $(BIN)/relay ## start the relay with the settings in .env
 
 test: $(DEV) ## run every test, with branch coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser --ignore=tests/deploy $(ARGS)
 
 test-browser: $(DEV) ## use the console in a real Chromium (Debian's; installed if it is missing)
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
 	  || { echo "Chromium is missing: apt-get install chromium"; exit 1; }
 	@$(BIN)/python -m pytest -n 0 tests/browser $(ARGS)
+
+test-deploy: $(DEV) ## check deploy/ with Prometheus' and systemd's own tools (Debian's; installed if they are missing)
+	@command -v promtool >/dev/null && command -v systemd-analyze >/dev/null \
+	  || { apt-get update -qq && apt-get install -y -qq --no-install-recommends prometheus systemd >/dev/null; } \
+	  || { echo "promtool or systemd-analyze is missing: apt-get install prometheus systemd"; exit 1; }
+	@$(BIN)/python -m pytest -n 0 tests/deploy $(ARGS)
 
 check: $(DEV) ## lint, format, types, import rules
 	@$(BIN)/ruff check .
@@ -72,4 +78,4 @@ lock: $(DEV) ## refresh both lock files (needs uv)
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 
-.PHONY: help setup demo run test test-browser check format bench chaos lock clean
+.PHONY: help setup demo run test test-browser test-deploy check format bench chaos lock clean

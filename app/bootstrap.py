@@ -22,6 +22,7 @@ from app.dispatch.judgement import Judge, TokenNames
 from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.replaying import Preview, Replaying
 from app.dispatch.trial import try_out
+from app.dispatch.troubles import Thresholds
 from app.dispatch.verdicts import Policy
 from app.domain import CampaignId, utc_now
 from app.errors import StoreUnavailable
@@ -31,6 +32,7 @@ from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient
 from app.marketo.transport import open_http
 from app.metrics import Metrics
+from app.notifying import Notifier
 from app.settings import Checks, Settings
 from app.setup_watch import SetupWatch
 from app.sources.base import Source
@@ -44,6 +46,7 @@ from app.store.dead import DeadLetters
 from app.store.finding import Calls
 from app.store.health import probe
 from app.store.inbox import Inbox
+from app.store.listing import Listing
 from app.store.lookup import Lookup
 from app.store.opening import prepare_store
 from app.store.overview import Overview
@@ -130,9 +133,10 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
         sources=workshop.sources,
         inbox=workshop.inbox,
         lookup=Lookup(database),
+        lists=Listing(database, clock=utc_now),
         probe=check_store,
         drain=draining,
-        status=workshop.dispatcher.status,
+        status=workshop.status,
         metrics=metrics,
         admin_tokens=settings.admin_token,
         max_body=settings.max_body_bytes,
@@ -197,7 +201,7 @@ async def opened_replaying(settings: Settings) -> AsyncIterator[tuple[Replaying,
     database = open_database(url)
     try:
         async with httpx.AsyncClient(follow_redirects=False) as http:  # for whoever fetches; a replay only maps here
-            sources = _sources(settings, make_catalogue(settings), http)
+            sources = make_sources(settings, make_catalogue(settings), http)
             yield make_replaying(settings, database, sources), database
     finally:
         await database.close()
@@ -215,20 +219,21 @@ class _Workshop:
         self._metrics = metrics
         self._database = open_database(settings.database_url.get_secret_value())
         self._marketo_http = _open_marketo(settings)
+        self._auth = _auth(settings)
         self._sources_http = httpx.AsyncClient(
             follow_redirects=False,
             timeout=10.0,
             headers={"User-Agent": f"marketo-webhook-relay/{__version__}"},
         )
         catalogue = make_catalogue(settings)
-        self.sources = _sources(settings, catalogue, self._sources_http)
+        self.sources = make_sources(settings, catalogue, self._sources_http)
         self.replaying = make_replaying(settings, self._database, self.sources)
         self._senders = make_senders(settings)
         self._judge = make_judge(settings, catalogue)
         work = Work(
             database=self._database,
             sources=self.sources,
-            marketo=_marketo(settings, self._marketo_http),
+            marketo=_marketo(settings, self._marketo_http, self._auth),
             judge=self._judge,
             policy=make_policy(settings),
             metrics=metrics,
@@ -239,6 +244,8 @@ class _Workshop:
             memory=make_memory(settings),
             keep=timedelta(days=settings.retention_days),
             hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
+            notify=Notifier(self._sources_http, url).send if (url := settings.alert_webhook_url) else None,
+            thresholds=Thresholds(timedelta(hours=settings.alert_silent_hours), settings.alert_dead_letters),
         )
         self.dispatcher = Dispatcher(work, holder=name_of_this_process())
         self.inbox = Inbox(self._database, on_stored=self.dispatcher.wake)
@@ -248,6 +255,11 @@ class _Workshop:
     def is_leading(self) -> bool:
         """Whether this process is the one that sends."""
         return bool(self.dispatcher.status().get("leader"))
+
+    def status(self) -> Mapping[str, object]:
+        """Return the dispatcher's status, and the age of Marketo's token in seconds, if there is one."""
+        age = self._auth.token_age
+        return {**self.dispatcher.status(), "token_age": age.total_seconds() if age else None}
 
     async def probe(self) -> None:
         """Commit a tiny write."""
@@ -283,7 +295,7 @@ class _Workshop:
     async def _tell(self) -> None:
         """Note the dispatcher's figures now and then: another worker may be asked for them."""
         while True:
-            self._metrics.dispatcher_seen(self.dispatcher.status())
+            self._metrics.dispatcher_seen(self.status())
             self._metrics.aged(utc_now())
             await asyncio.sleep(_TOLD_EVERY.total_seconds())
 
@@ -304,11 +316,16 @@ def _open_marketo(settings: Settings) -> httpx.AsyncClient:
     return open_http(address, most_connections=settings.marketo_max_in_flight + 1)
 
 
-def _marketo(settings: Settings, http: httpx.AsyncClient) -> MarketoClient:
-    address = base_urls(settings.marketo_base_url)
-    auth = MarketoAuth(
-        address=address, client_id=settings.marketo_client_id, client_secret=settings.marketo_client_secret
+def _auth(settings: Settings) -> MarketoAuth:
+    return MarketoAuth(
+        address=base_urls(settings.marketo_base_url),
+        client_id=settings.marketo_client_id,
+        client_secret=settings.marketo_client_secret,
     )
+
+
+def _marketo(settings: Settings, http: httpx.AsyncClient, auth: MarketoAuth) -> MarketoClient:
+    address = base_urls(settings.marketo_base_url)
     return MarketoClient(
         http=http,
         address=address,
@@ -385,7 +402,8 @@ def allowed_campaigns(settings: Settings) -> frozenset[CampaignId]:
     return frozenset({campaign_id(settings.marketo_campaign_id), *_campaigns(settings).values(), *listed, *webinars})
 
 
-def _sources(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> Mapping[str, Source]:
+def make_sources(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> Mapping[str, Source]:
+    """Return the sources that the settings turn on, by name."""
     sources: list[Source] = []
     if settings.eventbrite_webhook_token:
         sources.append(_eventbrite(settings, catalogue, client))

@@ -11,6 +11,7 @@ RelayError
 ├── StoreTooNew            the database was migrated by a newer relay: the start is refused
 ├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
 ├── ResolveFailed          a source could not fetch what an event needs
+├── AskedInVain            the command line asked a relay or its store and got no answer          (exit code 1)
 └── CallFailed             Marketo did not do what was asked (app.marketo.codes says what follows)
 """
 
@@ -75,6 +76,10 @@ class StoreTooNew(RelayError):
 
 class LeadershipLost(RelayError):
     """The lease has gone to another process, so nothing may be sent or settled any more."""
+
+
+class AskedInVain(RelayError):
+    """A command of `relay` got no answer to its question; the message says what to do."""
 
 
 class ResolveFailed(RelayError):

@@ -9,6 +9,7 @@ from app.web.console.router import console_router
 from app.web.docs import docs_router
 from app.web.edge import Door, Edge
 from app.web.faults import add_error_answers
+from app.web.lists import lists_router
 from app.web.openapi import add_description
 from app.web.operations import operations_router
 from app.web.parts import WebParts
@@ -52,6 +53,8 @@ def create_app(parts: WebParts, *, care: CareParts | None = None, lifespan: Life
     app.include_router(setup_router(parts))
     if care:
         app.include_router(care_router(parts, care))
+    if parts.lists:
+        app.include_router(lists_router(parts, parts.lists))
     if parts.console:
         app.include_router(console_router(parts, parts.console))
     add_description(app)

@@ -5,7 +5,7 @@ decides that when it is imported: by an environment variable that names the fold
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -14,7 +14,10 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from prometheus_client.multiprocess import MultiProcessCollector, mark_process_dead
 
 CONTENT_TYPE = CONTENT_TYPE_LATEST
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 SHARED_FOLDER = "PROMETHEUS_MULTIPROC_DIR"  # the library's environment variable
+_END_TO_END_BUCKETS = (0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0, 14_400.0, 86_400.0)
+_MOST_CODES = 100  # values of one label; Marketo documents some sixty codes
 _ACCEPT_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0)
 
 
@@ -31,6 +34,9 @@ class Metrics:
         gauge = partial(Gauge, registry=registry, multiprocess_mode="livesum")
         self._oldest_waiting: datetime | None = None
         self._kinds: set[str] = set()
+        self._causes: set[str] = set()
+        self._heard: set[str] = set()
+        self._codes: set[str] = set()
         self._scopes: set[str] = set()
         self._webhooks = Counter("relay_webhooks", "Webhooks answered.", ["source", "result"], registry=registry)
         self._accept = Histogram(
@@ -51,6 +57,19 @@ class Metrics:
             ["source", "state"],
             registry=registry,
         )
+        self._end_to_end = Histogram(
+            "relay_end_to_end_seconds",
+            "Time from a registration's making to Marketo's yes to its campaign.",
+            ["source"],
+            buckets=_END_TO_END_BUCKETS,
+            registry=registry,
+        )
+        self._dead = gauge("relay_dead", "Registrations and webhooks that need a person, by cause.", ["cause"])
+        self._last_webhook = gauge(
+            "relay_last_webhook_timestamp_seconds", "When the source's last webhook came (Unix time).", ["source"]
+        )
+        self._store_bytes = gauge("relay_store_bytes", "Size of the database.")
+        self._token_age = gauge("relay_token_age_seconds", "How long ago Marketo gave the access token in use.")
         self._leader = gauge("relay_leader", "1 while this process sends.")
         self._window = gauge("relay_window_calls_used", "Calls to Marketo within the last 20 s.")
         self._in_flight = gauge("relay_calls_in_flight", "Calls to Marketo under way now.")
@@ -78,10 +97,27 @@ class Metrics:
 
     def call_finished(self, endpoint: str, code: str) -> None:
         """Count a request to Marketo. `endpoint` is a short name (upsert, lookup, trigger), never a path."""
+        if code not in self._codes and len(self._codes) >= _MOST_CODES:
+            code = "other"
+        self._codes.add(code)
         self._calls.labels(endpoint, code).inc()
 
     def registration_settled(self, source: str, state: str) -> None:
         self._registrations.labels(source, state).inc()
+
+    def registration_sent(self, source: str, took: timedelta) -> None:
+        """Note how long it took from the registration's making to Marketo's yes."""
+        self._end_to_end.labels(source).observe(max(0.0, took.total_seconds()))
+
+    def store_counted(self, dead: Mapping[str, int], last_webhooks: Mapping[str, datetime], size: int) -> None:
+        """Note what is dead by cause, when each source was last heard of, and the store's size in bytes."""
+        self._causes |= dead.keys()
+        for cause in self._causes:
+            self._dead.labels(cause).set(dead.get(cause, 0))
+        self._heard |= last_webhooks.keys()
+        for source, at in last_webhooks.items():
+            self._last_webhook.labels(source).set(at.timestamp())
+        self._store_bytes.set(size)
 
     def backlog_counted(self, waiting: Mapping[str, int], oldest: datetime | None) -> None:
         """Note how much is waiting by kind (events, registrations), and since when the oldest has been due."""
@@ -101,6 +137,7 @@ class Metrics:
         allowed, forecast = _mapping(status.get("allowed")), _mapping(status.get("forecast"))
         self._window_allowed.set(_number(allowed.get("calls_per_window")))
         self._in_flight_allowed.set(_number(allowed.get("in_flight")))
+        self._token_age.set(_number(status.get("token_age")))
         self._day_used.set(_number(status.get("day_used")))
         self._day_left.set(_number(status.get("day_left")))
         self._forecast.set(_number(forecast.get("seconds")))
@@ -135,6 +172,7 @@ class Metrics:
         self._oldest_waiting = None
         for kind in self._kinds:
             self._waiting.labels(kind).set(0)
+        self.store_counted({}, dict.fromkeys(self._heard, _EPOCH), 0)
 
 
 def forget_process(pid: int, folder: Path) -> None:

@@ -1,7 +1,9 @@
 """The figures that Prometheus reads."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
+from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
 from app.metrics import Metrics
@@ -98,3 +100,49 @@ def test_who_does_not_lead_any_more_tells_nothing_of_what_waits() -> None:
     metrics.dispatcher_seen({"leader": False})
     assert sample(metrics, "relay_waiting", kind="events") == 0
     assert sample(metrics, "relay_oldest_waiting_seconds", now=NOW + timedelta(hours=1)) == 0
+
+
+def test_the_documentation_lists_the_figures_as_they_are() -> None:
+    """Mend docs/metrics.md by the lines that differ."""
+    text = (Path(__file__).parents[1] / "docs/metrics.md").read_text(encoding="utf-8")
+    told = {line for line in text.splitlines() if line.startswith("| `relay_")}
+    assert told == {documented(one) for one in vars(Metrics()).values() if isinstance(one, MetricWrapperBase)}
+
+
+def documented(metric: MetricWrapperBase) -> str:
+    family = next(iter(metric.describe()))
+    name = family.name + ("_total" if family.type == "counter" else "")
+    labels = ", ".join(f"`{label}`" for label in metric._labelnames)
+    return f"| `{name}` | {family.type} | {labels} | {family.documentation} |"
+
+
+def test_a_label_of_marketos_making_has_a_bound() -> None:
+    """Each value costs Prometheus a series for ever."""
+    metrics = Metrics()
+    for code in range(1000, 2000):
+        metrics.call_finished("trigger", str(code))
+    metrics.call_finished("trigger", "1000")
+    assert sample(metrics, "relay_marketo_calls_total", endpoint="trigger", code="1000") == 2
+    assert sample(metrics, "relay_marketo_calls_total", endpoint="trigger", code="other") == 900
+
+
+def test_what_is_dead_and_silent_is_told_as_the_store_has_it() -> None:
+    """A cause of which nothing is left goes down to 0; who does not lead any more tells nothing of it."""
+    metrics = Metrics()
+    metrics.store_counted({"expired": 3}, {"pendo": NOW}, 4096)
+    assert sample(metrics, "relay_dead", cause="expired") == 3
+    assert sample(metrics, "relay_last_webhook_timestamp_seconds", source="pendo") == NOW.timestamp()
+    assert sample(metrics, "relay_store_bytes") == 4096
+    metrics.store_counted({}, {}, 4096)
+    assert sample(metrics, "relay_dead", cause="expired") == 0
+    metrics.dispatcher_seen({"leader": False})
+    assert sample(metrics, "relay_last_webhook_timestamp_seconds", source="pendo") == 0
+
+
+def test_the_way_to_marketo_is_timed_and_the_tokens_age_told() -> None:
+    metrics = Metrics()
+    metrics.registration_sent("pendo", timedelta(seconds=2))
+    metrics.dispatcher_seen({"leader": True, "token_age": 60.0})
+    assert sample(metrics, "relay_end_to_end_seconds_bucket", source="pendo", le="2.5") == 1
+    assert sample(metrics, "relay_end_to_end_seconds_bucket", source="pendo", le="1.0") == 0
+    assert sample(metrics, "relay_token_age_seconds") == 60

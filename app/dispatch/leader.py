@@ -1,13 +1,14 @@
 """Lead, or wait to: one process at a time does the outbound work, as Marketo's limits belong to the instance."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Protocol
 
 import structlog
 
+from app.dispatch.alarm import Alarm
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
@@ -20,6 +21,7 @@ from app.dispatch.pausing import Pauses
 from app.dispatch.replaying import Replayer, Replaying
 from app.dispatch.sender import Sender
 from app.dispatch.settling import ActivityLog, Settler
+from app.dispatch.troubles import Thresholds, troubles
 from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
@@ -27,7 +29,9 @@ from app.domain import Clock, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
 from app.metrics import Metrics
 from app.sources.base import Source
+from app.store.alarms import Alarms
 from app.store.calls import CallLog
+from app.store.census import Census, take_census
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.leases import Leases
@@ -43,6 +47,7 @@ from app.store.unsettled import Unsettled
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
 _PURGED_PACE = 0.25  # seconds between two steps of the purge: 800 of each kind a second, beside what comes in
+_CENSUS_EVERY = 30.0  # seconds
 _FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
 _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
 _log = structlog.get_logger(__name__)
@@ -70,6 +75,8 @@ class Work:
     look_every: float = 1.0  # seconds between two looks at the store, for what no bell tells
     memory: Memory = field(default_factory=Memory)
     keep: timedelta = timedelta(days=30)  # how long what ended is kept with its people
+    notify: Callable[[str], Awaitable[None]] | None = None  # tells people what needs them
+    thresholds: Thresholds = field(default_factory=Thresholds)
     hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
 
 
@@ -87,6 +94,8 @@ class _Term:
     day: Day
     reconciler: Reconciler
     bells: tuple[Bell, ...]
+    alarm: Alarm | None = None
+    census: Census | None = None
     forecast: Forecast | None = None
     day_state: DayState = DayState.OPEN
 
@@ -182,8 +191,9 @@ class Dispatcher:
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
         renewing, sweeping, counting, forgetting, settling, asking, replaying, purging = (Bell() for _ in range(8))
+        censusing, alarming = Bell(), Bell()
         term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking)
-        term.bells += (replaying, purging)
+        term.bells += (replaying, purging, censusing, alarming)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
@@ -192,6 +202,8 @@ class Dispatcher:
             repeat(term.replayer.step, bell=replaying, name="replay"),
             repeat(sender.sweep, bell=sweeping, name="sweep"),
             repeat(self._count, bell=counting, name="count"),
+            repeat(lambda: self._sound_alarm(term), bell=alarming, name="alarm"),
+            repeat(self._take_census, bell=censusing, name="census"),
             repeat(self._forget, bell=forgetting, name="forget"),
             repeat(self._purge, bell=purging, name="purge"),
             repeat(lambda: self._renew(term.lease), bell=renewing, name="lease"),
@@ -221,6 +233,26 @@ class Dispatcher:
         ages = [at for at in (oldest, due) if at]
         work.metrics.backlog_counted({"events": events, "registrations": registrations}, min(ages) if ages else None)
         return _COUNTED_EVERY
+
+    async def _take_census(self) -> float:
+        work = self._work
+        found = await take_census(work.database, sorted(work.sources))
+        if self._term:
+            self._term.census = found
+        work.metrics.store_counted(found.dead, found.last_webhooks, found.size)
+        return _CENSUS_EVERY
+
+    async def _sound_alarm(self, term: _Term) -> float:
+        work = self._work
+        if term.alarm is None:
+            return _APPLY_AGAIN * 3600
+        term.lease.check()
+        if term.census is None:
+            return _APPLY_AGAIN
+        now = work.clock()
+        pauses = await CallLog(work.database, clock=work.clock).pauses()
+        found = troubles(pauses, term.day.described(now), term.census, now, work.thresholds)
+        return (await term.alarm.step(found)).total_seconds()
 
     def _tell_day(self, term: _Term, now: datetime) -> None:
         """Log when the day's calls run short or begin anew, once each."""
@@ -279,7 +311,8 @@ class Dispatcher:
         replayer = Replayer(replaying, intake.registrations, sending, lease)
         reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
         bells = (intake.bell, sender_bell)
-        return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, bells)
+        alarm = Alarm(work.notify, Alarms(work.database), work.clock) if work.notify else None
+        return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, bells, alarm)
 
 
 def _of_day(day: Day, now: datetime) -> Mapping[str, str]:

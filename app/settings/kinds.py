@@ -152,6 +152,19 @@ def _vendor_url(is_vendor: Callable[[str], bool], hosts: str) -> AfterValidator:
     return AfterValidator(validate)
 
 
+def _alert_url(secret: SecretStr) -> SecretStr:
+    text = secret.get_secret_value()
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:  # whose words would repeat a part of it
+        raise ValueError("cannot be read as an address") from None
+    is_here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    if not parts.hostname or parts.scheme not in (("https", "http") if is_here else ("https",)):
+        raise ValueError("must be an https:// address, as a chat's incoming webhook has")
+    return secret
+
+
 def _split_url(text: str) -> SplitResult:
     try:
         parts = urlsplit(text)
@@ -203,6 +216,7 @@ def _token_fields(value: object) -> object:
 
 
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
+AlertUrl = Annotated[SecretStr, AfterValidator(_alert_url)]
 WebLink = Annotated[str, AfterValidator(_web_link)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 TokenName = Annotated[str, AfterValidator(_token_name)]

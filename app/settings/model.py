@@ -12,6 +12,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from app.settings.kinds import (
+    AlertUrl,
     CommaSeparated,
     DatabaseUrl,
     EventbriteActions,
@@ -292,6 +293,21 @@ class Settings(BaseSettings):
         "Address at which senders reach the relay, such as `https://relay.example.com`; `relay doctor` looks whether "
         "webhooks come there",
     )
+    alert_webhook_url: AlertUrl | None = _setting(
+        None,
+        "Where to say that something needs a person (Slack-compatible JSON): credentials refused, a campaign that "
+        "Marketo refuses, the day's calls near their end, a silent source, dead letters; once, and when it is over",
+    )
+    alert_silent_hours: float = _setting(
+        72.0,
+        "A source that sent webhooks before and none for so long is told of",
+        expects="a number of hours from 1 to 8760",
+        ge=1,
+        le=8760,
+    )
+    alert_dead_letters: int = _setting(
+        10, "From how many dead letters on they are told of", expects="a whole number of at least 1", ge=1
+    )
     host: str = _setting("0.0.0.0", "Address to listen on")  # noqa: S104  # a container must listen on all of them
     port: int = _setting(
         8080, "Port to listen on; 0 takes a free one", expects="a whole number from 0 to 65535", ge=0, le=65535
@@ -323,6 +339,11 @@ class Settings(BaseSettings):
         (),
         "Proxies whose `X-Forwarded-*` headers are believed: addresses or networks, comma-separated, or `*`; "
         "by default nobody's",
+    )
+    relay_url: WebLink | None = _setting(
+        None,
+        "Address of a running relay, which `relay events`, `show`, `tail`, `stats` and `send` then ask (with "
+        "`ADMIN_TOKEN`); without it they look into the store themselves",
     )
     relay_config: Path = _setting(Path("relay.toml"), "Path of the TOML file")
 

@@ -100,13 +100,14 @@ async def _tallies(connection: AsyncConnection, sources: Sequence[str], since: d
             made.get(source, {}),
             received=sum(came.get(source, {}).values()),
             unread=came.get(source, {}).get(EventState.DEAD, 0),
-            last_at=await _last_webhook(connection, source),
+            last_at=await last_webhook(connection, source),
         )
         for source in sorted({*sources, *made, *came})
     ]
 
 
-async def _last_webhook(connection: AsyncConnection, source: str) -> datetime | None:
+async def last_webhook(connection: AsyncConnection, source: str) -> datetime | None:
+    """Return when this source's last webhook came."""
     e = events.c
     waits = e.state == literal_column("'waiting'")
     newest = select(e.id, e.received_at).where(e.source == source).order_by(e.id.desc()).limit(1)

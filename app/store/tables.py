@@ -361,6 +361,13 @@ replays = Table(
     ),
 )
 
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("name", String(80), primary_key=True),
+    Column("said", Text, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

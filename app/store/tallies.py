@@ -90,3 +90,13 @@ class Now:
     backlog: Backlog
     pauses: Sequence[Pausing]
     calls_today: int
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What came between two times, and how things stand; `now.calls_today` counts the calls between them."""
+
+    since: datetime
+    until: datetime
+    now: Now
+    causes: Sequence[CauseTally]

@@ -137,3 +137,85 @@ class CallWithRegistrations:
 
     call: CallView
     registrations: Sequence[RegistrationView]
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which webhooks to list; None means any. `until` is not included."""
+
+    source: str | None = None
+    state: EventState | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventLine:
+    """One webhook as a list shows it: without what it holds."""
+
+    id: str
+    source: str
+    state: EventState
+    cause: str | None
+    detail: str | None
+    received_at: datetime
+    due_at: datetime
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class EventPage:
+    """Newest first; `next_cursor` continues, None at the end."""
+
+    items: Sequence[EventLine]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class CallFilter:
+    """Which requests to Marketo to list; None means any. `until` is not included."""
+
+    kind: str | None = None
+    outcome: str | None = None
+    since: datetime | None = None
+    until: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class CallPage:
+    """Newest first; `next_cursor` continues, None at the end."""
+
+    items: Sequence[CallView]
+    next_cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityFilter:
+    """Whose activity to list; None means any. With an `email`, webhooks are left out: they are nobody's yet."""
+
+    source: str | None = None
+    email: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityLine:
+    """One thing that happened: a webhook came (`kind` webhook), or something became of a registration."""
+
+    at: datetime
+    kind: str
+    id: str
+    source: str
+    what: str
+    detail: str
+    email: str | None = None
+    webinar_id: str | None = None
+    event_id: str | None = None
+    call_id: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ActivityPage:
+    """Oldest first. `next_cursor` is there always: asked with it later, the list goes on."""
+
+    items: Sequence[ActivityLine]
+    next_cursor: str

@@ -66,8 +66,13 @@ class Gate:
             raise Refused(NO_TOKEN)
 
 
+def gated_router(parts: WebParts) -> APIRouter:
+    """Return a router whose every route asks for an admin token first."""
+    return APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=PROBLEMS)
+
+
 def admin_router(parts: WebParts) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=PROBLEMS)
+    router = gated_router(parts)
 
     @router.get("/registrations", summary="What became of whom")
     async def registrations(asked: Annotated[RegistrationQuery, Query()]) -> Registrations:

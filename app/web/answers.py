@@ -9,7 +9,16 @@ from pydantic import BaseModel, ConfigDict, Field, computed_field
 from pydantic.alias_generators import to_camel
 
 from app.domain import ADVICE, Cause, EventState, RegistrationState
-from app.store.views import EventView, RegistrationPage, RegistrationView
+from app.store.tallies import Stats as StatsView
+from app.store.views import (
+    ActivityPage,
+    CallPage,
+    CallWithRegistrations,
+    EventPage,
+    EventView,
+    RegistrationPage,
+    RegistrationView,
+)
 
 MASK = "***"
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|signature|token", re.IGNORECASE)
@@ -174,3 +183,125 @@ class Forecast(Out):
     @classmethod
     def of(cls, status: Mapping[str, object]) -> Self:
         return cls.model_validate(dict(status))
+
+
+class EventLine(WithCause):
+    """One webhook as a list shows it; `/api/events/{id}` has its headers and body."""
+
+    id: str
+    source: str
+    state: EventState
+    received_at: datetime
+    due_at: datetime
+    attempts: int
+
+
+class Events(Out):
+    """A page of webhooks, newest first. `nextCursor` continues it; null at the end."""
+
+    items: list[EventLine]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: EventPage) -> Self:
+        return cls.model_validate(page)
+
+
+class Calls(Out):
+    """A page of requests to Marketo, newest first. `nextCursor` continues it; null at the end."""
+
+    items: list[Call]
+    next_cursor: str | None
+
+    @classmethod
+    def of(cls, page: CallPage) -> Self:
+        return cls.model_validate(page)
+
+
+class CallWithPeople(Call):
+    """One request to Marketo with the registrations that it was about."""
+
+    registrations: list[Registration]
+
+    @classmethod
+    def of(cls, found: CallWithRegistrations) -> Self:
+        registrations = [Registration.model_validate(one) for one in found.registrations]
+        return cls(**Call.model_validate(found.call).model_dump(), registrations=registrations)
+
+
+class ActivityLine(Out):
+    """One thing that happened. Of a webhook, `what` is its state; of a registration, what became of it."""
+
+    at: datetime
+    kind: str = Field(description="webhook or registration: what `id` is the id of.")
+    id: str
+    source: str
+    what: str
+    detail: str
+    email: str | None
+    webinar_id: str | None
+    event_id: str | None
+    call_id: str | None
+
+
+class Activity(Out):
+    """What happened, oldest first. Ask again with `nextCursor` for what happened since."""
+
+    items: list[ActivityLine]
+    next_cursor: str
+
+    @classmethod
+    def of(cls, page: ActivityPage) -> Self:
+        return cls.model_validate(page)
+
+
+class SourceStats(Out):
+    """One source: webhooks received, those that could not be used, and its registrations by state."""
+
+    source: str
+    received: int
+    unread: int
+    last_at: datetime | None = Field(description="When its last webhook came, whenever that was.")
+    registrations: Mapping[RegistrationState, int]
+
+
+class Waits(Out):
+    """What waits now, and since when the oldest."""
+
+    registrations: int
+    webhooks: int
+    oldest: datetime | None
+
+
+class Paused(Out):
+    """A pause in force: everything (`marketo`) or one campaign waits until then."""
+
+    scope: str
+    until: datetime
+    reason: str
+
+
+class DeadStats(WithCause):
+    """How many registrations and webhooks are dead for one cause, since the store began."""
+
+    registrations: int
+    webhooks: int
+    last_at: datetime
+
+
+class Stats(Out):
+    """What came between two times, and how things stand now."""
+
+    since: datetime
+    until: datetime
+    sources: list[SourceStats]
+    calls: int = Field(description="Requests to Marketo.")
+    waiting: Waits
+    paused: list[Paused]
+    dead: list[DeadStats]
+
+    @classmethod
+    def of(cls, view: StatsView) -> Self:
+        now = view.now
+        seen = {"sources": now.tallies, "calls": now.calls_today, "waiting": now.backlog, "paused": now.pauses}
+        return cls.model_validate({"since": view.since, "until": view.until, "dead": view.causes, **seen})

@@ -1,8 +1,8 @@
 """Name what the web layer is given. It builds nothing itself and knows nobody's concrete class."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from pydantic import SecretStr
@@ -10,7 +10,21 @@ from pydantic import SecretStr
 from app.domain import Clock, Json, NewEvent, utc_now
 from app.metrics import Metrics
 from app.sources.base import Source
-from app.store.views import EventView, Receipt, RegistrationFilter, RegistrationPage, RegistrationView
+from app.store.tallies import Stats
+from app.store.views import (
+    ActivityFilter,
+    ActivityPage,
+    CallFilter,
+    CallPage,
+    CallWithRegistrations,
+    EventFilter,
+    EventPage,
+    EventView,
+    Receipt,
+    RegistrationFilter,
+    RegistrationPage,
+    RegistrationView,
+)
 from app.web.console.parts import ConsoleParts
 
 Status = Callable[[], Mapping[str, object]]
@@ -65,6 +79,20 @@ class Setup(Protocol):
         ...
 
 
+class Lists(Protocol):
+    """What one can list. Every method may raise StoreUnavailable, and ValueError for a cursor of other making."""
+
+    async def events(self, which: EventFilter, /, *, limit: int, cursor: str | None) -> EventPage: ...
+
+    async def calls(self, which: CallFilter, /, *, limit: int, cursor: str | None) -> CallPage: ...
+
+    async def stats(self, sources: Sequence[str], /, *, since: datetime) -> Stats: ...
+
+    async def call(self, call_id: str, /) -> CallWithRegistrations | None: ...
+
+    async def activity(self, which: ActivityFilter, /, *, limit: int, cursor: str | None) -> ActivityPage: ...
+
+
 class Drain(Protocol):
     """Whether this process has been told to stop: it still answers, but wants no new connections."""
 
@@ -97,3 +125,4 @@ class WebParts:
     public_docs: bool = True
     console: ConsoleParts | None = None
     setup: Setup | None = None
+    lists: Lists | None = None

@@ -120,6 +120,12 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_keys")),
     )
     op.create_table(
+        "alarms",
+        sa.Column("name", sa.String(length=80), nullable=False),
+        sa.Column("said", sa.Text(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_alarms")),
+    )
+    op.create_table(
         "leases",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("holder", sa.String(length=200), nullable=False),

@@ -1,0 +1,1 @@
+"""The commands of `relay`: a module each, small; `app.cli` gathers them."""

@@ -1,0 +1,151 @@
+"""Ask the admin API: of a running relay over HTTP, or, where none is named, over the store in this very process.
+
+So both ways answer alike, byte for byte, and a command is written once.
+"""
+
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from pydantic import SecretStr
+
+from app import __version__
+from app.domain import NewEvent, utc_now
+from app.errors import AskedInVain, StoreUnavailable
+from app.log import configure_logging
+from app.main import create_app
+from app.settings import Settings
+from app.store.database import Database, open_database
+from app.store.listing import Listing
+from app.store.lookup import Lookup
+from app.store.opening import prepare_store
+from app.store.views import Receipt
+from app.web.parts import WebParts
+
+_PATIENCE = 30.0  # seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """The admin API, wherever it is."""
+
+    client: httpx.AsyncClient
+    where: str
+
+    async def get(self, path: str, **parameters: object) -> Any:
+        """Return the answer to a question as JSON; parameters that are None are left out.
+
+        Raises:
+            AskedInVain: there is no such answer.
+        """
+        given = {name: str(value) for name, value in parameters.items() if value is not None}
+        try:
+            answer = await self.client.get(f"/api/{path}", params=given)
+        except httpx.HTTPError as problem:
+            said = str(problem) or type(problem).__name__
+            raise AskedInVain(
+                f"The relay at {self.where} does not answer: {said}.\n"
+                "Look whether it runs and whether RELAY_URL is right; without RELAY_URL the store is read."
+            ) from None
+        if answer.status_code != 200:
+            raise AskedInVain(_advice(answer, self.where))
+        try:
+            return answer.json()
+        except ValueError:
+            raise AskedInVain(f"What answers at {self.where} is no relay; look whether RELAY_URL is right.") from None
+
+
+@asynccontextmanager
+async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
+    """Give the admin API of the running relay that the settings name, else of the store.
+
+    Raises:
+        AskedInVain: there is no token to ask with.
+        StoreUnavailable: the store cannot be read.
+    """
+    if settings.relay_url:
+        async with _running(settings, settings.relay_url.rstrip("/")) as admin:
+            yield admin
+    else:
+        async with _on_the_store(settings) as admin:
+            yield admin
+
+
+@asynccontextmanager
+async def _running(settings: Settings, url: str) -> AsyncIterator[Admin]:
+    if not settings.admin_token:
+        raise AskedInVain(f"Set ADMIN_TOKEN to that of the relay at {url}; or unset RELAY_URL to read the store here.")
+    headers = _headers(settings.admin_token[0].get_secret_value())
+    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_PATIENCE) as client:
+        yield Admin(client, url)
+
+
+@asynccontextmanager
+async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
+    url = settings.database_url.get_secret_value()
+    _check_file(url)
+    configure_logging(level="critical", format="console", secrets=settings.secrets())  # its requests are nobody's news
+    await prepare_store(url, may_migrate=False)
+    database = open_database(url, pool_size=2)
+    token = secrets.token_urlsafe(32)  # of this process alone
+    try:
+        transport = httpx.ASGITransport(create_app(_parts(database, token)))
+        async with httpx.AsyncClient(transport=transport, base_url="http://store", headers=_headers(token)) as client:
+            yield Admin(client, "the store")
+    finally:
+        await database.close()
+
+
+def _check_file(url: str) -> None:
+    """Refuse a file that is not there: reading would make an empty database where a path is misspelt."""
+    path = url.removeprefix("sqlite:///")
+    if path != url and not Path(path).expanduser().exists():
+        raise StoreUnavailable(
+            f"There is no store at {path}. Start the relay once, or set DATABASE_URL; or ask a running relay: set "
+            "RELAY_URL and ADMIN_TOKEN."
+        )
+
+
+def _headers(token: str) -> Mapping[str, str]:
+    return {"Authorization": f"Bearer {token}", "User-Agent": f"marketo-webhook-relay/{__version__}"}
+
+
+def _parts(database: Database, token: str) -> WebParts:
+    return WebParts(
+        sources={},
+        inbox=_Closed(),
+        lookup=Lookup(database),
+        lists=Listing(database, clock=utc_now),
+        probe=_nothing,
+        drain=_Closed(),
+        admin_tokens=(SecretStr(token),),
+        version=__version__,
+    )
+
+
+class _Closed:
+    """No way in: what is read here accepts nothing."""
+
+    is_draining = True
+
+    async def accept(self, event: NewEvent) -> Receipt:
+        raise StoreUnavailable(f"{event.source} is not accepted here")
+
+
+async def _nothing() -> None: ...
+
+
+def _advice(answer: httpx.Response, where: str) -> str:
+    try:
+        problem = answer.json()
+        said = str(problem["detail"])
+        fields = "".join(f"\n  {one['field']}: {one['problem']}" for one in problem.get("errors", ()))
+    except (ValueError, KeyError, TypeError):
+        return f"{where} answered {answer.status_code}; look whether RELAY_URL names a relay, without any path."
+    if answer.status_code == 401:
+        return f"The relay at {where} does not know this ADMIN_TOKEN; set the one that it was started with."
+    return f"{said}{fields}"

@@ -1,0 +1,100 @@
+"""`relay replay`, `relay forget`, `relay backup`: look after what is stored."""
+
+import json
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from app.commands.running import ConfigOption, fail, run, settings_for
+from app.errors import StoreUnavailable
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.care.at_hand import AtHand
+
+
+def replay(
+    ids: Annotated[list[str] | None, typer.Argument(help="Registrations (reg_…) or webhooks (evt_…).")] = None,
+    *,
+    cause: Annotated[str | None, typer.Option(help="All that are dead for this cause, e.g. title_missing.")] = None,
+    source: Annotated[str | None, typer.Option(help="All dead ones of this source.")] = None,
+    webinar: Annotated[str | None, typer.Option(help="All dead ones of this webinar, by the source's id.")] = None,
+    every: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
+    sent: Annotated[bool, typer.Option("--sent", help="With --webinar: those that were sent, not the dead.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Do it; without, it only shows what it would come to.")] = False,
+    resend: Annotated[bool, typer.Option("--resend", help="Mail those too who got an e-mail, or may have.")] = False,
+    why: Annotated[str, typer.Option(help="It stands in each timeline.")] = "",
+    by: Annotated[str, typer.Option(envvar="USER", help="Who asks; it stands there too.")] = "relay replay",
+    follow: Annotated[str | None, typer.Option(metavar="ID", help="Follow a replay that runs.")] = None,
+    stop: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a replay no further.")] = None,
+    url: Annotated[
+        str | None, typer.Option(envvar="RELAY_URL", help="Ask a running relay with ADMIN_TOKEN; else the store.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+    config: ConfigOption = None,
+) -> None:
+    """Take up again what died, after what was missing was mended. Shows first what it would come to."""
+    from app.care import replay as caring  # noqa: PLC0415  # as above
+
+    wanted = {"ids": ids or None, "cause": cause, "source": source, "webinar": webinar, "all": every, "sent": sent}
+    body = {name: value for name, value in wanted.items() if value} | {"resend": resend, "why": why, "by": by}
+    at_hand, settings = _at_hand(url, config)
+    say, note = typer.echo, partial(typer.echo, err=True)
+    if stop:
+        ended = run(at_hand.stop(stop), settings)
+        say(json.dumps(ended, indent=2) if as_json else caring.replay_in_words(ended))
+    elif follow:
+        begun = run(at_hand.progress(follow), settings)
+        run(caring.follow(at_hand, begun, as_json=as_json, say=say, note=note), settings)
+    else:
+        run(caring.replay(at_hand, body, yes=yes, as_json=as_json, say=say, note=note), settings)
+
+
+def _at_hand(url: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
+    """Return what replays are asked of: the relay at this address, or else the store of the settings."""
+    from app.bootstrap import CHECKS  # noqa: PLC0415  # as above
+    from app.care.at_hand import OwnStore, Refusal, RunningRelay  # noqa: PLC0415  # as above
+
+    if not url:
+        settings = settings_for({"relay_config": config}, checks=CHECKS)
+        return OwnStore(settings), settings
+    settings = settings_for({"relay_config": config}, only=["admin_token"])
+    if not settings.admin_token:
+        fail("Set ADMIN_TOKEN to the relay's, to ask it at RELAY_URL.", code=2)
+    try:
+        return RunningRelay(url, settings.admin_token[-1].get_secret_value()), settings
+    except Refusal as refusal:
+        fail(str(refusal), code=2)
+
+
+def forget(
+    person: Annotated[str, typer.Argument(help="An e-mail address, or lead:1002200 for Marketo's id.")],
+    *,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it only shows what there is.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Remove all that the store holds of a person, and print a certificate. Shows first what that is."""
+    from app.care import forget as caring  # noqa: PLC0415  # as above
+
+    settings = settings_for({}, only=["database_url"])
+    url = settings.database_url.get_secret_value()
+    if yes:
+        typer.echo(caring.certified(run(caring.forget(url, person), settings), as_json=as_json))
+    else:
+        typer.echo(caring.shown(run(caring.traces_of(url, person), settings), as_json=as_json))
+
+
+def backup(file: Annotated[Path, typer.Argument(help="Where the copy goes; nothing is overwritten.")]) -> None:
+    """Copy the SQLite store while the relay runs, and check the copy."""
+    from app.store.backup import back_up  # noqa: PLC0415  # as above
+
+    settings = settings_for({}, only=["database_url"])
+    try:
+        made = back_up(settings.database_url.get_secret_value(), file)
+    except StoreUnavailable as problem:
+        fail(str(problem), code=1)
+    typer.echo(
+        f"{made.file}: {made.size} bytes, {made.events} webhooks, {made.registrations} registrations; it is whole."
+    )

@@ -1,0 +1,51 @@
+"""Read the settings that a command needs, run its work, and end with a sentence instead of a traceback."""
+
+from collections.abc import Coroutine, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, NoReturn, TypeVar
+
+import typer
+import uvloop
+
+from app.errors import RelayError, SettingsInvalid
+from app.settings import Checks, Settings, load_settings, render_problems
+
+Result = TypeVar("Result")
+ConfigOption = Annotated[
+    Path | None, typer.Option("--config", help="TOML file with settings and webinars.", show_default="relay.toml")
+]
+RelayOption = Annotated[
+    str | None, typer.Option("--relay", metavar="URL", help="A running relay to ask.", show_default="RELAY_URL")
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the admin API answers it.")]
+
+
+def asking_settings(relay: str | None) -> Settings:
+    """Return the settings that asking needs; `relay` is what the command line says of RELAY_URL."""
+    return settings_for({"relay_url": relay}, only=("relay_url", "admin_token", "database_url"))
+
+
+def settings_for(
+    overrides: Mapping[str, object], *, checks: Checks | None = None, only: Sequence[str] | None = None
+) -> Settings:
+    """Return the settings; where they are wrong, tell all that is, and exit with 2."""
+    try:
+        return load_settings(overrides, checks=checks or Checks(), only=only)
+    except SettingsInvalid as invalid:
+        fail(render_problems(invalid.problems), code=2)
+
+
+def run(work: Coroutine[object, object, Result], settings: Settings) -> Result:
+    """Run a command's work to its end; what it fails with is told without any secret, and the exit code is 1."""
+    from app.log import Masker  # noqa: PLC0415  # --help should not wait for every part's import
+
+    try:
+        return uvloop.run(work)
+    except RelayError as problem:
+        fail(Masker(settings.secrets()).mask(str(problem)), code=1)  # drivers repeat what they were given
+
+
+def fail(text: str, *, code: int) -> NoReturn:
+    """Say what is wrong, and end."""
+    typer.echo(text, err=True)
+    raise typer.Exit(code)

@@ -1,0 +1,126 @@
+"""`relay show`: all about one registration, webhook, request to Marketo, or person."""
+
+import json
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from app.commands.printing import at, console, facts, print_json, shown, table, who
+from app.commands.running import JsonOption, RelayOption, asking_settings, run
+from app.errors import AskedInVain
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+
+    from app.commands.asking import Admin
+
+_KINDS = {"reg": "registrations", "evt": "events", "call": "calls"}
+
+
+def show(
+    what: Annotated[str, typer.Argument(metavar="ID|EMAIL", help="reg_…, evt_…, call_…, or an e-mail address.")],
+    relay: RelayOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Show what became of a registration, a webhook, a call to Marketo, or of everything about a person."""
+    settings = asking_settings(relay)
+    kind, found = run(_ask(settings, what.strip()), settings)
+    if as_json:
+        print_json(found)
+        return
+    page = console()
+    for one in found["items"] if kind == "person" else [found]:
+        _PAGES[_KINDS["reg"] if kind == "person" else kind](page, one)
+
+
+async def _ask(settings: Settings, what: str) -> tuple[str, Any]:
+    from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
+
+    kind = _KINDS.get(what.partition("_")[0])
+    async with open_admin(settings) as admin:
+        if "@" in what:
+            return "person", await _person(admin, what)
+        if kind is None:
+            raise AskedInVain(f"{what!r} is no e-mail address and no id; ids begin with reg_, evt_ or call_.")
+        return kind, await admin.get(f"{kind}/{what}")
+
+
+async def _person(admin: "Admin", email: str) -> Any:
+    page = await admin.get("registrations", email=email, limit=20)
+    if not page["items"]:
+        raise AskedInVain(
+            f"Nobody registered as {email}. Look with `relay events` whether a webhook came at all, and whether the "
+            "address is spelt as at the sender."
+        )
+    items = [await admin.get(f"registrations/{one['id']}") for one in page["items"]]
+    return page | {"items": items}
+
+
+def _registration(page: "Console", one: Any) -> None:
+    _heading(page, f"{who(one)}, webinar {one['webinarId']}: ", one["state"])
+    page.print(
+        facts(
+            {
+                "id": one["id"],
+                "source": one["source"],
+                "why": _why(one),
+                "what to do": one["advice"],
+                "name": " ".join(filter(None, (one["firstName"], one["lastName"]))),
+                "lead": one["leadId"],
+                "campaign": one["campaignId"],
+                **{f"{{{{my.{name}}}}}": value for name, value in one["tokens"].items()},
+                "starts": at(one["startsAt"]) if one["startsAt"] else None,
+            }
+        )
+    )
+    rows = [(at(e["at"]), e["what"], e["detail"], e["callId"] or e["eventId"]) for e in one["timeline"]]
+    page.print(table(["at (UTC)", "what", "detail", "see"], rows))
+    page.print()
+
+
+def _event(page: "Console", one: Any) -> None:
+    _heading(page, f"Webhook of {one['source']}: ", one["state"])
+    said = {"id": one["id"], "received (UTC)": at(one["receivedAt"]), "why": _why(one), "what to do": one["advice"]}
+    page.print(facts(said | one["headers"] | {"registrations": ", ".join(one["registrations"])}))
+    page.print(shown_body(one["body"]))
+
+
+def _call(page: "Console", one: Any) -> None:
+    _heading(page, f"{one['kind']} with {one['size']} people: ", one["outcome"] or "no answer yet")
+    said = {
+        "id": one["id"],
+        "began (UTC)": at(one["startedAt"]),
+        "ended (UTC)": at(one["finishedAt"]),
+        "campaign": one["campaignId"],
+        "Marketo's request id": one["requestId"],
+        "code": one["code"],
+        "message": one["message"],
+    }
+    page.print(facts(said))
+    rows = [(r["id"], who(r), r["webinarId"], r["state"]) for r in one["registrations"]]
+    page.print(table(["registration", "person", "webinar", "state"], rows))
+
+
+_PAGES = {"registrations": _registration, "events": _event, "calls": _call}
+
+
+def _heading(page: "Console", text: str, state: str) -> None:
+    page.print(shown(text), shown(state), sep=" ")
+
+
+def _why(one: Any) -> str:
+    return ": ".join(filter(None, (one["cause"], one["detail"])))
+
+
+def shown_body(body: str) -> "RenderableType":
+    """Return a webhook's body, laid out when it is JSON."""
+    try:
+        lines = json.dumps(json.loads(body), indent=2, ensure_ascii=False).splitlines()
+    except (ValueError, RecursionError):
+        lines = body.splitlines()
+    return table([""], [[_indented(line)] for line in lines])
+
+
+def _indented(line: str) -> str:
+    return line.replace(" ", "\u00a0")  # else runs of blanks become one

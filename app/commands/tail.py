@@ -1,0 +1,75 @@
+"""`relay tail`: what happens, as it happens."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.text import Text
+
+from app.commands.printing import console, print_json, shown
+from app.commands.running import RelayOption, asking_settings, run
+from app.settings import Settings
+
+if TYPE_CHECKING:
+    from app.commands.asking import Admin
+
+_EVERY = 1.0  # seconds
+_MOST = 200
+
+
+def tail(
+    *,
+    source: Annotated[str | None, typer.Option(help="Of one source only.")] = None,
+    email: Annotated[str | None, typer.Option(help="Of one person only.")] = None,
+    what: Annotated[list[str] | None, typer.Option(help="Only this (sent, dead, ignored …); may be repeated.")] = None,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=_MOST, help="How many of the past.")] = 10,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until Ctrl-C.")] = True,
+    relay: RelayOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line each.")] = False,
+) -> None:
+    """Watch webhooks come in and what becomes of people, filtered; Ctrl-C ends it."""
+    settings = asking_settings(relay)
+    wanted = frozenset(what or ())
+    page = console()
+
+    async def watch() -> None:
+        async for one in _activity(settings, {"source": source, "email": email}, lines, follow=follow):
+            if wanted and one["what"] not in wanted:
+                continue
+            if as_json:
+                print_json(one, indent=None)
+            else:
+                _print(page, one)
+
+    run(watch(), settings)
+
+
+async def _activity(
+    settings: Settings, which: dict[str, str | None], lines: int, *, follow: bool
+) -> AsyncIterator[Any]:
+    from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
+
+    async with open_admin(settings) as admin:
+        found = await admin.get("activity", limit=lines, **which)
+        for one in found["items"][-lines:]:
+            yield one
+        while follow:
+            found = await _next(admin, found["nextCursor"], which)
+            for one in found["items"]:
+                yield one
+            if not found["items"]:
+                await asyncio.sleep(_EVERY)
+
+
+async def _next(admin: "Admin", cursor: str, which: dict[str, str | None]) -> Any:
+    return await admin.get("activity", limit=_MOST, cursor=cursor, **which)
+
+
+def _print(page: Console, one: Any) -> None:
+    about = " ".join(filter(None, (one["email"], one["webinarId"] and f"({one['webinarId']})"))) or "webhook"
+    line = Text(f"{one['at'][11:19]} ", style="dim")
+    for cell in (shown(one["source"]), shown(one["what"]), shown(about), shown(one["detail"]), Text(one["id"], "dim")):
+        line.append_text(cell).append(" ")
+    page.print(line)

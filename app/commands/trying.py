@@ -1,0 +1,56 @@
+"""`relay try`: what would become of payloads, without storing or sending anything."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from app.commands.kinds import SourceName
+from app.commands.printing import console, facts, print_json, shown
+from app.commands.running import ConfigOption, fail, run, settings_for
+
+_MOST_BYTES = 16 * 1024 * 1024
+
+
+def try_payloads(
+    path: Annotated[Path, typer.Argument(exists=True, help="A captured payload, or a folder of them (*.json).")],
+    *,
+    source: Annotated[SourceName | None, typer.Option(help="Whose payloads they are.")] = None,
+    fetch: Annotated[bool, typer.Option("--fetch", help="Ask the source's API where the payload only names.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Count payloads that are ignored as failed too.")] = False,
+    config: ConfigOption = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
+    """Tell what would become of a payload. Exit code 0 when all can be used, 1 when some cannot: for CI.
+
+    A file holds the body as it came, or what `relay show evt_… --json` prints. No secret is needed, nothing is stored.
+    """
+    from app.commands.trial import Trial, try_all  # noqa: PLC0415  # --help should not wait for every part's import
+
+    settings = settings_for({"relay_config": config}, only=("relay_config", "webinars"))
+    files = list(_files(path))
+    if not files:
+        fail(f"There is no *.json in {path}.", code=2)
+    payloads = [(str(file), file.read_bytes()[:_MOST_BYTES]) for file in files]
+    trials: list[Trial] = run(try_all(payloads, source, settings, fetch=fetch), settings)
+    if as_json:
+        print_json([trial.as_json() for trial in trials])
+    else:
+        for trial in trials:
+            _print(trial.as_json())
+    bad = [trial for trial in trials if trial.is_bad or (strict and trial.outcome == "ignored")]
+    raise typer.Exit(1 if bad else 0)
+
+
+def _files(path: Path) -> Iterator[Path]:
+    yield from sorted(path.rglob("*.json")) if path.is_dir() else [path]
+
+
+def _print(trial: dict[str, object]) -> None:
+    page = console()
+    page.print(shown(f"{trial['file']}: "), shown(trial["outcome"]), shown(trial["detail"]), sep=" ")
+    registrations = trial["registrations"]
+    for one in registrations if isinstance(registrations, list) else ():
+        page.print(facts({f"  {name}": value for name, value in one.items() if name != "tokens"}))
+        page.print(facts({f"  {{{{my.{name}}}}}": value for name, value in one["tokens"].items()}))

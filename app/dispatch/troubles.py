@@ -1,0 +1,60 @@
+"""Say what needs a person, from what the leader sees. No I/O; no person's data: pauses are told by their codes."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from app.domain import ADVICE, Cause
+from app.marketo.codes import Consequence, Endpoint, meaning_of_call
+from app.store.calls import Pause
+from app.store.census import Census
+
+_LASTS = timedelta(minutes=10)  # an outage of Marketo that is over by then needs nobody
+
+
+@dataclass(frozen=True, slots=True)
+class Thresholds:
+    """From when on silence, and how many dead, need a person."""
+
+    silent_after: timedelta = timedelta(days=3)
+    dead: int = 10
+
+
+def troubles(
+    pauses: Sequence[Pause], day: str | None, census: Census, now: datetime, thresholds: Thresholds
+) -> dict[str, str]:
+    """Return what needs a person as sentences, by a name that stays the same while the trouble lasts.
+
+    `day` says why not everything is sent today, None while everything is.
+    """
+    found = dict(filter(None, (_of_pause(pause, now) for pause in pauses)))
+    if day:
+        found["day"] = f"Marketo's calls of the day are near their end. {day}"
+    found.update(_silent(census.last_webhooks, now, thresholds.silent_after))
+    if (dead := sum(census.dead.values())) >= thresholds.dead:
+        found["dead"] = f"{dead} dead letters need a person. {_commonest(census.dead)}"
+    return found
+
+
+def _of_pause(pause: Pause, now: datetime) -> tuple[str, str] | None:
+    meanings = [meaning_of_call(endpoint, pause.code) for endpoint in (Endpoint.TRIGGER, Endpoint.IDENTITY)]
+    meaning = next((one for one in meanings if one.alert), meanings[0])
+    if meaning.consequence in (Consequence.RATE, Consequence.CONCURRENCY, Consequence.QUOTA):
+        return None  # these end by themselves; the day's quota is told by `day`
+    if not meaning.alert and now - pause.since < _LASTS:
+        return None
+    what = "Nothing is sent to Marketo" if pause.scope == "marketo" else f"Nothing is sent for {pause.scope}"
+    return f"paused:{pause.scope}", f"{what} since {pause.since:%-d %b %H:%M} UTC ({pause.code}). {meaning.advice}"
+
+
+def _silent(heard: Mapping[str, datetime], now: datetime, after: timedelta) -> Iterator[tuple[str, str]]:
+    for source, at in heard.items():
+        if now - at >= after:
+            said = f"No webhook of {source} since {at:%-d %b %H:%M} UTC. Send a test there, or run relay doctor."
+            yield f"silent:{source}", said
+
+
+def _commonest(dead: Mapping[str, int]) -> str:
+    cause = max(dead, key=lambda one: dead[one])
+    advice = ADVICE[Cause(cause)] if cause in set(Cause) else ""
+    return f"Most often: {cause}. {advice}".strip()

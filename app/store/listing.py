@@ -1,0 +1,210 @@
+"""List what came and what happened: webhooks, requests to Marketo, and the activity of all. Reads only.
+
+Ids begin with the time, so that every list is read from the end of a primary key, no further than the page goes.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import fields
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, literal_column, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from app.domain import Clock, EventState
+from app.store.database import Database
+from app.store.finding import Calls
+from app.store.overview import Overview
+from app.store.search import first_id
+from app.store.tables import calls, events, registrations, timeline
+from app.store.tallies import Stats
+from app.store.views import (
+    ActivityFilter,
+    ActivityLine,
+    ActivityPage,
+    CallFilter,
+    CallPage,
+    CallView,
+    CallWithRegistrations,
+    EventFilter,
+    EventLine,
+    EventPage,
+)
+
+_EVENT = re.compile(r"evt_[0-9a-z]{1,36}")
+_CALL = re.compile(r"call_[0-9a-z]{1,35}")
+_PLACE = re.compile(r"([0-9]{1,18})\.((?:evt_[0-9a-z]{1,36})?)")
+# PostgreSQL's transactions end in another order than their ids were given: what is so young is left for the next page.
+_SETTLES = timedelta(seconds=1)
+_NO_CURSOR = "the cursor is none that this list gave"
+
+
+class Listing:
+    """Answers what came and what happened, a page at a time."""
+
+    def __init__(self, database: Database, *, clock: Clock) -> None:
+        self._database = database
+        self._clock = clock
+
+    async def events(self, which: EventFilter, *, limit: int, cursor: str | None = None) -> EventPage:
+        """Return webhooks, newest first, from behind the cursor on.
+
+        Raises:
+            ValueError: the cursor is none that this list gave.
+        """
+        c = events.c
+        within = [*_between(c.id, "evt", which.since, which.until), *_behind(c.id, cursor, _EVENT)]
+        columns = [c[field.name] for field in fields(EventLine)]
+        found: list[Any] = []
+        async with self._database.read() as connection:
+            for one in _event_ranges(which):
+                statement = select(*columns).where(*one, *within).order_by(c.id.desc()).limit(limit + 1)
+                found += (await connection.execute(statement)).mappings()
+        found.sort(key=lambda row: row["id"], reverse=True)
+        items = [EventLine(**{**row, "state": EventState(row["state"])}) for row in found[:limit]]
+        return EventPage(items, items[-1].id if len(found) > limit else None)
+
+    async def calls(self, which: CallFilter, *, limit: int, cursor: str | None = None) -> CallPage:
+        """Return requests to Marketo, newest first, from behind the cursor on.
+
+        Raises:
+            ValueError: the cursor is none that this list gave.
+        """
+        c = calls.c
+        limits = [*_between(c.id, "call", which.since, which.until), *_behind(c.id, cursor, _CALL)]
+        limits += [c.kind == which.kind] if which.kind else []
+        limits += [c.outcome == which.outcome] if which.outcome else []
+        columns = [c[field.name] for field in fields(CallView)]
+        async with self._database.read() as connection:
+            statement = select(*columns).where(*limits).order_by(c.id.desc()).limit(limit + 1)
+            found = (await connection.execute(statement)).mappings().all()
+        items = [CallView(**row) for row in found[:limit]]
+        return CallPage(items, items[-1].id if len(found) > limit else None)
+
+    async def call(self, call_id: str) -> CallWithRegistrations | None:
+        """Return one request to Marketo with its registrations, None when there is none."""
+        return await Calls(self._database).call(call_id)
+
+    async def stats(self, sources: Sequence[str], *, since: datetime) -> Stats:
+        """Return what came since then and how things stand now; it costs in proportion to what came."""
+        now, overview = self._clock(), Overview(self._database)
+        stand = await overview.now(sources, now, since=since, until=now, buckets=2, day_began=since)
+        return Stats(since, now, stand, await overview.causes())
+
+    async def activity(self, which: ActivityFilter, *, limit: int, cursor: str | None = None) -> ActivityPage:
+        """Return what happened since the cursor; without one, the latest. What is younger than a second comes later.
+
+        It is for watching: on PostgreSQL, what a transaction of more than a second did may be left out.
+
+        Raises:
+            ValueError: the cursor is none that this list gave.
+        """
+        entry, event = _read_place(cursor) if cursor is not None else (None, None)
+        settled = self._clock() - _SETTLES
+        async with self._database.read() as connection:
+            told = await _entries(connection, which, entry, settled, limit)
+            came = [] if which.email else await _webhooks(connection, which, event, settled, limit)
+        lines = [*(_webhook_line(row) for row in came), *(_entry_line(row) for row in told)]
+        last_entry = told[-1]["id"] if told else entry or 0
+        last_event = came[-1]["id"] if came else event or ""
+        return ActivityPage(sorted(lines, key=lambda line: line.at), f"{last_entry}.{last_event}")
+
+
+def _event_ranges(which: EventFilter) -> list[list[ColumnElement[bool]]]:
+    """Return the ranges that are read one by one, so that each finds its partial index."""
+    state = events.c.state
+    of_source = [events.c.source == which.source] if which.source else []
+    if which.state:
+        return [[state == literal_column(f"'{which.state.value}'"), *of_source]]
+    if which.source:
+        return [[state == literal_column("'waiting'"), *of_source], [state != literal_column("'waiting'"), *of_source]]
+    return [[]]
+
+
+def _between(
+    column: ColumnElement[str], prefix: str, since: datetime | None, until: datetime | None
+) -> list[ColumnElement[bool]]:
+    limits = [column >= first_id(prefix, since)] if since else []
+    return [*limits, column < first_id(prefix, until)] if until else limits
+
+
+def _behind(column: ColumnElement[str], cursor: str | None, shape: re.Pattern[str]) -> list[ColumnElement[bool]]:
+    if cursor is None:
+        return []
+    if not shape.fullmatch(cursor):
+        raise ValueError(_NO_CURSOR)
+    return [column < cursor]
+
+
+def _read_place(cursor: str) -> tuple[int, str]:
+    read = _PLACE.fullmatch(cursor)
+    if read is None:
+        raise ValueError(_NO_CURSOR)
+    return int(read[1]), read[2]
+
+
+async def _entries(
+    connection: AsyncConnection, which: ActivityFilter, after: int | None, settled: datetime, limit: int
+) -> Sequence[Any]:
+    t, r = timeline.c, registrations.c
+    joined = select(
+        t.id, t.registration_id, t.at, t.what, t.detail, t.event_id, t.call_id, r.source, r.email, r.webinar_id
+    )
+    statement = joined.join_from(timeline, registrations, t.registration_id == r.id)
+    if which.source:
+        statement = statement.where(r.source == which.source)
+    if which.email:
+        statement = statement.where(r.person_key == which.email.lower())
+    return await _read(connection, statement, (t.id, t.at), after=after, settled=settled, limit=limit)
+
+
+async def _webhooks(
+    connection: AsyncConnection, which: ActivityFilter, after: str | None, settled: datetime, limit: int
+) -> Sequence[Any]:
+    c = events.c
+    statement = select(c.id, c.source, c.received_at, c.state, c.cause, c.detail)
+    if which.source:
+        statement = statement.where(c.source == which.source)
+    return await _read(connection, statement, (c.id, c.received_at), after=after, settled=settled, limit=limit)
+
+
+async def _read(
+    connection: AsyncConnection,
+    statement: Select[Any],
+    columns: tuple[ColumnElement[Any], ColumnElement[datetime]],
+    *,
+    after: object,
+    settled: datetime,
+    limit: int,
+) -> Sequence[Any]:
+    """Return the next rows behind a place, or the last ones; oldest first either way, none that is too young."""
+    key, at = columns
+    if after is None:
+        rows = await connection.execute(statement.where(at <= settled).order_by(key.desc()).limit(limit))
+        return list(rows.mappings())[::-1]
+    rows = await connection.execute(statement.where(key > after).order_by(key).limit(limit))
+    return list(takewhile(lambda row: row[at] <= settled, rows.mappings()))
+
+
+def _entry_line(row: Any) -> ActivityLine:
+    return ActivityLine(
+        at=row["at"],
+        kind="registration",
+        id=row["registration_id"],
+        source=row["source"],
+        what=row["what"],
+        detail=row["detail"],
+        email=row["email"],
+        webinar_id=row["webinar_id"],
+        event_id=row["event_id"],
+        call_id=row["call_id"],
+    )
+
+
+def _webhook_line(row: Any) -> ActivityLine:
+    detail = row["detail"] or row["cause"] or ""
+    return ActivityLine(
+        row["received_at"], "webhook", row["id"], row["source"], row["state"], detail, event_id=row["id"]
+    )

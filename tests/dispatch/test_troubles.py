@@ -1,0 +1,58 @@
+"""What needs a person, and what does not."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from app.dispatch.troubles import Thresholds, troubles
+from app.store.calls import Pause
+from app.store.census import Census
+
+NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+FINE = Census({}, {"pendo": NOW}, 0)
+
+
+def pause(code: str, *, scope: str = "marketo", since: timedelta = timedelta(0)) -> Pause:
+    return Pause(scope, NOW + timedelta(minutes=1), NOW - since, code, "ada@example.com is refused", 1)
+
+
+def names(*pauses: Pause, day: str | None = None, census: Census = FINE) -> set[str]:
+    return set(troubles(pauses, day, census, NOW, Thresholds()))
+
+
+@pytest.mark.parametrize(
+    ("paused", "name"),
+    [
+        (pause("603"), "paused:marketo"),
+        (pause("401"), "paused:marketo"),
+        (pause("1003", scope="campaign:7"), "paused:campaign:7"),
+        (pause("1013", scope="campaign:7"), "paused:campaign:7"),
+        (pause("604", since=timedelta(minutes=11)), "paused:marketo"),
+    ],
+)
+def test_what_a_person_must_mend_is_told_at_once(paused: Pause, name: str) -> None:
+    """An outage only when it lasts."""
+    assert names(paused) == {name}
+
+
+@pytest.mark.parametrize("paused", [pause("606"), pause("607", since=timedelta(hours=9)), pause("615"), pause("604")])
+def test_what_ends_by_itself_needs_nobody(paused: Pause) -> None:
+    assert names(paused) == set()
+
+
+def test_no_persons_data_is_told() -> None:
+    """Marketo's own message may hold an address; ours says what to do."""
+    (said,) = troubles([pause("603")], None, FINE, NOW, Thresholds()).values()
+    assert "ada@" not in said
+    assert "603" in said
+
+
+def test_day_silence_and_dead_letters_are_told_from_their_thresholds_on() -> None:
+    assert names(day="47,000 of 50,000 are used.") == {"day"}
+    assert names(census=Census({}, {"pendo": NOW - timedelta(days=3)}, 0)) == {"silent:pendo"}
+    assert names(census=Census({}, {"pendo": NOW - timedelta(days=3) + timedelta(seconds=1)}, 0)) == set()
+    assert names(census=Census({"expired": 4, "email_invalid": 6}, {}, 0)) == {"dead"}
+    assert names(census=Census({"expired": 4, "of a newer relay": 5}, {}, 0)) == set()
+    said = troubles([], None, Census({"expired": 4, "email_invalid": 6}, {}, 0), NOW, Thresholds())["dead"]
+    assert "10 dead letters" in said
+    assert "Correct the address" in said
