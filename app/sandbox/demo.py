@@ -31,6 +31,7 @@ from app.sandbox.traffic import Delivery, Reminder, TrafficSecrets, expected_rem
 _ROOT = Path(__file__).parents[2]
 _PATIENCE = 30.0  # seconds for everything to arrive
 _BETWEEN = 0.1  # seconds; Eventbrite's five deliveries come within about a second
+_SETTLE = 1.0  # seconds; longer than those five take here, and nobody is kept waiting for the default
 _FINAL = frozenset({"mapped", "ignored", "dead"})
 _UNSENT = frozenset({"ignored", "cancelled", "dead"})
 _CARRIED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
@@ -86,7 +87,7 @@ def _play(stage: Stage, story: Story, folder: Path) -> bool:
     story.listening(stage.relay, stage.sandbox)
     answers = [_deliver(stage, delivery) for delivery in deliveries]
     reminders = expected_reminders(deliveries)
-    with story.waiting(len(reminders)):
+    with story.waiting(len(reminders), settle=_SETTLE):
         _wait_for_the_end(stage, answers, reminders)
     story.tell_deliveries([_happening(stage, *pair) for pair in zip(deliveries, answers, strict=True)])
     story.tell_calls(stage.seen("calls"))
@@ -209,6 +210,7 @@ def _settings(stage: Stage, folder: Path) -> dict[str, str]:
         "EVENTBRITE_WEBHOOK_TOKEN": known.eventbrite_webhook_token,
         "EVENTBRITE_API_TOKEN": seed.EVENTBRITE_API_TOKEN,
         "EVENTBRITE_API_URL": f"{stage.sandbox}/eventbrite/v3",
+        "EVENTBRITE_SETTLE_SECONDS": f"{_SETTLE:g}",
         "PENDO_WEBHOOK_SECRET": known.pendo_webhook_secret,
         "PENDO_INTEGRATION_KEY": seed.PENDO_INTEGRATION_KEY,
         "PENDO_API_URL": f"{stage.sandbox}/pendo",

@@ -53,8 +53,9 @@ class Story:
     def listening(self, relay: str, sandbox: str) -> None:
         self._console.print(f"relay      {relay}\nsimulation {sandbox}\n")
 
-    def waiting(self, emails: int) -> AbstractContextManager[object]:
-        text = f"Webhooks sent. Waiting for {emails} e-mails (Eventbrite's order is left to settle for 2 s) …"
+    def waiting(self, emails: int, *, settle: float) -> AbstractContextManager[object]:
+        left = f"Eventbrite's order is left to settle for {settle:g} s"
+        text = f"Webhooks sent. Waiting for {emails} e-mails ({left}) …"
         if self._console.is_terminal:
             return self._console.status(text)
         self._console.print(text + "\n")
