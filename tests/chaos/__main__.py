@@ -73,7 +73,6 @@ def _trials() -> Mapping[str, Trial]:
         "A full disk (ENOSPC), then room again": Trial(store_faults.disk_full, 4, 20, ("SQLite",)),
         "PostgreSQL's connections cut in mid-COMMIT": Trial(_cut, 50, 500, ("PostgreSQL",)),
         "PostgreSQL unreachable, then slow": Trial(_away, 5, 20, ("PostgreSQL",)),
-        "PostgreSQL killed and started again": Trial(_killed, 5, 20, ("PostgreSQL",)),
     }
     if rolling.is_possible():
         trials["Rolling restart of three replicas behind HAProxy, 200/s"] = Trial(rolling.rolled, 3, 3, is_strict=True)
@@ -135,11 +134,6 @@ def _cut(stage: Stage, rng: random.Random, times: int) -> Senders:
 def _away(stage: Stage, rng: random.Random, times: int) -> Senders:
     assert isinstance(stage, _PostgresStage)
     return store_faults.unreachable(stage, rng, times, stage.proxy)
-
-
-def _killed(stage: Stage, rng: random.Random, times: int) -> Senders:
-    assert isinstance(stage, _PostgresStage)
-    return store_faults.postgres_killed(stage, rng, times, stage.postgres)
 
 
 def _write(progress: Progress) -> None:

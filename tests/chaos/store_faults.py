@@ -8,7 +8,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from tests.chaos.postgres import Postgres
 from tests.chaos.proxy import Proxy
 from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
@@ -86,18 +85,5 @@ def unreachable(stage: Stage, rng: random.Random, times: int, proxy: Proxy) -> S
             proxy.delay = 0.1
             time.sleep(rng.uniform(1, 3))
             proxy.delay = 0.0
-            _until_accepted(senders)
-    return senders
-
-
-def postgres_killed(stage: Stage, rng: random.Random, times: int, postgres: Postgres) -> Senders:
-    """PostgreSQL is killed under load and started again, as after a power cut."""
-    relay = stage.start(stage.port())
-    with Senders([relay.url]) as senders:
-        for _ in range(times):
-            time.sleep(rng.uniform(0.5, 2))
-            postgres.kill()
-            time.sleep(rng.uniform(0, 2))
-            postgres.start()
             _until_accepted(senders)
     return senders

@@ -101,10 +101,3 @@ def test_a_postgresql_that_cannot_be_reached_is_waited_for(
     senders = store_faults.unreachable(stage, random.Random(5), 2, proxy)
     assert senders.answers[503] > 0
     assert check(stage, senders) == []
-
-
-def test_a_killed_postgresql_is_connected_to_again(set_stage: SetStage, postgres: Postgres) -> None:
-    """What it had committed is there after its recovery, and what it had not was never acknowledged."""
-    stage = set_stage(postgres.create("killed"))
-    senders = store_faults.postgres_killed(stage, random.Random(5), 2, postgres)
-    assert check(stage, senders) == []
