@@ -53,7 +53,7 @@ from app.store.overview import Overview
 from app.store.people import Memory
 from app.store.replays import Asked, Replay, Replays
 from app.store.search import Search
-from app.web.care import CareParts
+from app.web.care_parts import CareParts
 from app.web.console.parts import Budget, ConsoleParts, Finding, WebinarTokens
 from app.web.parts import WebParts
 
@@ -128,6 +128,7 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
     setup = SetupWatch(lambda: check_up(settings), clock=utc_now)
     foreseeing = make_replaying(settings, database, workshop.sources)
     replaying = _ReplayingInBackroom(backroom, foreseeing, workshop.replaying)
+    care = CareParts(DeadLetters(database), replaying, Replays(database))
     web = WebParts(
         setup=setup,
         sources=workshop.sources,
@@ -143,6 +144,7 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
         clock=utc_now,
         version=__version__,
         console=ConsoleParts(
+            care=care,
             try_out=try_out_in_backroom,
             check_up=check,
             read_letter=lambda campaign: read_letter(settings, CampaignId(campaign)),
@@ -164,7 +166,7 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
     if not settings.check_at_start:
         first_look.cancel()
     try:
-        yield Relay(web, begin_stop, CareParts(DeadLetters(database), replaying, Replays(database)))
+        yield Relay(web, begin_stop, care)
     finally:
         first_look.cancel()
         begin_stop()

@@ -4,7 +4,8 @@ from fastapi import FastAPI
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
-from app.web.care import CareParts, care_router
+from app.web.care import care_router
+from app.web.care_parts import CareParts
 from app.web.console.router import console_router
 from app.web.docs import docs_router
 from app.web.edge import Door, Edge

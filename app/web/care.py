@@ -1,9 +1,8 @@
 """The admin API's hand: what needs a person, and how it is taken up again. Nothing is done before it was shown."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Protocol, Self
+from typing import Annotated, Self
 
 from fastapi import APIRouter, Body, Depends, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -15,58 +14,13 @@ from app.store.dead import DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
 from app.web.admin import BAD_CURSOR, PROBLEMS, Gate, Id, Word
 from app.web.answers import Out, WithCause, advice_on
+from app.web.care_parts import CareParts
 from app.web.parts import WebParts
 from app.web.problems import NOTHING_HERE, Refused
 
 _MOST_IDS = 1000  # in one request
 _NAMED = 20  # replays that a list has
 _ID = r"^(reg|evt)_[0-9a-z]{1,36}$"
-
-
-class DeadLetters(Protocol):
-    """Lists dead letters. May raise StoreUnavailable."""
-
-    async def page(self, which: DeadFilter, /, *, limit: int, cursor: str | None) -> DeadPage:
-        """Return the causes, and a page.
-
-        Raises:
-            ValueError: the cursor is none that an earlier page gave.
-        """
-        ...
-
-
-class Foreseen(Protocol):
-    """What a replay would come to; `app.dispatch.replaying` says what each means."""
-
-    @property
-    def total(self) -> int: ...
-
-
-class Replaying(Protocol):
-    """Foresees and asks for replays. Every method may raise StoreUnavailable."""
-
-    async def preview(self, asked: Asked, /) -> Foreseen: ...
-
-    async def ask(self, asked: Asked, /) -> Replay: ...
-
-    async def stop(self, replay_id: str, /) -> Replay | None: ...
-
-
-class ReplayList(Protocol):
-    """Looks replays up. Every method may raise StoreUnavailable."""
-
-    async def replay(self, replay_id: str, /) -> Replay | None: ...
-
-    async def latest(self, limit: int, /) -> list[Replay]: ...
-
-
-@dataclass(frozen=True, slots=True)
-class CareParts:
-    """What these endpoints are given."""
-
-    dead: DeadLetters
-    replaying: Replaying
-    replays: ReplayList
 
 
 class DeadQuery(BaseModel):

@@ -37,6 +37,9 @@ def pages_of(relay: Relay) -> list[str]:
         address_of(relay, "linus@example.com"),
         f"/calls/{call}",
         f"/events/{event}",
+        f"/replay?id={found['id']}",
+        f"/replay?id={found['id']}&resend=on",
+        "/replay?cause=title_missing",
     ]
     return [*PAGES, *one, address_of(relay, "hostile4@example.com")]
 
@@ -130,6 +133,31 @@ def test_the_set_up_is_checked(signed_in: Visitor) -> None:
     page.get_by_role("button", name="Check again").wait_for(timeout=60_000)
     expect(page.get_by_text("Qualification rule", exact=False).first).to_be_visible()
     expect(page.get_by_text("did not come to their end")).to_have_count(0)
+
+
+def test_a_dead_registration_is_replayed(signed_in: Visitor, relay: Relay) -> None:
+    """The page goes on by itself until it is done. Nothing was mended, so that the registration stays dead."""
+    page = signed_in.page
+    untitled = registration("rosalind@example.com") | {"webinar": {"id": "w-98", "joinLink": "https://a.example/98"}}
+    relay.send(untitled)
+    relay.in_state("rosalind@example.com", "dead")
+    signed_in.go(address_of(relay, "rosalind@example.com"))
+    page.get_by_role("link", name="Replay…").click()
+    foreseen = page.get_by_role("region", name="What it would come to")
+    expect(foreseen).to_contain_text("Title missing")
+    assert serious(signed_in, "preview") == []
+    page.get_by_label("Your name").fill("Grace")
+    page.get_by_label("Why").fill("to see <b>why</b>")
+    page.get_by_role("button", name="Replay now").click()
+    expect(page.get_by_role("region", name="How far it is")).to_contain_text("It is done. 1 of 1.", timeout=20_000)
+    expect(page.get_by_role("button", name="Stop")).to_have_count(0)
+    assert serious(signed_in, "progress") == []
+    page.get_by_role("link", name="The registration").click()
+    expect(page.get_by_text("Replayed by Grace: to see <b>why</b>.")).to_be_visible()
+    page.get_by_role("link", name="The replay").click()
+    expect(page.get_by_role("heading", level=1)).to_have_text("Replay")
+    relay.in_state("rosalind@example.com", "dead")
+    assert signed_in.complaints == []
 
 
 def test_the_address_is_copied_with_its_secret(browser: Browser, relay: Relay) -> None:

@@ -10,7 +10,7 @@ from app.dispatch.replaying import Preview
 from app.main import create_app
 from app.store.dead import DeadCount, DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
-from app.web.care import CareParts
+from app.web.care_parts import CareParts
 from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings, serving
 
 PREVIEW = Preview(

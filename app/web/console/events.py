@@ -3,6 +3,7 @@
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.domain import EventState
 from app.web.answers import masked
 from app.web.console import shown, words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
@@ -34,6 +35,8 @@ def events_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             made=[one for one in made if one is not None],
             more=max(0, len(view.registrations) - _MOST_SHOWN),
             names=console.tokens,
+            steps=words.replays_of(view),
+            may_replay=view.state is EventState.DEAD and bool(view.body),
         )
 
     return router

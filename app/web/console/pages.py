@@ -47,6 +47,7 @@ def _templates() -> Environment:
         "state": words.state_word,
         "tone": words.state_tone,
         "advice": words.advice,
+        "cause": words.cause_name,
         "count": lambda number: f"{number:,}",
         "query": urlencode,
     }

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 from app.sources.trying import Sender, Tried
 from app.store.tallies import CauseTally, Now, WebinarTally
 from app.store.views import CallWithRegistrations, Found, RegistrationView, Wanted
+from app.web.care_parts import CareParts
 
 
 class Search(Protocol):
@@ -105,6 +106,7 @@ class ConsoleParts:
     ends.
     """
 
+    care: CareParts
     search: Search
     calls: Calls
     overview: Overview

@@ -64,6 +64,8 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             calls=view.calls,
             webhooks=[(event, masked(event.headers), shown.payload(event.body, secrets)) for event in events],
             has_email=bool(view.tokens),
+            is_purged=words.is_purged(view),
+            replay_label=words.replay_label(view),
         )
 
     @router.get("/registrations/{registration_id}/email")

@@ -11,6 +11,7 @@ from app.web.console.overview import overview_router
 from app.web.console.parts import ConsoleParts
 from app.web.console.registration import registration_router
 from app.web.console.registrations import registrations_router
+from app.web.console.replays import replays_router
 from app.web.console.session import Sessions
 from app.web.console.set_up import set_up_router
 from app.web.console.shipped import shipped_router
@@ -38,7 +39,8 @@ def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router.include_router(shipped_router())
     router.include_router(sign_in_router(sessions, guard, parts.clock))
     pages = [make(parts, console) for make in _WITH_PARTS]
-    for one in (*pages, calls_router(console), dead_letters_router(console), _others()):
+    pages += [calls_router(console), dead_letters_router(console), replays_router(console), _others()]
+    for one in pages:
         router.include_router(one, dependencies=[Depends(guard)])
     return router
 

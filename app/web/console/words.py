@@ -1,11 +1,12 @@
 """Say in words what became of a registration. No I/O: views in, sentences out."""
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from app.domain import ADVICE, Cause, EventState, RegistrationState
+from app.domain import ADVICE, FINAL_STATES, Cause, EventState, RegistrationState
 from app.store.views import CallView, EventView, RegistrationView, TimelineEntry
 
 Tone = Literal["good", "busy", "bad", "idle"]
@@ -55,6 +56,13 @@ _TONES: Mapping[str, Tone] = {
     "several people": "busy",
     "person gone": "busy",
 }
+_REPLAYS: Mapping[str, str] = {
+    RegistrationState.DEAD: "Replay",
+    RegistrationState.IGNORED: "Replay",
+    RegistrationState.SENT: "Send again",
+}
+_REPLAY_NAMED = re.compile(r"(?P<said>Replayed by .*?) \((?P<id>rpl_[0-9a-z]+)\)\.(?P<rest>.*)", re.DOTALL)
+_WAS_DEAD = re.compile(r"(?<=It was dead: )\w+(?=\.)")
 _CALLS = {
     "upsert": "Create or update people",
     "lookup": "Look people up",
@@ -87,6 +95,7 @@ class Step:
     tone: Tone
     event_id: str | None = None
     call_id: str | None = None
+    replay_id: str | None = None
 
 
 def source_name(source: str) -> str:
@@ -118,7 +127,11 @@ def moment(at: datetime) -> str:
 def name_of(view: RegistrationView) -> str:
     """Return whom a registration is about, as well as it is known."""
     full = f"{view.first_name or ''} {view.last_name or ''}".strip()
-    return full or view.email or (f"Person {view.lead_id}" if view.lead_id else "Somebody without an address")
+    return full or view.email or (f"Person {view.lead_id}" if view.lead_id else _nobody(view))
+
+
+def _nobody(view: RegistrationView) -> str:
+    return "Somebody whose data was removed" if is_purged(view) else "Somebody without an address"
 
 
 def verdict(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
@@ -148,6 +161,20 @@ def _waiting(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
     return Verdict("busy", f"The reminder waits; next, {next_is}.", view.detail, None)
 
 
+def is_purged(view: RegistrationView) -> bool:
+    """Tell whether the retention time took what was known of the person."""
+    return view.state in FINAL_STATES and not (view.email or view.lead_id or view.tokens)
+
+
+def replay_label(view: RegistrationView) -> str | None:
+    """Return what a replay of it is called; None where there is nothing to replay."""
+    return None if is_purged(view) else _REPLAYS.get(view.state)
+
+
+def cause_name(cause: str) -> str:
+    return cause.replace("_", " ").capitalize()
+
+
 def steps(view: RegistrationView, events: Iterable[EventView]) -> list[Step]:
     """Return the timeline from the webhook to the campaign, oldest first."""
     came = {event.id: _came(event) for event in events}
@@ -164,7 +191,23 @@ def _step(entry: TimelineEntry, view: RegistrationView, *, is_linked: bool) -> S
     heading, tone = _HEADINGS.get(entry.what, entry.what.capitalize()), _TONES.get(entry.what, "idle")
     if entry.what in ("registered", "reopened") and entry.detail == view.detail:  # it came with its flaw
         heading, tone = f"{heading}, but it cannot be sent", state_tone(view.state)
-    return Step(entry.at, heading, entry.detail, tone, None if is_linked else entry.event_id, entry.call_id)
+    detail, replay_id = _said(entry)
+    return Step(entry.at, heading, detail, tone, None if is_linked else entry.event_id, entry.call_id, replay_id)
+
+
+def replays_of(event: EventView) -> list[Step]:
+    """Return the replays of a webhook, oldest first."""
+    said = [(entry, *_said(entry)) for entry in event.timeline]
+    return [Step(entry.at, "Replayed", detail, "idle", replay_id=id_) for entry, detail, id_ in said]
+
+
+def _said(entry: TimelineEntry) -> tuple[str, str | None]:
+    """Return an entry's sentence and the replay that it names; the id is a link, not a word."""
+    named = _REPLAY_NAMED.fullmatch(entry.detail) if entry.what == "replayed" else None
+    if named is None:
+        return entry.detail, None
+    rest = _WAS_DEAD.sub(lambda cause: cause_name(cause[0]).lower(), named["rest"])
+    return f"{named['said']}.{rest}", named["id"]
 
 
 def call_outcome(call: CallView) -> tuple[str, Tone]:

@@ -1,21 +1,28 @@
 """The console over a real store, and somebody who is signed in."""
 
 from collections.abc import AsyncIterator, Sequence
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from app.dispatch.replaying import Replaying
 from app.sources.trying import Sender, Tried
+from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
+from app.store.dead import DeadLetters
 from app.store.finding import Calls
 from app.store.lookup import Lookup
 from app.store.migrate import migrate
 from app.store.overview import Overview
+from app.store.replays import Replays
 from app.store.search import Search
+from app.web.care_parts import CareParts
 from app.web.console.parts import CheckUp, ConsoleParts, Finding, ReadLetter, TryOut
-from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
+from tests.dispatch.stage import JUDGE
+from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
 
 @pytest.fixture
@@ -45,6 +52,12 @@ async def nothing_found() -> Sequence[Finding]:
     return []
 
 
+def replaying_over(database: Database) -> Replaying:
+    """What takes up again what died, an hour later, when a title is configured for the webinar that had none."""
+    mended = replace(JUDGE, catalogue=Catalogue([ConfiguredWebinar(id="w-1", title="Configured")]))
+    return Replaying(Replays(database), {}, mended, lambda: NOW + timedelta(hours=1))
+
+
 def console_over(
     database: Database,
     tries: TryOut | None = None,
@@ -52,6 +65,7 @@ def console_over(
     letter: ReadLetter | None = None,
 ) -> ConsoleParts:
     return ConsoleParts(
+        care=CareParts(DeadLetters(database), replaying_over(database), Replays(database)),
         search=Search(database),
         try_out=tries or nothing_tried,
         check_up=checks or nothing_found,

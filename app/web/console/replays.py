@@ -1,0 +1,154 @@
+"""Replay with a preview: what it would come to, a button that does it, and how far it is."""
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from fastapi import APIRouter, Request
+from pydantic import ValidationError
+from starlette.responses import RedirectResponse, Response
+
+from app.store.replays import Asked, Replay, Selection
+from app.web.care import PreviewOut, ReplayBody
+from app.web.console import words
+from app.web.console.guard import NO_SUCH_THING, known_id, page_router, read_signed_form
+from app.web.console.pages import page
+from app.web.console.parts import ConsoleParts
+from app.web.problems import Problem, Refused
+
+BY = "the console"
+_LATEST = 20  # replays among which a form pressed twice finds its own
+BAD_REPLAY = Problem(
+    422,
+    "bad_replay",
+    "Begin on the page of a registration or webhook, or at Dead letters. A name has at most 80 characters, "
+    "a reason 500.",
+)
+LEFT_OUT = {
+    "underWay": "on their way anyway",
+    "notDead": "not dead any more, or cancelled",
+    "purged": "blanked after the retention time: nothing is left to read again",
+}
+BECAME = {
+    "webhooks": "webhooks are read again",
+    "again": "registrations are on their way again",
+    "stillDead": "cannot be sent still",
+    "ignored": "need no reminder",
+    "alreadySent": "got an e-mail already and are left out",
+    "changed": "changed meanwhile and are left out",
+} | LEFT_OUT
+STATES: Mapping[str, tuple[words.Tone, str]] = {
+    "running": ("busy", "It is being done."),
+    "done": ("good", "It is done."),
+    "stopped": ("idle", "It was stopped. What was taken up before goes on."),
+}
+
+
+def replays_router(console: ConsoleParts) -> APIRouter:
+    router = page_router()
+    care, one_at_a_time = console.care, asyncio.Lock()
+
+    def found(replay: Replay | None) -> Replay:
+        if replay is None:
+            raise Refused(NO_SUCH_THING)
+        return replay
+
+    @router.get("/replay")
+    async def preview(request: Request) -> Response:
+        body = chosen(request.query_params)
+        foreseen = await care.replaying.preview(body.asked())
+        return page(
+            request,
+            "replay_preview.html",
+            told=PreviewOut.model_validate(foreseen),
+            chosen=_chooses(body),
+            subject=subject(body.asked().selection),
+            back=back(body.asked().selection),
+            left_out=LEFT_OUT,
+            after=next((one.id for one in await care.replays.latest(1)), ""),
+        )
+
+    @router.post("/replay")
+    async def begin(request: Request) -> Response:
+        form = await read_signed_form(request, request.state.session)
+        asked = chosen(form).asked()
+        async with one_at_a_time:
+            latest = await care.replays.latest(_LATEST)
+            begun = same_since(latest, asked, form.get("after", "")) or await care.replaying.ask(asked)
+        return RedirectResponse(f"/console/replays/{begun.id}", 303)
+
+    @router.get("/replays/{replay_id}")
+    async def progress(request: Request, replay_id: str) -> Response:
+        replay = found(await care.replays.replay(known_id(replay_id)))
+        return page(
+            request,
+            "replay.html",
+            replay=replay,
+            state=STATES[replay.state],
+            subject=subject(replay.asked.selection),
+            back=back(replay.asked.selection),
+            became=[(BECAME.get(name, name), number) for name, number in replay.counts.items()],
+        )
+
+    @router.post("/replays/{replay_id}/stop")
+    async def stop(request: Request, replay_id: str) -> Response:
+        await read_signed_form(request, request.state.session)
+        stopped = found(await care.replaying.stop(known_id(replay_id)))
+        return RedirectResponse(f"/console/replays/{stopped.id}", 303)
+
+    return router
+
+
+def chosen(given: Mapping[str, str]) -> ReplayBody:
+    """Return what a link or form of ours asks for: one thing by its `id`, or all that died of a `cause`.
+
+    Raises:
+        Refused: it is neither, or what was typed is too long.
+    """
+    by, why = (" ".join(given.get(name, "").split()) for name in ("by", "why"))
+    ids = [given["id"]] if given.get("id") else []
+    asked: dict[str, Any] = {"ids": ids, "cause": given.get("cause") or None, "by": by or BY, "why": why}
+    try:
+        return ReplayBody(**asked, resend="resend" in given)
+    except ValidationError:
+        raise Refused(BAD_REPLAY) from None
+
+
+def same_since(latest: Iterable[Replay], asked: Asked, after: str) -> Replay | None:
+    """Return the replay that this very form began: pressed twice, it must not mail twice.
+
+    `after` is the last replay that there was when the form was made.
+    """
+    wanted = (asked.selection, asked.resend)
+    return next((one for one in latest if one.id > after and (one.asked.selection, one.asked.resend) == wanted), None)
+
+
+def _chooses(body: ReplayBody) -> Mapping[str, str]:
+    return {"id": body.ids[0]} if body.ids else {"cause": str(body.cause)}
+
+
+def subject(selection: Selection) -> str:
+    """Say in words what is replayed."""
+    if selection.ids:
+        many = len(selection.ids)
+        what = "webhook" if selection.ids[0].startswith("evt_") else "registration"
+        return f"one {what}" if many == 1 else f"{many:,} registrations and webhooks"
+    who = "everybody who was sent a reminder" if selection.sent else "all that could not be sent"
+    parts = [who]
+    if selection.cause:
+        parts.append(f"for this cause: {words.cause_name(selection.cause).lower()}")
+    if selection.source:
+        parts.append(f"from {words.source_name(selection.source)}")
+    if selection.webinar_id:
+        parts.append(f"of webinar {selection.webinar_id}")
+    return " ".join(parts)
+
+
+def back(selection: Selection) -> tuple[str, str]:
+    """Return the page that what is replayed stands on, and its name."""
+    if len(selection.ids) != 1:
+        return "/console/dead-letters", "Dead letters"
+    (one,) = selection.ids
+    if one.startswith("evt_"):
+        return f"/console/events/{one}", "The webhook"
+    return f"/console/registrations/{one}", "The registration"
