@@ -1,6 +1,6 @@
 """Make the web application from its parts. Importing this module does nothing."""
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
@@ -10,6 +10,7 @@ from app.web.console.router import console_router
 from app.web.docs import docs_router
 from app.web.edge import Door, Edge
 from app.web.faults import add_error_answers
+from app.web.gate import Gate
 from app.web.lists import lists_router
 from app.web.openapi import add_description
 from app.web.operations import operations_router
@@ -60,5 +61,6 @@ def create_app(parts: WebParts, *, care: CareParts | None = None, lifespan: Life
         app.include_router(console_router(parts, parts.console))
     add_description(app)
     if parts.public_docs:
-        app.include_router(docs_router(app))
+        gates = [Depends(Gate(parts))] if parts.docs_need_token else []
+        app.include_router(docs_router(app), dependencies=gates)
     return app

@@ -77,9 +77,9 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
 
 @asynccontextmanager
 async def _running(settings: Settings, url: str) -> AsyncIterator[Admin]:
-    if not settings.admin_token:
+    if not (tokens := settings.admin_token or settings.admin_read_token):
         raise AskedInVain(f"Set ADMIN_TOKEN to that of the relay at {url}; or unset RELAY_URL to read the store here.")
-    headers = _headers(settings.admin_token[0].get_secret_value())
+    headers = _headers(tokens[0].get_secret_value())
     async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_PATIENCE) as client:
         yield Admin(client, url)
 

@@ -22,7 +22,7 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the adm
 
 def asking_settings(relay: str | None) -> Settings:
     """Return the settings that asking needs; `relay` is what the command line says of RELAY_URL."""
-    return settings_for({"relay_url": relay}, only=("relay_url", "admin_token", "database_url"))
+    return settings_for({"relay_url": relay}, only=("relay_url", "admin_token", "admin_read_token", "database_url"))
 
 
 def settings_for(

@@ -288,6 +288,17 @@ class Settings(BaseSettings):
     admin_token: OwnSecrets = _setting(
         (), "Turns the admin API and the console on. Several, comma-separated, while rotating"
     )
+    admin_read_token: OwnSecrets = _setting(
+        (),
+        "Shows all that `ADMIN_TOKEN` shows, in the API and the console, and changes nothing. Several, "
+        "comma-separated, while rotating",
+    )
+    docs_need_token: bool = _setting(
+        False, "Show `/docs` and `/openapi.json` only to who sends one of these tokens", expects="true or false"
+    )
+    metrics_need_token: bool = _setting(
+        False, "Show `/metrics` only to who sends one of these tokens", expects="true or false"
+    )
     public_url: WebLink | None = _setting(
         None,
         "Address at which senders reach the relay, such as `https://relay.example.com`; `relay doctor` looks whether "

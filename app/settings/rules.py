@@ -12,9 +12,9 @@ from app.settings.model import Settings
 
 Judge = Callable[[str], object]
 
-_OURS = ("eventbrite_webhook_token", "pendo_webhook_secret", "custom_webhook_secrets", "custom_api_keys", "admin_token")
-_EXAMPLE = "123-abc-456"  # the instance in this program's own texts; a stranger may have it
 _SWITCHES = ("eventbrite_webhook_token", "pendo_webhook_secret", "custom_webhook_secrets", "custom_api_keys")
+_OURS = (*_SWITCHES, "admin_token", "admin_read_token")
+_EXAMPLE = "123-abc-456"  # the instance in this program's own texts; a stranger may have it
 _USELESS_ALONE = {
     "eventbrite_api_token": "eventbrite_webhook_token",
     "pendo_integration_key": "pendo_webhook_secret",
@@ -36,6 +36,7 @@ def problems_of(settings: Settings, checks: Checks) -> Iterator[FieldProblem]:
     yield from _marketo_names(settings)
     yield from _refused_by(checks, settings)
     yield from _shared_secrets(settings)
+    yield from _closed_to_all(settings)
     yield from _webinar_names(settings)
 
 
@@ -140,6 +141,13 @@ def _shared_secrets(settings: Settings) -> Iterator[FieldProblem]:
             if secret in seen:
                 yield FieldProblem(name.upper(), f"is the same secret as {seen[secret]}; give each its own")
             seen.setdefault(secret, name.upper())
+
+
+def _closed_to_all(settings: Settings) -> Iterator[FieldProblem]:
+    if not (settings.admin_token or settings.admin_read_token):
+        for name in ("docs_need_token", "metrics_need_token"):
+            if getattr(settings, name):
+                yield FieldProblem(name.upper(), "needs ADMIN_TOKEN or ADMIN_READ_TOKEN: nobody could look")
 
 
 def _webinar_names(settings: Settings) -> Iterator[FieldProblem]:

@@ -1,34 +1,32 @@
 """The admin API: what became of whom. Read only, and off unless an ADMIN_TOKEN is set."""
 
-import hmac
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Path, Query, Security
-from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+from fastapi import APIRouter, Depends, Path, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from app.domain import RegistrationState
 from app.store.views import RegistrationFilter
 from app.web.answers import Event, Forecast, ProblemOut, Registrations, RegistrationWithTimeline
+from app.web.gate import Gate
 from app.web.parts import WebParts
-from app.web.problems import CHALLENGE, NOTHING_HERE, Problem, Refused
+from app.web.problems import NOTHING_HERE, Problem, Refused
 
-ADMIN_IS_OFF = Problem(404, "admin_off", "The admin API is off; set ADMIN_TOKEN to turn it on.")
-NO_TOKEN = Problem(401, "not_authentic", "Send Authorization: Bearer with the ADMIN_TOKEN.", headers=(CHALLENGE,))
 BAD_CURSOR = Problem(400, "bad_cursor", "The cursor is none that an earlier page gave; start without one.")
 
 # NUL and its like cannot stand in a text of PostgreSQL.
 Word = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f]*$")]
 Id = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
-_bearer = HTTPBearer(auto_error=False, description="The ADMIN_TOKEN")
 PROBLEMS: dict[int | str, dict[str, Any]] = {
     status: {"model": ProblemOut, "description": said}
     for status, said in (
         (400, "The cursor is wrong."),
         (401, "The token is absent or wrong."),
+        (403, "The token may only look."),
         (404, "No such thing, or the admin API is off."),
         (422, "A parameter is wrong; errors names it."),
+        (429, "Too many wrong tokens are being tried."),
         (503, "The store does not answer."),
     )
 }
@@ -49,21 +47,6 @@ class RegistrationQuery(BaseModel):
     def filter(self) -> RegistrationFilter:
         email = self.email and self.email.replace(" ", "+")  # a + typed as it is reads as a space, which no address has
         return RegistrationFilter(email=email, source=self.source, state=self.state, webinar_id=self.webinar)
-
-
-class Gate:
-    """Lets bearers of an admin token in."""
-
-    def __init__(self, parts: WebParts) -> None:
-        self._tokens = [token.get_secret_value().encode() for token in parts.admin_tokens]
-
-    def __call__(self, given: Annotated[HTTPAuthorizationCredentials | None, Security(_bearer)]) -> None:
-        if not self._tokens:
-            raise Refused(ADMIN_IS_OFF)
-        shown = given.credentials.encode("utf-8", "surrogateescape") if given else b""
-        matches = [hmac.compare_digest(token, shown) for token in self._tokens]  # all of them: no early exit
-        if not any(matches):
-            raise Refused(NO_TOKEN)
 
 
 def gated_router(parts: WebParts) -> APIRouter:

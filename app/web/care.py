@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
-from fastapi import APIRouter, Body, Depends, Query
+from fastapi import APIRouter, Body, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response
 from app.domain import Cause, fields_at_fault
 from app.store.dead import DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
-from app.web.admin import BAD_CURSOR, PROBLEMS, Gate, Id, Word
+from app.web.admin import BAD_CURSOR, Id, Word, gated_router
 from app.web.answers import Out, WithCause, advice_on
 from app.web.care_parts import CareParts
 from app.web.parts import WebParts
@@ -169,7 +169,7 @@ class ReplaysOut(Out):
 
 
 def care_router(parts: WebParts, care: CareParts) -> APIRouter:
-    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=PROBLEMS)
+    router = gated_router(parts)
 
     @router.get("/dead", summary="What needs a person, by cause, and what to do about it")
     async def dead(asked: Annotated[DeadQuery, Query()]) -> DeadLettersOut:

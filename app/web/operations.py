@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from app.metrics import CONTENT_TYPE
+from app.web.gate import Gate
 from app.web.parts import WebParts
 from app.web.readiness import Health, Readiness
 
@@ -30,7 +31,9 @@ def operations_router(parts: WebParts) -> APIRouter:
     async def readyz() -> Response:
         return health_answer(await readiness.report())
 
-    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response)
+    gates = [Depends(Gate(parts))] if parts.metrics_need_token else []
+
+    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response, dependencies=gates)
     async def metrics() -> Response:
         parts.metrics.dispatcher_seen(parts.status())
         return Response(parts.metrics.render(parts.clock()), media_type=CONTENT_TYPE)

@@ -26,6 +26,7 @@ from app.store.views import (
     RegistrationView,
 )
 from app.web.console.parts import ConsoleParts
+from app.web.waiting import WaitingRoom
 
 Status = Callable[[], Mapping[str, object]]
 
@@ -106,7 +107,8 @@ class WebParts:
 
     `status` is the dispatcher's: `leader` (bool), `in_flight` and `window_used` (int), `paused` (scope → reason).
     `probe` commits a tiny write or raises StoreUnavailable. `max_body` counts bytes. `read_timeout` is how long a
-    sender may take for its body. Without `admin_tokens` the admin API is off.
+    sender may take for its body. Without tokens the admin API is off;
+    with `admin_read_tokens` one can only look. `waiting` is where wrong tokens are held back.
     """
 
     sources: Mapping[str, Source]
@@ -118,11 +120,15 @@ class WebParts:
     status: Status = dict
     metrics: Metrics = field(default_factory=Metrics)
     admin_tokens: tuple[SecretStr, ...] = ()
+    admin_read_tokens: tuple[SecretStr, ...] = ()
+    waiting: WaitingRoom = field(default_factory=WaitingRoom)
     max_body: int = 262_144
     read_timeout: timedelta = timedelta(seconds=20)
     clock: Clock = utc_now
     version: str = "0"
     public_docs: bool = True
+    docs_need_token: bool = False
+    metrics_need_token: bool = False
     console: ConsoleParts | None = None
     setup: Setup | None = None
     lists: Lists | None = None

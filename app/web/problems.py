@@ -61,6 +61,12 @@ NOTHING_HERE = Problem(404, "not_found", "There is nothing at this address; /doc
 NOT_A_POST = Problem(405, "wrong_method", "Send webhooks with POST.", headers=((b"allow", b"POST"),))
 NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: application/json.")
 ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")
+TOO_MANY_GUESSES = Problem(
+    429,
+    "too_many_guesses",
+    "Too many wrong tokens are being tried; wait a second.",
+    headers=((b"retry-after", b"1"), CLOSE),
+)
 TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it again.", headers=(CLOSE,))
 UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
 STOPPING = Problem(503, "stopping", "The relay is stopping; send it again later.", headers=(RETRY_AFTER,))

@@ -2,10 +2,10 @@
 
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
-from app.web.admin import PROBLEMS, Gate
+from app.web.admin import gated_router
 from app.web.parts import WebParts
 from app.web.problems import NOTHING_HERE, Refused
 
@@ -42,7 +42,7 @@ class SetupState(BaseModel):
 
 def setup_router(parts: WebParts) -> APIRouter:
     """Return the routes; without a set-up to look at they answer 404."""
-    router = APIRouter(prefix="/api", tags=["admin"], dependencies=[Depends(Gate(parts))], responses=PROBLEMS)
+    router = gated_router(parts)
 
     def state() -> Any:
         if parts.setup is None:

@@ -114,3 +114,11 @@ def test_mistakes_in_a_webinars_table_are_told_by_their_place(tmp_path: Path) ->
     assert "https://" in found["webinars.w-1.join_link"]
     assert "webinars.w-1.aliases" in found
     assert "webinars.w-2" in found
+
+
+@pytest.mark.parametrize("name", ["DOCS_NEED_TOKEN", "METRICS_NEED_TOKEN"])
+def test_a_door_without_any_key_is_refused(tmp_path: Path, name: str) -> None:
+    assert told(tmp_path, {name: "true", "CUSTOM_API_KEYS": ONE}) == {
+        name: "needs ADMIN_TOKEN or ADMIN_READ_TOKEN: nobody could look"
+    }
+    assert told(tmp_path, {name: "true", "CUSTOM_API_KEYS": ONE, "ADMIN_READ_TOKEN": TWO}) == {}

@@ -41,6 +41,7 @@ def test_secrets_are_marked() -> None:
         "CUSTOM_API_KEYS",
         "DATABASE_URL",
         "ADMIN_TOKEN",
+        "ADMIN_READ_TOKEN",
         "ALERT_WEBHOOK_URL",
     }
 

@@ -19,10 +19,12 @@ from app.errors import FieldProblem, Invalid, Malformed, NotAuthentic, StoreUnav
 from app.main import WebParts, create_app
 from app.sources.base import Accepted, Inbound
 from app.store.views import EventView, Receipt, RegistrationFilter, RegistrationPage, RegistrationView
+from app.web.waiting import WaitingRoom
 from app.web.wire import StrictHttp
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 ADMIN_TOKEN = "adm-0123456789abcdef"
+READ_TOKEN = "look-0123456789abcdef"
 PATH_SECRET = "path-secret-0123456789"
 
 
@@ -150,6 +152,8 @@ class Surroundings:
             wake=self.wake,
             status=lambda: self.status,
             admin_tokens=(SecretStr("adm-the-old-one-000000"), SecretStr(ADMIN_TOKEN)),
+            admin_read_tokens=(SecretStr(READ_TOKEN),),
+            waiting=WaitingRoom(wait=timedelta()),
             max_body=4096,
             clock=lambda: self.now,
             version="1.2.3",

@@ -82,7 +82,7 @@ async def test_each_token_works_while_rotating(relay: Relay) -> None:
 
 
 async def test_without_a_token_configured_the_api_is_off_and_says_how_to_turn_it_on(around: Surroundings) -> None:
-    async with serving(around.app(admin_tokens=())) as relay:
+    async with serving(around.app(admin_tokens=(), admin_read_tokens=())) as relay:
         answer = await relay.get("/api/registrations", token="")
         assert answer.status_code == 404
         assert "ADMIN_TOKEN" in answer.json()["detail"]

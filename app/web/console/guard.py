@@ -26,6 +26,9 @@ NO_SUCH_THING = Problem(404, "not_found", "Look whether the address is whole, or
 NOT_OUR_FORM = Problem(
     403, "not_our_form", "The form was too old or came from elsewhere. Go back, load the page again and repeat it."
 )
+ONLY_LOOKS = Problem(
+    403, "read_only", "You signed in with a token that only looks. Sign out, and in again with the ADMIN_TOKEN."
+)
 _HEADLINES = {
     403: "This form is no longer good",
     404: "There is no such thing here",
@@ -33,6 +36,7 @@ _HEADLINES = {
     413: "That is too much for a form",
     503: "The store does not answer",
 }
+_SPECIAL = {OFF.fact: "The console is off", ONLY_LOOKS.fact: "You may look, and change nothing"}
 _OWN_PAGE = re.compile(r"/console(/[A-Za-z0-9_./-]*)?(\?[^\\\x00-\x20]*)?")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _FORM_WITHIN = timedelta(seconds=20)
@@ -56,7 +60,7 @@ class PageRoute(APIRoute):
                 return RedirectResponse(f"{SIGN_IN}?next={quote(own_page(request), safe='')}", 303)
             except Refused as error:
                 problem = error.problem
-                headline = "The console is off" if problem is OFF else _HEADLINES.get(problem.status, problem.title)
+                headline = _SPECIAL.get(problem.fact) or _HEADLINES.get(problem.status, problem.title)
                 return problem_page(request, problem.status, headline, problem.detail)
             except StoreUnavailable:
                 to_do = "Load the page again in a moment. If it stays so, the relay's log says why."
@@ -127,6 +131,18 @@ async def read_form(request: Request, *, limit: int = 16_384) -> Mapping[str, st
 
 
 async def read_signed_form(request: Request, session: Session, *, limit: int = 16_384) -> Mapping[str, str]:
+    """Return the fields of a form that does something, from this session's own page.
+
+    Raises:
+        Refused: as below, or this session may only look.
+    """
+    form = await read_own_form(request, session, limit=limit)
+    if not session.may_act:
+        raise Refused(ONLY_LOOKS)
+    return form
+
+
+async def read_own_form(request: Request, session: Session, *, limit: int = 16_384) -> Mapping[str, str]:
     """Return the fields of a form that this session's own page made.
 
     Raises:

@@ -33,11 +33,14 @@ _WITH_PARTS = (
 
 
 def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
-    sessions = Sessions([token.get_secret_value() for token in parts.admin_tokens])
+    sessions = Sessions(
+        [token.get_secret_value() for token in parts.admin_tokens],
+        [token.get_secret_value() for token in parts.admin_read_tokens],
+    )
     guard = Guard(sessions, parts.clock)
     router = APIRouter()
     router.include_router(shipped_router())
-    router.include_router(sign_in_router(sessions, guard, parts.clock))
+    router.include_router(sign_in_router(sessions, guard, parts))
     pages = [make(parts, console) for make in _WITH_PARTS]
     pages += [calls_router(console), dead_letters_router(console), replays_router(console), _others()]
     for one in pages:

@@ -15,17 +15,22 @@ _CONTEXT = b"marketo-webhook-relay console 1"
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One signed-in browser. `form_token` is what its forms must carry, and no other site can know."""
+    """One signed-in browser. `form_token` is what its forms must carry, and no other site can know.
+
+    `may_act` is False for who signed in with a token that only looks.
+    """
 
     expires_at: datetime
     form_token: str
+    may_act: bool
 
 
 class Sessions:
     """Opens and reads sessions for these admin tokens."""
 
-    def __init__(self, admin_tokens: Sequence[str]) -> None:
-        self._tokens = [token.encode() for token in admin_tokens]
+    def __init__(self, admin_tokens: Sequence[str], read_tokens: Sequence[str] = ()) -> None:
+        self._tokens = [token.encode() for token in (*admin_tokens, *read_tokens)]
+        self._full = len(admin_tokens)
         self._keys = [hmac.digest(token, _CONTEXT, "sha256") for token in self._tokens]
 
     @property
@@ -48,10 +53,11 @@ class Sessions:
         expires = said.partition(".")[0]
         if not (said.isascii() and expires.isdecimal() and len(expires) <= 12 and signature.isascii()):
             return None
-        for key in self._keys:
+        for number, key in enumerate(self._keys):
             if hmac.compare_digest(_signed(key, "session", said), signature):
                 expires_at = datetime.fromtimestamp(int(expires), UTC)
-                return Session(expires_at, _signed(key, "form", said)) if now < expires_at else None
+                session = Session(expires_at, _signed(key, "form", said), may_act=number < self._full)
+                return session if now < expires_at else None
         return None
 
 

@@ -6,16 +6,17 @@ import structlog
 from fastapi import APIRouter, Depends, Request
 from starlette.responses import RedirectResponse, Response
 
-from app.domain import Clock
-from app.web.console.guard import COOKIE, OFF, Guard, page_router, read_form, read_signed_form, safe_next
+from app.web.console.guard import COOKIE, OFF, Guard, page_router, read_form, read_own_form, safe_next
 from app.web.console.pages import page
 from app.web.console.session import LASTS, Session, Sessions
-from app.web.problems import Refused
+from app.web.parts import WebParts
+from app.web.problems import TOO_MANY_GUESSES, Refused
 
+_WRONG = "That is not the admin token. It stands in the relay's settings as ADMIN_TOKEN."
 _log = structlog.get_logger(__name__)
 
 
-def sign_in_router(sessions: Sessions, guard: Guard, clock: Clock) -> APIRouter:
+def sign_in_router(sessions: Sessions, guard: Guard, parts: WebParts) -> APIRouter:
     router = page_router()
 
     @router.get("/sign-in")
@@ -30,11 +31,11 @@ def sign_in_router(sessions: Sessions, guard: Guard, clock: Clock) -> APIRouter:
             raise Refused(OFF)
         given = await read_form(request)
         going_on = safe_next(given.get("next", ""))
-        cookie = sessions.open(given.get("token", ""), clock())
+        cookie = sessions.open(given.get("token", ""), parts.clock())
         if cookie is None:
             _log.warning("console sign-in refused", client=request.client.host if request.client else None)
-            problem = "That is not the admin token. It stands in the relay's settings as ADMIN_TOKEN."
-            return page(request, "sign_in.html", status=401, next=going_on, problem=problem)
+            status, problem = (401, _WRONG) if await parts.waiting.sit() else (429, TOO_MANY_GUESSES.detail)
+            return page(request, "sign_in.html", status=status, next=going_on, problem=problem)
         answer = RedirectResponse(going_on, 303)
         is_https = request.url.scheme == "https"
         seconds = int(LASTS.total_seconds())
@@ -46,7 +47,7 @@ def sign_in_router(sessions: Sessions, guard: Guard, clock: Clock) -> APIRouter:
 
     @router.post("/sign-out")
     async def sign_out(request: Request, session: Annotated[Session, Depends(guard)]) -> Response:
-        await read_signed_form(request, session)
+        await read_own_form(request, session)
         answer = RedirectResponse("/console/sign-in", 303)
         answer.delete_cookie(COOKIE, path="/console", httponly=True, samesite="strict")
         return answer

@@ -11,10 +11,11 @@ from app.store.database import open_database
 from app.web.console.guard import safe_next
 from app.web.console.parts import ConsoleParts
 from app.web.console.session import LASTS, Sessions
+from app.web.waiting import WaitingRoom
 from tests.web.console.conftest import console_over
 from tests.web.console.reading import form_token, links_of, text_of
 from tests.web.log_capture import Lines
-from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings, serving
+from tests.web.relay_server import ADMIN_TOKEN, NOW, READ_TOKEN, Relay, Surroundings, serving
 
 TOKENS = ["adm-the-old-one-000000", ADMIN_TOKEN]
 PAGES = [
@@ -123,7 +124,9 @@ async def test_a_form_is_never_large(relay: Relay) -> None:
 
 
 async def test_without_an_admin_token_the_console_is_off(around: Surroundings, tmp_path: Path) -> None:
-    async with serving(around.app(admin_tokens=(), console=console_of_nothing(tmp_path))) as relay:
+    async with serving(
+        around.app(admin_tokens=(), admin_read_tokens=(), console=console_of_nothing(tmp_path))
+    ) as relay:
         for answer in (
             await relay.client.get("/console"),
             await relay.client.get("/console/sign-in"),
@@ -203,3 +206,24 @@ def test_no_nonsense_is_a_session(cookie: str) -> None:
 def test_signing_in_never_leads_elsewhere(address: str) -> None:
     """A link that signs in and leads to a look-alike would be believed."""
     assert safe_next(address) == "/console"
+
+
+async def test_who_signed_in_to_look_changes_nothing(relay: Relay) -> None:
+    """Nor sees a source's secret address; but finds everybody, and the way out."""
+    await relay.client.post("/console/sign-in", data={"token": READ_TOKEN})
+    page = await relay.client.get("/console/sources")
+    assert page.status_code == 200
+    given = {"form_token": form_token(page)}
+    for path in ("/console/set-up", *(f"/console/sources/eventbrite/{act}" for act in ("address", "try", "test"))):
+        answer = await relay.client.post(path, data=given)
+        assert (answer.status_code, "only looks" in text_of(answer)) == (403, True)
+    assert (await relay.client.post("/console/sign-out", data=given)).status_code == 303
+
+
+async def test_guesses_beyond_the_seats_are_sent_away_and_the_right_token_is_not(
+    around: Surroundings, tmp_path: Path
+) -> None:
+    app = around.app(waiting=WaitingRoom(seats=0), console=console_of_nothing(tmp_path))
+    async with serving(app) as relay:
+        assert (await relay.client.post("/console/sign-in", data={"token": "wrong"})).status_code == 429
+        assert (await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})).status_code == 303
