@@ -56,6 +56,7 @@ from app.store.search import Search
 from app.web.care_parts import CareParts
 from app.web.console.parts import Budget, ConsoleParts, Finding, WebinarTokens
 from app.web.parts import WebParts
+from app.web.rate import Rate
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
 _SOURCES = ("eventbrite", "pendo", "custom")
@@ -144,6 +145,7 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
         docs_need_token=settings.docs_need_token,
         metrics_need_token=settings.metrics_need_token,
         max_body=settings.max_body_bytes,
+        rates={name: Rate(most) for name in workshop.sources} if (most := settings.source_webhooks_per_second) else {},
         clock=utc_now,
         version=__version__,
         console=ConsoleParts(

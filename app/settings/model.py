@@ -339,6 +339,13 @@ class Settings(BaseSettings):
     max_body_bytes: int = _setting(
         262_144, "Largest webhook body", expects="a whole number of bytes from 1024 to 16777216", ge=1024, le=16_777_216
     )
+    source_webhooks_per_second: int = _setting(
+        0,
+        "How many authentic webhooks a second one source may send to one process, ten seconds' worth at once; beyond "
+        "that it hears 503 with Retry-After. 0: as many as it likes",
+        expects="a whole number of at least 0",
+        ge=0,
+    )
     drain_seconds: float = _setting(
         3.0,
         "After SIGTERM: how long `/readyz` says no before the port closes, so that the load balancer looks elsewhere",

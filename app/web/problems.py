@@ -4,6 +4,7 @@
 """
 
 import json
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -71,6 +72,12 @@ TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it ag
 UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
 STOPPING = Problem(503, "stopping", "The relay is stopping; send it again later.", headers=(RETRY_AFTER,))
 DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details under this requestId.")
+
+
+def too_fast(seconds: float) -> Problem:
+    """Return 503, not 429: it is what the contract lists, and no sender takes it for a final no."""
+    again = (b"retry-after", b"%d" % math.ceil(seconds))
+    return Problem(503, "too_fast", "This source sends faster than it may; send it again later.", headers=(again,))
 
 
 def too_large(limit: int) -> Problem:

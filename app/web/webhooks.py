@@ -20,6 +20,7 @@ from app.web.problems import (
     Problem,
     Refused,
     problem_of,
+    too_fast,
 )
 
 PREFIX = "/webhooks/"
@@ -125,6 +126,8 @@ class Webhooks:
         if isinstance(verdict, Ignored):
             body = b'{"status":"ignored","reason":"%s"}' % verdict.cause.encode()
             return Answer(200, body, "ignored", name, reason=verdict.cause.value)
+        if (rate := self._parts.rates.get(name)) and (wait := rate.pass_one()):
+            raise Refused(too_fast(wait))
         now = inbound.received_at
         event = NewEvent(
             id=EventId(new_id("evt", now)),
