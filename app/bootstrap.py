@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -54,7 +54,7 @@ from app.store.people import Memory
 from app.store.replays import Asked, Replay, Replays
 from app.store.search import Search
 from app.web.care_parts import CareParts
-from app.web.console.parts import Budget, ConsoleParts, Finding, WebinarTokens
+from app.web.console.parts import Budget, ConsoleParts, WebinarTokens
 from app.web.parts import WebParts
 from app.web.rate import Rate
 
@@ -120,9 +120,6 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
             raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.")
         await backroom.ask(workshop.probe)
 
-    async def check() -> Sequence[Finding]:
-        return (await check_up(settings)).report.findings
-
     async def try_out_in_backroom(name: str, body: bytes) -> Tried:
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
@@ -151,7 +148,6 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
         console=ConsoleParts(
             care=care,
             try_out=try_out_in_backroom,
-            check_up=check,
             read_letter=lambda campaign: read_letter(settings, CampaignId(campaign)),
             senders=make_senders(settings),
             examples={name: example_of(name) for name in workshop.sources},

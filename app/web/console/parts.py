@@ -55,27 +55,7 @@ class Overview(Protocol):
     async def causes(self) -> Sequence[CauseTally]: ...
 
 
-class Finding(Protocol):
-    """One line of the check of the set-up; `verdict` is ok, warn, fail or unknown."""
-
-    @property
-    def section(self) -> str: ...
-
-    @property
-    def title(self) -> str: ...
-
-    @property
-    def verdict(self) -> str: ...
-
-    @property
-    def found(self) -> str: ...
-
-    @property
-    def advice(self) -> str: ...
-
-
 ReadLetter = Callable[[int], Awaitable[tuple[str, Mapping[str, str]] | None]]
-CheckUp = Callable[[], Awaitable[Sequence[Finding]]]
 TryOut = Callable[[str, bytes], Awaitable[Tried]]
 
 
@@ -112,7 +92,6 @@ class ConsoleParts:
     overview: Overview
     day_ends: Callable[[datetime], datetime]
     try_out: TryOut
-    check_up: CheckUp
     read_letter: ReadLetter
     senders: Mapping[str, Sender]
     examples: Mapping[str, str] = field(default_factory=dict)

@@ -28,7 +28,6 @@ _WITH_PARTS = (
     events_router,
     webinars_router,
     sources_router,
-    set_up_router,
 )
 
 
@@ -42,7 +41,13 @@ def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router.include_router(shipped_router())
     router.include_router(sign_in_router(sessions, guard, parts))
     pages = [make(parts, console) for make in _WITH_PARTS]
-    pages += [calls_router(console), dead_letters_router(console), replays_router(console), _others()]
+    pages += [
+        set_up_router(parts),
+        calls_router(console),
+        dead_letters_router(console),
+        replays_router(console),
+        _others(),
+    ]
     for one in pages:
         router.include_router(one, dependencies=[Depends(guard)])
     return router

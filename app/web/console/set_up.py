@@ -1,46 +1,54 @@
-"""Check the set-up on demand: the findings of `relay doctor`, for people."""
+"""Show the last check of the set-up, and make another on demand: the findings of `relay doctor`, for people."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from itertools import groupby
+from typing import Protocol
 
-import structlog
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.web.console.guard import page_router, read_signed_form
+from app.web.console.guard import NO_SUCH_THING, page_router, read_signed_form
 from app.web.console.pages import page
-from app.web.console.parts import ConsoleParts, Finding
-from app.web.parts import WebParts
+from app.web.parts import Setup, WebParts
+from app.web.problems import Refused
+from app.web.setup import SetupReport
 
-PATIENCE = timedelta(seconds=90)
+PATIENCE = timedelta(seconds=130)  # the check itself ends within two minutes
+FRESH = timedelta(seconds=10)
+_LOOK_EVERY = 0.1  # seconds
 TONES = {"ok": "good", "warn": "busy", "fail": "bad", "unknown": "idle"}
 WORDS = {"ok": "Fine", "warn": "Look at it", "fail": "Wrong", "unknown": "Not seen"}
-_log = structlog.get_logger(__name__)
+NOT_ENDED = "The checks did not come to their end; the relay's log says why."
 
 
-@dataclass(slots=True)
-class _Last:
-    """What was found last, and when."""
+class Judged(Protocol):
+    """One line of the check; `verdict` is ok, warn, fail or unknown."""
 
-    at: datetime | None = None
-    findings: Sequence[Finding] = ()
-    problem: str | None = None
+    @property
+    def verdict(self) -> str: ...
 
 
-def set_up_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
+def set_up_router(parts: WebParts) -> APIRouter:
     router = page_router()
-    last, one_at_a_time = _Last(), asyncio.Lock()
 
-    def shown(request: Request) -> Response:
+    def watch() -> Setup:
+        if parts.setup is None:
+            raise Refused(NO_SUCH_THING)
+        return parts.setup
+
+    def shown(request: Request, problem: str | None = None) -> Response:
+        report = _last(watch())
+        findings = report.findings if report else []
         return page(
             request,
             "set_up.html",
-            last=last,
-            sections=[(name, list(some)) for name, some in groupby(last.findings, lambda one: one.section)],
-            headline=headline(last.findings),
+            at=_made_at(report) if report else None,
+            is_running=watch().is_running,
+            problem=problem,
+            sections=[(name, list(some)) for name, some in groupby(findings, lambda one: one.section)],
+            headline=headline(findings),
             tones=TONES,
             words=WORDS,
         )
@@ -52,29 +60,40 @@ def set_up_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     @router.post("/set-up")
     async def check(request: Request) -> Response:
         await read_signed_form(request, request.state.session)
-        async with one_at_a_time:  # the checks are calls to Marketo
-            if last.at is None or parts.clock() - last.at > timedelta(seconds=10):
-                await _look(parts, console, last)
-        return shown(request)  # no redirect: another process might answer it, and knows nothing of this check
+        before = _last(watch())
+        if before and parts.clock() - _made_at(before) <= FRESH:  # the checks are calls to Marketo
+            return shown(request)
+        watch().begin()
+        await _ended(watch())
+        problem = NOT_ENDED if _last(watch()) == before else None
+        return shown(request, problem)  # no redirect: another process might answer it, and knows nothing of this check
 
     return router
 
 
-async def _look(parts: WebParts, console: ConsoleParts, last: _Last) -> None:
-    last.problem = None
+def _last(watch: Setup) -> SetupReport | None:
+    report = watch.last()
+    return SetupReport.model_validate(report) if report else None
+
+
+def _made_at(report: SetupReport) -> datetime:
+    return datetime.fromisoformat(report.checkedAt)
+
+
+async def _ended(watch: Setup) -> None:
+    """Wait until no check is under way, or long enough."""
     try:
         async with asyncio.timeout(PATIENCE.total_seconds()):
-            last.findings = await console.check_up()
-    except Exception as error:  # noqa: BLE001  # whatever it was, the page must say so
-        _log.exception("the set-up could not be checked")
-        last.problem = f"The checks did not come to their end ({type(error).__name__}); the relay's log says why."
-    last.at = parts.clock()
+            while watch.is_running:  # noqa: ASYNC110  # it ends in another thread, which has no event for this loop
+                await asyncio.sleep(_LOOK_EVERY)
+    except TimeoutError:
+        return
 
 
-def headline(findings: Sequence[Finding]) -> tuple[str, str]:
+def headline(findings: Iterable[Judged]) -> tuple[str, str]:
     """Return the worst tone and a sentence over all findings."""
-    wrong = sum(one.verdict == "fail" for one in findings)
-    doubtful = sum(one.verdict == "warn" for one in findings)
+    verdicts = [one.verdict for one in findings]
+    wrong, doubtful = verdicts.count("fail"), verdicts.count("warn")
     if wrong:
         return "bad", "1 thing is wrong." if wrong == 1 else f"{wrong} things are wrong."
     if doubtful:

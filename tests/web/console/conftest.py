@@ -1,6 +1,6 @@
 """The console over a real store, and somebody who is signed in."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
+from app.checkup import Examined
 from app.dispatch.replaying import Replaying
+from app.doctor.report import Report
+from app.setup_watch import SetupWatch
 from app.sources.trying import Sender, Tried
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
@@ -20,7 +23,7 @@ from app.store.overview import Overview
 from app.store.replays import Replays
 from app.store.search import Search
 from app.web.care_parts import CareParts
-from app.web.console.parts import CheckUp, ConsoleParts, Finding, ReadLetter, TryOut
+from app.web.console.parts import ConsoleParts, ReadLetter, TryOut
 from tests.dispatch.stage import JUDGE
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
@@ -48,8 +51,8 @@ async def no_letter(_campaign: int) -> None:
     return None
 
 
-async def nothing_found() -> Sequence[Finding]:
-    return []
+async def nothing_found() -> Examined:
+    return Examined(Report(()), ())
 
 
 def replaying_over(database: Database) -> Replaying:
@@ -61,14 +64,12 @@ def replaying_over(database: Database) -> Replaying:
 def console_over(
     database: Database,
     tries: TryOut | None = None,
-    checks: CheckUp | None = None,
     letter: ReadLetter | None = None,
 ) -> ConsoleParts:
     return ConsoleParts(
         care=CareParts(DeadLetters(database), replaying_over(database), Replays(database)),
         search=Search(database),
         try_out=tries or nothing_tried,
-        check_up=checks or nothing_found,
         read_letter=letter or no_letter,
         senders=SENDERS,
         examples={"custom": '{"example": true}'},
@@ -81,7 +82,8 @@ def console_over(
 
 @pytest.fixture
 async def relay(around: Surroundings, database: Database) -> AsyncIterator[Relay]:
-    async with serving(around.app(lookup=Lookup(database), console=console_over(database))) as running:
+    setup = SetupWatch(nothing_found, clock=lambda: around.now)
+    async with serving(around.app(lookup=Lookup(database), console=console_over(database), setup=setup)) as running:
         yield running
 
 

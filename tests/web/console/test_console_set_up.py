@@ -1,27 +1,24 @@
 """The set-up in the console: what relay doctor finds, when somebody asks for it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import asyncio
+import threading
 from datetime import timedelta
 
 import pytest
 
+from app.checkup import Examined
+from app.doctor.report import Finding, Report, Verdict
+from app.setup_watch import SetupWatch
 from app.store.database import Database
 from app.store.lookup import Lookup
-from app.web.console.parts import Finding
 from app.web.console.set_up import headline
 from tests.web.console.conftest import console_over
 from tests.web.console.reading import form_token, text_of
 from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings, serving
 
 
-@dataclass(frozen=True)
-class Line:
-    verdict: str
-    section: str = "Campaign"
-    title: str = "Qualification rule"
-    found: str = "once <b>"
-    advice: str = "Set it to every time."
+def line(verdict: str, section: str = "Campaign", advice: str = "Set it to every time.") -> Finding:
+    return Finding(section, "rule", "Qualification rule", "", Verdict(verdict), "once <b>", advice)
 
 
 async def test_nothing_is_asked_until_somebody_wants_it(signed_in: Relay) -> None:
@@ -32,15 +29,16 @@ async def test_nothing_is_asked_until_somebody_wants_it(signed_in: Relay) -> Non
 async def test_findings_say_what_to_do(around: Surroundings, database: Database) -> None:
     asked = 0
 
-    async def checks() -> Sequence[Finding]:
+    async def examine() -> Examined:
         nonlocal asked
         asked += 1
         if asked > 1:
             raise ConnectionError("no way to Marketo")
-        return [Line("fail"), Line("ok", section="Own", advice="")]
+        return Examined(Report((line("fail"), line("ok", section="Own", advice=""))), ())
 
-    console = console_over(database, checks=checks)
-    async with serving(around.app(lookup=Lookup(database), console=console)) as relay:
+    setup = SetupWatch(examine, clock=lambda: around.now)
+    app = around.app(lookup=Lookup(database), console=console_over(database), setup=setup)
+    async with serving(app) as relay:
         await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
         token = form_token(await relay.client.get("/console/set-up"))
         assert (await relay.client.post("/console/set-up", data={})).status_code == 403
@@ -50,10 +48,41 @@ async def test_findings_say_what_to_do(around: Surroundings, database: Database)
         assert "Wrong Qualification rule once <b> What to do: Set it to every time." in text_of(page)
         await relay.client.post("/console/set-up", data={"form_token": token})
         assert asked == 1  # it was seconds ago
+        assert "1 thing is wrong." in text_of(await relay.client.get("/console/set-up"))
         around.now = NOW + timedelta(minutes=1)
         page = await relay.client.post("/console/set-up", data={"form_token": token})
-    assert "The checks did not come to their end (ConnectionError)" in text_of(page)
+    assert "The checks did not come to their end" in text_of(page)
     assert "no way to Marketo" not in page.text
+
+
+async def test_a_check_that_began_elsewhere_is_shown_and_not_repeated(around: Surroundings, database: Database) -> None:
+    """Marketo is asked once for the start, the admin API and the console."""
+    asked, may_end = 0, threading.Event()
+
+    async def examine() -> Examined:
+        nonlocal asked
+        asked += 1
+        await asyncio.to_thread(may_end.wait, 20)
+        return Examined(Report((line("warn"),)), ())
+
+    setup = SetupWatch(examine, clock=lambda: around.now)
+    app = around.app(lookup=Lookup(database), console=console_over(database), setup=setup)
+    async with serving(app) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+        setup.begin()
+        page = await relay.client.get("/console/set-up")
+        assert "It is being checked" in text_of(page)
+        pressed = asyncio.create_task(relay.client.post("/console/set-up", data={"form_token": form_token(page)}))
+        await relay.client.get("/console/set-up")
+        may_end.set()
+        assert "1 thing is worth a look." in text_of(await pressed)
+    assert asked == 1
+
+
+async def test_without_a_check_there_is_no_page(around: Surroundings, database: Database) -> None:
+    async with serving(around.app(lookup=Lookup(database), console=console_over(database))) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+        assert (await relay.client.get("/console/set-up")).status_code == 404
 
 
 @pytest.mark.parametrize(
@@ -67,4 +96,4 @@ async def test_findings_say_what_to_do(around: Surroundings, database: Database)
     ],
 )
 def test_the_worst_is_said_first(verdicts: list[str], tone: str, said: str) -> None:
-    assert headline([Line(verdict) for verdict in verdicts]) == (tone, said)
+    assert headline([line(verdict) for verdict in verdicts]) == (tone, said)
