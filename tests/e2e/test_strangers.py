@@ -1,0 +1,157 @@
+"""Strangers on raw sockets beside good senders: no 5xx, no traceback, bounded memory, and nothing smuggled in."""
+
+import json
+import socket
+from collections.abc import Iterator
+from contextlib import ExitStack
+from itertools import count
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import API_KEY, Relay, environment, registration, start_relay, web
+
+IDLE = 1000
+MOST_GROWTH = 100_000  # kB for all that are held open: a tenth of a megabyte each
+_numbers = count(1)
+
+
+@pytest.fixture(scope="module")
+def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
+    """One relay for all strangers; Marketo is not reached, which accepting does not need."""
+    folder = tmp_path_factory.mktemp("relay")
+    running = start_relay(environment("http://127.0.0.1:9", f"sqlite:///{folder / 'relay.db'}"), folder)
+    yield running
+    assert running.process.stop() == 0
+    assert "Traceback" not in running.process.output
+    assert "_failed" not in running.process.output
+
+
+@pytest.fixture(autouse=True)
+def good_neighbour(relay: Relay) -> Iterator[None]:
+    """After each stranger the next sender is accepted."""
+    yield
+    assert_good_traffic(relay)
+
+
+def assert_good_traffic(relay: Relay, times: int = 1) -> None:
+    for _ in range(times):
+        assert relay.send(registration(f"good{next(_numbers)}@example.com")).status_code == 202
+
+
+def request(
+    *headers: str, address: str = "", target: str = "/webhooks/custom", version: str = "1.1", close: bool = True
+) -> bytes:
+    """Return a webhook as bytes; its length is told unless the headers frame it."""
+    body = json.dumps(registration(address or f"raw{next(_numbers)}@example.com"))
+    lines = [f"POST {target} HTTP/{version}", "Host: relay", f"Authorization: Bearer {API_KEY}"]
+    lines += ["Content-Type: application/json", *(["Connection: close"] if close else []), *headers]
+    if not any(line.lower().startswith(("content-length", "transfer-encoding")) for line in headers):
+        lines.append(f"Content-Length: {len(body)}")
+    return ("\r\n".join(lines) + f"\r\n\r\n{body}").encode()
+
+
+def statuses(answers: bytes) -> list[int]:
+    return [int(piece[:3]) for piece in answers.split(b"HTTP/1.1 ")[1:]]
+
+
+def held(relay: Relay, stack: ExitStack, sent: bytes = b"") -> socket.socket:
+    connection = stack.enter_context(socket.create_connection(("127.0.0.1", int(relay.url.rpartition(":")[2])), 15))
+    connection.sendall(sent)
+    return connection
+
+
+def memory(relay: Relay) -> int:
+    """Return how many kB the relay holds."""
+    status = Path(f"/proc/{relay.process.child.pid}/status").read_text()
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmRSS"))
+
+
+SLOW = {
+    "idle": b"",
+    "half a first line": b"POST /webh",
+    "half the headers": request()[:80],
+    "large headers without end": request().partition(b"\r\n\r\n")[0] + b"\r\nX: " + b"x" * 20_000,
+    "half a body": request()[:-10],
+    "half a chunk": request("Transfer-Encoding: chunked").partition(b"\r\n\r\n")[0] + b"\r\n\r\n8000\r\n" + b" " * 9000,
+}
+
+
+@pytest.mark.parametrize("sent", SLOW.values(), ids=SLOW.keys())
+def test_a_thousand_slow_connections_keep_nobody_waiting(relay: Relay, sent: bytes) -> None:
+    """They cost a tenth of a megabyte each at most, and whoever sends properly is served beside them."""
+    before = memory(relay)
+    with ExitStack() as stack:
+        for _ in range(IDLE):
+            held(relay, stack, sent)
+        assert_good_traffic(relay, 20)
+        assert memory(relay) - before < MOST_GROWTH
+
+
+SMUGGLED = request(address="smuggled@example.com")
+PAIRS = {
+    "length, then chunks": ("Content-Length: 5", "Transfer-Encoding: chunked"),
+    "chunks, then length": ("Transfer-Encoding: chunked", "Content-Length: 5"),
+    "chunks twice": ("Transfer-Encoding: chunked", "Transfer-Encoding: identity"),
+    "chunks under another": ("Transfer-Encoding: chunked, gzip",),
+    "chunks misspelt": ("Transfer-Encoding: xchunked",),
+    "a space before the colon": ("Content-Length: 5", "Transfer-Encoding : chunked"),
+    "a folded line": ("Content-Length: 5", "Transfer-Encoding:", " chunked"),
+    "two lengths": ("Content-Length: 5", "Content-Length: 0"),
+    "lengths in a list": ("Content-Length: 5, 0",),
+    "a signed length": ("Content-Length: +5",),
+    "a length in hexadecimal": ("Content-Length: 0x5",),
+}
+
+
+@pytest.mark.parametrize("headers", PAIRS.values(), ids=PAIRS.keys())
+def test_what_may_be_framed_in_two_ways_smuggles_nothing(relay: Relay, headers: tuple[str, ...]) -> None:
+    """A proxy may have read it the other way: what follows is no request of this connection."""
+    head = request(*headers, close=False).partition(b"\r\n\r\n")[0]
+    answers = statuses(relay.exchange(head + b"\r\n\r\n0\r\n\r\n" + SMUGGLED))
+    assert len(answers) == 1
+    assert 400 <= answers[0] < 500
+    assert relay.registrations(email="smuggled@example.com") == []
+
+
+TWICE = {
+    "Authorization: Bearer wrong-key-of-a-stranger": 401,
+    "Content-Type: text/plain": 415,
+    "Idempotency-Key: b": 422,
+}
+
+
+@pytest.mark.parametrize(("header", "status"), TWICE.items())
+def test_a_header_that_is_sent_twice_is_no_way_in(relay: Relay, header: str, status: int) -> None:
+    """Two readers may each take another one of them."""
+    assert statuses(relay.exchange(request("Idempotency-Key: a", header))) == [status]
+
+
+@pytest.mark.parametrize("size", [60_000, 1_000_000])
+def test_large_headers_are_taken_or_refused(relay: Relay, size: int) -> None:
+    assert statuses(relay.exchange(request(f"X-Large: {'x' * size}"))) == [202 if size < 65_536 else 431]
+
+
+TARGETS = {"http://evil.example/webhooks/custom": 202, "https://evil.example:443/": 404, "*": 404, "//x//": 404}
+
+
+@pytest.mark.parametrize(("target", "status"), TARGETS.items())
+def test_an_absolute_address_is_fetched_from_nowhere(relay: Relay, target: str, status: int) -> None:
+    """The relay is no proxy: it answers from what it has, or says that there is nothing."""
+    assert statuses(relay.exchange(request(target=target))) == [status]
+
+
+def test_http_1_0_is_answered_and_closed(relay: Relay) -> None:
+    assert statuses(relay.exchange(request(version="1.0", close=False))) == [202]
+
+
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
+def test_another_method_is_refused_and_the_next_request_is_not(relay: Relay, method: str) -> None:
+    other = request(close=False).replace(b"POST", method.encode(), 1)
+    assert statuses(relay.exchange(other + request())) == [405, 202]
+
+
+def test_a_hundred_pipelined_requests_are_answered_in_order(relay: Relay) -> None:
+    many = [request(close=False) for _ in range(99)]
+    assert statuses(relay.exchange(b"".join([*many, request()]))) == [202] * 100
+    assert web.get(f"{relay.url}/livez").status_code == 200
