@@ -71,9 +71,10 @@ bench: $(DEV) ## measure, and write bench/results.md and its plots
 chaos: $(DEV) ## break the relay on purpose, check that nothing is lost, and write docs/promises.md (Linux, root)
 	@$(BIN)/python -m tests.chaos $(ARGS)
 
-lock: $(DEV) ## refresh both lock files (needs uv)
+lock: $(DEV) ## refresh the lock files (needs uv)
 	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header pyproject.toml -o requirements.lock
-	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c requirements.lock --group dev pyproject.toml -o requirements-dev.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c requirements.lock --extra otel pyproject.toml -o requirements-otel.lock
+	@uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url --no-header -c requirements.lock -c requirements-otel.lock --group dev pyproject.toml -o requirements-dev.lock
 
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, fields
@@ -53,6 +54,7 @@ from app.store.overview import Overview
 from app.store.people import Memory
 from app.store.replays import Asked, Replay, Replays
 from app.store.search import Search
+from app.tracing import Tracing, make_tracing
 from app.web.care_parts import CareParts
 from app.web.console.parts import Budget, ConsoleParts, WebinarTokens
 from app.web.parts import WebParts
@@ -98,7 +100,7 @@ async def running_relay(settings: Settings, *, figures: Path | None = None) -> A
     await prepare_store(url, may_migrate=settings.migrate_on_start)
     database = open_database(url)
     try:
-        async with _at_work(settings, database, Metrics(figures)) as relay:
+        async with opened_tracing() as tracing, _at_work(settings, database, Metrics(figures), tracing) as relay:
             yield relay
     finally:
         await database.close()
@@ -106,8 +108,21 @@ async def running_relay(settings: Settings, *, figures: Path | None = None) -> A
 
 
 @asynccontextmanager
-async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> AsyncIterator[Relay]:
-    workshop = _Workshop(settings, metrics)
+async def opened_tracing() -> AsyncIterator[Tracing | None]:
+    """Let spans be sent where OpenTelemetry's own variables say, if they do; they are the standard's, not settings."""
+    tracing = make_tracing(os.environ)
+    try:
+        yield tracing
+    finally:
+        if tracing is not None:
+            await asyncio.to_thread(tracing.close)
+
+
+@asynccontextmanager
+async def _at_work(
+    settings: Settings, database: Database, metrics: Metrics, tracing: Tracing | None
+) -> AsyncIterator[Relay]:
+    workshop = _Workshop(settings, metrics, tracing)
     backroom = Backroom(workshop.work)
     draining = Draining()
 
@@ -129,6 +144,7 @@ async def _at_work(settings: Settings, database: Database, metrics: Metrics) -> 
     care = CareParts(DeadLetters(database), replaying, Replays(database))
     web = WebParts(
         setup=setup,
+        tracing=tracing,
         sources=workshop.sources,
         inbox=workshop.inbox,
         lookup=Lookup(database),
@@ -218,7 +234,7 @@ def make_replaying(settings: Settings, database: Database, sources: Mapping[str,
 class _Workshop:
     """What works in the backroom: the inbox's writer and the dispatcher, with connections of their own."""
 
-    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+    def __init__(self, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> None:
         self._metrics = metrics
         self._database = open_database(settings.database_url.get_secret_value())
         self._marketo_http = _open_marketo(settings)
@@ -240,6 +256,7 @@ class _Workshop:
             judge=self._judge,
             policy=make_policy(settings),
             metrics=metrics,
+            tracing=tracing,
             clock=utc_now,
             calls_per_window=settings.marketo_calls_per_window,
             calls_per_day=settings.marketo_calls_per_day,

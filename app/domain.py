@@ -216,6 +216,7 @@ class NewEvent:
     headers: Mapping[str, str]
     body: bytes
     dedupe: Dedupe | None
+    traceparent: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +231,7 @@ class Event:
     fetched: Json
     attempts: int
     replayed_at: datetime | None = None
+    traceparent: str | None = None
 
     @property
     def counts_from(self) -> datetime:

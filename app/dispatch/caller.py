@@ -24,6 +24,7 @@ from app.marketo.requests import PersonRecord
 from app.metrics import Metrics
 from app.store.calls import CallLog
 from app.store.sending import Call, CallResult, Claimed, Fate, Sending
+from app.tracing import Passenger, Step, Tracing
 
 _STORE_AWAY = 1.0  # seconds between two tries to write what is known
 _Written = TypeVar("_Written")
@@ -63,6 +64,7 @@ class Caller:
     bell: Bell
     day: Day
     ticks: Callable[[], float] = steady_seconds
+    tracing: Tracing | None = None
     under_way: set[CallId] = field(default_factory=set)
     _room: Bell = field(default_factory=Bell)
 
@@ -89,7 +91,7 @@ class Caller:
             await self._refused(call, _defect(call), begun)
         else:
             await self.pauses.worked(call, begun=begun)
-            await self._settle(call, result, fates)
+            await self._settle(call, result, fates, begun)
 
     async def _ask(self, call: Call) -> tuple[CallResult, list[Fate]]:
         try:
@@ -163,14 +165,14 @@ class Caller:
         await self.take_refusal(failed, call, begun)
         result = _refusal(failed)
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
-            await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy))
+            await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy), begun)
         elif verdicts.must_split(call, failed):
-            await self._settle(call, result, [])
+            await self._settle(call, result, [], begun)
             for part in verdicts.halves(call):
                 await self._carry_out_part(call, result, part)
         else:
             fates = verdicts.after_refusal(call, failed, policy=self.policy, now=self.clock())
-            await self._settle(call, result, fates)
+            await self._settle(call, result, fates, begun)
 
     async def take_refusal(self, failed: CallFailed, call: Call, begun: datetime) -> None:
         """Pause, and allow ourselves less for a while, as a failure asks for."""
@@ -193,8 +195,12 @@ class Caller:
         else:
             await self._write(call, result, verdicts.put_back(call, part))
 
-    async def _settle(self, call: Call, result: CallResult, fates: Sequence[Fate]) -> None:
-        self._tell(call, result, await self._write(call, result, fates))
+    async def _settle(self, call: Call, result: CallResult, fates: Sequence[Fate], begun: datetime) -> None:
+        answered = self.clock()
+        settled = await self._write(call, result, fates)
+        self._tell(call, result, settled)
+        if self.tracing is not None:
+            self.tracing.called(_step(call, result, begun, answered), _passengers(call, settled))
 
     async def _write(self, call: Call, result: CallResult, fates: Sequence[Fate]) -> list[Fate]:
         return await self._stored(
@@ -232,6 +238,23 @@ class Caller:
                 ids = {"registration_id": fate.registration.id, "call_id": call.id, "request_id": result.request_id}
                 _log.info("registration sent", **ids)
                 self.metrics.registration_sent(fate.registration.source, self.clock() - fate.registration.created_at)
+
+
+def _step(call: Call, result: CallResult, begun: datetime, ended: datetime) -> Step:
+    facts: dict[str, str | int] = {"relay.call_id": call.id, "relay.call": call.kind, "relay.outcome": result.outcome}
+    facts["relay.size"] = len(call.registrations)
+    if call.campaign_id is not None:
+        facts["relay.campaign_id"] = call.campaign_id
+    return Step(f"marketo {call.kind}", begun, ended, facts, result.code)
+
+
+def _passengers(call: Call, settled: Sequence[Fate]) -> list[Passenger]:
+    """Return all whom a call served; of one whose fate is not settled yet the state is not known."""
+    states = {fate.registration.id: fate.state.value for fate in settled}
+    return [
+        Passenger(one.traceparent, {"relay.registration_id": one.id, "relay.state": states.get(one.id, "unsettled")})
+        for one in call.registrations
+    ]
 
 
 def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:

@@ -31,7 +31,8 @@ from app.errors import ResolveFailed, StoreUnavailable
 from app.metrics import Metrics
 from app.sources.base import Source, lacks_something
 from app.store.events import EventFate, EventQueue
-from app.store.registrations import Change, Meaning, Registrations
+from app.store.registrations import Change, Draft, Meaning, Registrations
+from app.tracing import Step, Tracing
 
 _MOST_AT_ONCE = 300  # events
 _MOST_A_CLAIM = 100  # events
@@ -77,8 +78,9 @@ class Intake:
     look_every: float = _IDLE
     pace: float = _PACE
     ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
+    tracing: Tracing | None = None
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
-    _in_hand: set[EventId] = field(default_factory=set)
+    _in_hand: dict[EventId, datetime] = field(default_factory=dict)  # since when
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _next_claim: float = float("-inf")
 
@@ -93,7 +95,8 @@ class Intake:
         ready = {task for task in self._running if task.done()}
         if ready:
             await self._record([task.result() for task in ready])
-        self._in_hand.difference_update(task.result().event.id for task in ready)
+        for task in ready:
+            self._in_hand.pop(task.result().event.id, None)
         self._running -= ready  # only now: what the store did not take is recorded at the next step
         if claimed or ready:
             return 0.0
@@ -127,7 +130,7 @@ class Intake:
             _log.warning("freed what a lost answer of the store had claimed", events=freed)
 
     def _begin(self, event: Event) -> None:
-        self._in_hand.add(event.id)
+        self._in_hand[event.id] = self.clock()
         task = asyncio.create_task(self._understand(event))
         task.add_done_callback(lambda _: self.bell.ring())
         self._running.add(task)
@@ -195,7 +198,19 @@ class Intake:
         changes = await self.registrations.record(meanings, fence=self.lease.fence, now=now)
         for meaning in meanings:
             _tell_of_event(meaning.fate)
+            self._trace(meaning)
         return changes
+
+    def _trace(self, meaning: Meaning) -> None:
+        if self.tracing is None:
+            return
+        fate, now = meaning.fate, self.clock()
+        event = fate.event
+        facts: dict[str, str | int] = {"relay.event_id": event.id, "relay.source": event.source}
+        facts |= {"relay.state": fate.state.value, "relay.registrations": len(meaning.drafts)}
+        failed = fate.cause.value if fate.cause and fate.state is not EventState.IGNORED else None
+        step = Step("relay intake", self._in_hand.get(event.id, now), now, facts, failed)
+        self.tracing.followed(step, event.traceparent)
 
     def _tell(self, changes: Sequence[Change]) -> None:
         for change in changes:
@@ -217,12 +232,15 @@ class Intake:
         if len(findings) > _MOST_PEOPLE:
             return Meaning(_dead(event, Cause.BAD_PAYLOAD, f"One webhook with {len(findings)} registrations."))
         drafts = [
-            self.judge.draft(found, source=event.source, received_at=event.counts_from, now=now)
+            replace(self._draft(found, event, now), traceparent=event.traceparent)
             for found in findings
             if isinstance(found, Registered) and _identity(found) not in outcome.known
         ]
         gone = [_as_stored(found, self.judge) for found in findings if isinstance(found, Cancelled)]
         return Meaning(_fate_of(outcome, now), drafts, gone)
+
+    def _draft(self, found: Registered, event: Event, now: datetime) -> Draft:
+        return self.judge.draft(found, source=event.source, received_at=event.counts_from, now=now)
 
 
 def _as_stored(gone: Cancelled, judge: Judge) -> Cancelled:

@@ -43,6 +43,7 @@ from app.store.retention import Retention
 from app.store.sending import Sending
 from app.store.takeover import take_over
 from app.store.unsettled import Unsettled
+from app.tracing import Tracing
 
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
@@ -78,6 +79,7 @@ class Work:
     notify: Callable[[str], Awaitable[None]] | None = None  # tells people what needs them
     thresholds: Thresholds = field(default_factory=Thresholds)
     hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
+    tracing: Tracing | None = None
 
 
 @dataclass(slots=True)
@@ -291,6 +293,7 @@ class Dispatcher:
             bell=sender_bell,
             day=day,
             ticks=work.ticks,
+            tracing=work.tracing,
         )
         intake = Intake(
             events=EventQueue(work.database),
@@ -304,6 +307,7 @@ class Dispatcher:
             sender_bell=sender_bell,
             look_every=work.look_every,
             ticks=work.ticks,
+            tracing=work.tracing,
         )
         sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
         settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))

@@ -57,7 +57,9 @@ class Rereader:
         same = next((draft for draft in drafts if draft.identity == old.identity), None)
         if same is None and len(drafts) == 1 and drafts[0].source == old.source:
             same = drafts[0]  # its person or webinar is spelt otherwise now
-        return replace(same or self._judged(_registered(old, self.judge), old.source), id=old.id)
+        return replace(
+            same or self._judged(_registered(old, self.judge), old.source), id=old.id, traceparent=old.traceparent
+        )
 
     def drafts(self, stored: StoredEvent) -> Sequence[Draft]:
         """Return the registrations that a stored webhook means, with what was fetched for it."""

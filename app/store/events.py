@@ -156,4 +156,5 @@ def event_of(row: Row[Any]) -> Event:
         fetched=row.fetched,
         attempts=row.attempts,
         replayed_at=row.replayed_at,
+        traceparent=row.traceparent,
     )

@@ -155,6 +155,7 @@ def _row(event: NewEvent) -> dict[str, Any]:
         "state": EventState.WAITING,
         "due_at": event.due_at,
         "attempts": 0,
+        "traceparent": event.traceparent,
     }
 
 

@@ -51,6 +51,7 @@ class Draft:
     webinar_key: str | None = None  # the title as it is searched by; what is sent stands in `tokens`
     fields: Mapping[str, str] = field(default_factory=dict)
     by_field: bool = False
+    traceparent: str | None = field(default=None, compare=False)  # a repeated webhook's is no change
 
     @property
     def values(self) -> Mapping[str, str]:

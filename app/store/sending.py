@@ -70,6 +70,7 @@ class Claimed:
     person_hash: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
     by_field: bool = False
+    traceparent: str | None = None
 
     @property
     def written(self) -> Values:
@@ -485,4 +486,5 @@ def _claimed(row: Row[Any]) -> Claimed:
         person_hash=row.person_hash,
         fields=row.fields,
         by_field=bool(row.by_field),
+        traceparent=row.traceparent,
     )

@@ -63,6 +63,7 @@ events = Table(
     Column("detail", Text, nullable=True),
     Column("settled_at", UtcDateTime, nullable=True),
     Column("replayed_at", UtcDateTime, nullable=True),  # from then on its time counts, see app.store.replays
+    Column("traceparent", String(55), nullable=True),  # of the span that took it in, see app.tracing
     Index("uq_events_source_dedupe_key", "source", "dedupe_key", unique=True),
     Index(
         "ix_events_waiting",
@@ -145,6 +146,7 @@ registrations = Table(
     Column("updated_at", UtcDateTime, nullable=False),
     Column("sent_at", UtcDateTime, nullable=True),
     Column("purged_at", UtcDateTime, nullable=True),  # when its person was blanked, see app.store.retention
+    Column("traceparent", String(55), nullable=True),  # its event's
     Index("uq_registrations_identity", "identity", unique=True),
     Index("ix_registrations_person_key", "person_key", text("id DESC")),
     Index("ix_registrations_name_key", "name_key", text("id DESC")),

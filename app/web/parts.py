@@ -25,6 +25,7 @@ from app.store.views import (
     RegistrationPage,
     RegistrationView,
 )
+from app.tracing import Tracing
 from app.web.console.parts import ConsoleParts
 from app.web.rate import Rate
 from app.web.waiting import WaitingRoom
@@ -135,3 +136,4 @@ class WebParts:
     console: ConsoleParts | None = None
     setup: Setup | None = None
     lists: Lists | None = None
+    tracing: Tracing | None = None

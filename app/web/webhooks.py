@@ -1,6 +1,7 @@
 """Take webhooks in: read, let the source judge, store, answer. The hot path: no routing, no models, bytes out."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import NamedTuple
 
 from starlette.types import Receive, Scope
@@ -8,6 +9,8 @@ from starlette.types import Receive, Scope
 from app.domain import EventId, Ignored, NewEvent, new_id
 from app.errors import RequestRefused, StoreUnavailable
 from app.sources.base import Accepted, Inbound
+from app.store.views import Receipt
+from app.tracing import Tracing
 from app.web.body import Disconnected, check_announced_length, read_body
 from app.web.parts import WebParts
 from app.web.problems import (
@@ -138,8 +141,16 @@ class Webhooks:
             body=inbound.body,
             dedupe=verdict.dedupe,
         )
-        receipt = await self._parts.inbox.accept(event)
-        self._parts.wake()
+        parts = self._parts
+        accepted = parts.inbox.accept(event) if parts.tracing is None else self._traced(parts.tracing, event, inbound)
+        receipt = await accepted
+        parts.wake()
         status, word = (202, "accepted") if receipt.is_new else (200, "duplicate")
         body = f'{{"id":"{receipt.event_id}","status":"{word}"}}'.encode()
         return Answer(status, body, word, name, event_id=receipt.event_id)
+
+    async def _traced(self, tracing: Tracing, event: NewEvent, inbound: Inbound) -> Receipt:
+        with tracing.webhook(event.source, inbound.headers.get("traceparent"), event.received_at) as span:
+            receipt = await self._parts.inbox.accept(replace(event, traceparent=span.traceparent))
+            span.tell({"relay.event_id": receipt.event_id, "relay.is_new": receipt.is_new})
+            return receipt

@@ -62,6 +62,7 @@ def upgrade() -> None:
         sa.Column("detail", sa.Text(), nullable=True),
         sa.Column("settled_at", UtcDateTime, nullable=True),
         sa.Column("replayed_at", UtcDateTime, nullable=True),
+        sa.Column("traceparent", sa.String(length=55), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
     op.create_index(
@@ -196,6 +197,7 @@ def upgrade() -> None:
         sa.Column("updated_at", UtcDateTime, nullable=False),
         sa.Column("sent_at", UtcDateTime, nullable=True),
         sa.Column("purged_at", UtcDateTime, nullable=True),
+        sa.Column("traceparent", sa.String(length=55), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
     )
     op.create_index(
