@@ -181,3 +181,23 @@ async def test_no_json_makes_a_source_fail(log: Lines, bodies: list[object]) -> 
                 answer = await relay.post(place, sent, authentic(source, sent))
                 assert answer.status_code in {200, 202} | REFUSED
     assert not log.facts("webhook_failed")
+
+
+NAMES = st.sampled_from(
+    ["authorization", "webhook-id", "webhook-timestamp", "webhook-signature", "x-pendo-signature", "idempotency-key"]
+)
+VALUES = st.binary(max_size=40).map(lambda raw: bytes(byte for byte in raw if byte > 31 and byte != 127).strip())
+
+
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent=st.lists(st.tuples(st.binary(max_size=300), st.lists(st.tuples(NAMES, VALUES), max_size=4)), max_size=6))
+async def test_no_bytes_make_a_source_fail(log: Lines, sent: list[tuple[bytes, list[tuple[str, bytes]]]]) -> None:
+    """With a good signature or with headers of a stranger's making."""
+    async with open_relay() as relay:
+        for body, own in sent:
+            raw = [(b"content-type", b"application/json"), *((name.encode(), value) for name, value in own)]
+            for source, place in PLACES.items():
+                trusted = await relay.post(place, body, authentic(source, body))
+                strange = await relay.client.post(place, content=body, headers=raw)
+                assert {trusted.status_code, strange.status_code} <= {200, 202} | REFUSED
+    assert not log.facts("webhook_failed")
