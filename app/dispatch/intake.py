@@ -83,6 +83,11 @@ class Intake:
     _in_hand: dict[EventId, datetime] = field(default_factory=dict)  # since when
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _next_claim: float = float("-inf")
+    _is_behind: bool = False
+
+    def is_behind(self) -> bool:
+        """Tell whether more events are waiting than the last claim could take."""
+        return self._is_behind
 
     async def step(self) -> float:
         """Take what is due and record what is ready; return how many seconds to wait for more."""
@@ -119,7 +124,8 @@ class Intake:
         except StoreUnavailable:
             self._is_unclear = True  # it may have been stored all the same
             raise
-        if len(claimed) == _MOST_A_CLAIM:
+        self._is_behind = len(claimed) == _MOST_A_CLAIM
+        if self._is_behind:
             self._next_claim = self.ticks() + self.pace
         return claimed
 

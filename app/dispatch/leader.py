@@ -309,7 +309,14 @@ class Dispatcher:
             ticks=work.ticks,
             tracing=work.tracing,
         )
-        sender = Sender(sending=sending, caller=caller, clock=work.clock, bell=sender_bell, look_every=work.look_every)
+        sender = Sender(
+            sending=sending,
+            caller=caller,
+            clock=work.clock,
+            bell=sender_bell,
+            look_every=work.look_every,
+            is_more_coming=intake.is_behind,
+        )
         settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))
         replaying = Replaying(Replays(work.database), work.sources, work.judge, work.clock)
         replayer = Replayer(replaying, intake.registrations, sending, lease)

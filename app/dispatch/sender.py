@@ -1,17 +1,17 @@
 """Choose the next call, wait until the window has room for it, claim what it takes along, make it."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
-from app.dispatch.plan import URGENT, Job, PeopleJob, Turns, choose
-from app.dispatch.window import SPAN
+from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose
+from app.dispatch.window import SPAN, Pace
 from app.domain import Clock, RegistrationState
 from app.errors import StoreUnavailable
 from app.store.calls import CallLog
@@ -21,6 +21,8 @@ from app.store.sending import Call, Sending
 _IDLE = 1.0  # seconds between two looks at the store
 _BUSY = 0.2  # seconds until people who are in another upsert, or were so lately, are asked for again
 _SWEEP_EVERY = 15.0  # seconds
+_FILLING = 0.1  # seconds between two looks while a call fills
+_FILLS_WITHIN = timedelta(seconds=2)
 _log = structlog.get_logger(__name__)
 
 
@@ -33,6 +35,7 @@ class Sender:
     clock: Clock
     bell: Bell
     look_every: float = _IDLE
+    is_more_coming: Callable[[], bool] = lambda: False  # whether the intake is behind with its events
     _turns: Turns = field(default_factory=Turns)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _is_unclear: bool = False  # whether the last claim's answer was lost
@@ -98,7 +101,14 @@ class Sender:
         horizon = self._horizon()
         waiting = self._without_busy(await self.sending.waiting(now, horizon, paused))
         jobs = choose(waiting, now=now, paused=paused, ago=self._turns.ago(), soonest_first=horizon.only)
+        if self._fills(waiting, now):
+            return [job for job in jobs if isinstance(job, TriggerJob) or job.pace is not Pace.SPACED], _FILLING
         return jobs, self._idle(waiting)
+
+    def _fills(self, waiting: Waiting, now: datetime) -> bool:
+        """Tell whether people wait a moment to share their call with others of a crowd that is being read."""
+        oldest = min((some.oldest for some in waiting.people), default=now)
+        return bool(waiting.people) and self.is_more_coming() and now - oldest <= _FILLS_WITHIN
 
     def _horizon(self) -> Horizon:
         """Look out for urgent webinars; when the day's calls end, for nothing but those before the next day."""

@@ -341,3 +341,21 @@ async def test_a_request_that_marketo_does_not_understand_stops_its_batch_alone(
     assert len(stage.marketo.asked(Endpoint.TRIGGER)) == 2
     await stage.work(at_most=timedelta(minutes=7))
     assert await stage.states() == {SENT: 2}
+
+
+async def test_people_of_a_crowd_wait_for_those_who_are_being_read(sqlite: Database, clock: MovableClock) -> None:
+    """Each call takes 300: one that left with the first 100 would cost a call more. Nobody waits for long."""
+    stage = await set_stage(sqlite, clock)
+    stage.sender.is_more_coming = lambda: True
+    await stage.arrive(*people(100))
+    assert 0 < await stage.sender.step() <= 0.1
+    await stage.arrive(*people(200, first=100))
+    await stage.sender.step()
+    await stage.arrive(*people(7, first=300))
+    stage.sender.is_more_coming = lambda: False
+    await stage.work()
+    assert stage.marketo.sizes(Endpoint.SYNC) == [300, 7]
+    stage.sender.is_more_coming = lambda: True
+    await stage.arrive(*people(5, first=400))
+    await stage.work(at_most=timedelta(seconds=5))
+    assert await stage.states() == {SENT: 312}
