@@ -75,6 +75,7 @@ def test_every_target_and_command_that_the_readme_names_exists() -> None:
     targets = set(re.findall(r"^([a-z-]+):", makefile, re.MULTILINE))
     assert set(re.findall(r"(?:`|^)make ([a-z-]+)", README, re.MULTILINE)) <= targets
     commands = {command.name or getattr(command.callback, "__name__", "") for command in app.registered_commands}
+    commands |= {group.name or "" for group in app.registered_groups}
     assert set(re.findall(r"(?:`|^)(?:\.venv/bin/)?relay ([a-z]+)", README, re.MULTILINE)) <= commands
 
 
