@@ -22,13 +22,17 @@ class InProcess(httpx.AsyncBaseTransport):
 
         Raises:
             httpx.ReadError, httpx.RemoteProtocolError: the connection was cut before or within the answer.
+            httpx.ReadTimeout: the answer took longer than the client waits.
         """
         exchange = _Exchange(await request.aread())
         serving = asyncio.create_task(self._serve(request, exchange))
         self._serving.add(serving)
         serving.add_done_callback(self._serving.discard)
         try:
-            await exchange.over.wait()
+            async with asyncio.timeout(request.extensions.get("timeout", {}).get("read")):
+                await exchange.over.wait()
+        except TimeoutError as late:
+            raise httpx.ReadTimeout("no answer in time", request=request) from late
         finally:
             exchange.hung_up.set()
         return exchange.response(request)
