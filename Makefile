@@ -42,7 +42,10 @@ run: $(RUNTIME) $(BIN)/relay ## start the relay with the settings in .env
 
 test: $(DEV) ## run every test, with branch coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser --ignore=tests/deploy $(ARGS)
+	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser --ignore=tests/deploy --ignore=tests/chaos $(ARGS)
+
+test-chaos: $(DEV) ## try each fault of `make chaos` a few times; takes a quarter of an hour
+	@$(BIN)/python -m pytest -n 0 tests/chaos $(ARGS)
 
 test-browser: $(DEV) ## use the console in a real Chromium (Debian's; installed if it is missing)
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \
@@ -79,4 +82,4 @@ lock: $(DEV) ## refresh the lock files (needs uv)
 clean: ## remove what the targets made
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache .coverage* htmlcov
 
-.PHONY: help setup demo run test test-browser test-deploy check format bench chaos lock clean
+.PHONY: help setup demo run test test-chaos test-browser test-deploy check format bench chaos lock clean

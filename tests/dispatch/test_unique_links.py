@@ -187,6 +187,7 @@ async def test_a_second_process_waits_for_a_killed_ones_upsert(sqlite: Database,
     for task in first.sender._running:
         task.cancel()  # as a kill: nothing is written any more
     first.pass_time(20)
+    await first.lease.give_back()
     second = await set_stage(sqlite, clock, judge=FIELD_MODE, marketo=first.marketo, ticks=first.ticks)
     await take_over(sqlite, fence=second.lease.fence, on_ambiguous="retry", now=clock())
     first.marketo.gate = None
