@@ -25,7 +25,7 @@ def test_a_person_is_forgotten_beside_a_running_relay(relay: Relay, tmp_path: Pa
     done = run("forget", "ada@example.com", "--yes", "--json", folder=tmp_path, **store)
     certificate = json.loads(done.stdout)
     assert (certificate["registrationsRemoved"], certificate["webhooksBlanked"]) == (1, 1)
-    assert "ada" not in done.stdout
+    assert "ada@" not in done.stdout
     assert relay.registrations(email="ada@example.com") == []
     assert relay.registrations(email="bob@example.com")
     again = run("forget", "ada@example.com", folder=tmp_path, **store)
