@@ -4,6 +4,7 @@ The tables are the queue. What is due is found by partial indexes, so that finis
 """
 
 from datetime import UTC, datetime
+from typing import Any
 
 from sqlalchemy import (
     JSON,
@@ -42,6 +43,11 @@ class UtcDateTime(TypeDecorator[datetime]):
         return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
 
 
+def only(condition: str) -> dict[str, Any]:
+    """Return what makes an index partial, in both databases: it holds only the rows that meet the condition."""
+    return {"sqlite_where": text(condition), "postgresql_where": text(condition)}
+
+
 Key = String(320).with_variant(String(320, collation="C"), "postgresql")  # sorted by code point, as SQLite does
 
 events = Table(
@@ -65,47 +71,21 @@ events = Table(
     Column("replayed_at", UtcDateTime, nullable=True),  # from then on its time counts, see app.store.replays
     Column("traceparent", String(55), nullable=True),  # of the span that took it in, see app.tracing
     Index("uq_events_source_dedupe_key", "source", "dedupe_key", unique=True),
-    Index(
-        "ix_events_waiting",
-        "due_at",
-        "id",
-        sqlite_where=text("state = 'waiting'"),
-        postgresql_where=text("state = 'waiting'"),
-    ),
-    Index(
-        "ix_events_waiting_of_source",
-        "source",
-        "due_at",
-        "id",
-        sqlite_where=text("state = 'waiting'"),
-        postgresql_where=text("state = 'waiting'"),
-    ),
-    Index(
-        "ix_events_dead",
-        "id",
-        sqlite_where=text("state = 'dead'"),
-        postgresql_where=text("state = 'dead'"),
-    ),
+    Index("ix_events_waiting", "due_at", "id", **only("state = 'waiting'")),
+    Index("ix_events_waiting_of_source", "source", "due_at", "id", **only("state = 'waiting'")),
+    Index("ix_events_dead", "id", **only("state = 'dead'")),
     Index(
         "ix_events_settled",  # when a source was last heard of; accepting does not write to it
         "source",
         "id",
-        sqlite_where=text("state != 'waiting'"),
-        postgresql_where=text("state != 'waiting'"),
+        **only("state != 'waiting'"),
     ),
     Index(
         "ix_events_kept",  # and settled; accepting does not write to it
         "settled_at",
-        sqlite_where=text("settled_at IS NOT NULL AND body IS NOT NULL"),
-        postgresql_where=text("settled_at IS NOT NULL AND body IS NOT NULL"),
+        **only("settled_at IS NOT NULL AND body IS NOT NULL"),
     ),
-    Index(
-        "ix_events_dead_by_cause",
-        "cause",
-        "id",
-        sqlite_where=text("state = 'dead'"),
-        postgresql_where=text("state = 'dead'"),
-    ),
+    Index("ix_events_dead_by_cause", "cause", "id", **only("state = 'dead'")),
 )
 
 registrations = Table(
@@ -154,99 +134,19 @@ registrations = Table(
     Index("ix_registrations_webinar_key", "webinar_key", text("id DESC")),
     Index("ix_registrations_webinar_ref", "webinar_ref", text("id DESC")),
     Index("ix_registrations_source", "source", "id"),
-    Index(
-        "ix_registrations_kept",
-        "id",
-        sqlite_where=text("purged_at IS NULL"),
-        postgresql_where=text("purged_at IS NULL"),
-    ),
-    Index(
-        "ix_registrations_new",
-        "due_at",
-        "id",
-        sqlite_where=text("state = 'new'"),
-        postgresql_where=text("state = 'new'"),
-    ),
-    Index(
-        "ix_registrations_known",
-        "batch_key",
-        "due_at",
-        "id",
-        sqlite_where=text("state = 'known'"),
-        postgresql_where=text("state = 'known'"),
-    ),
-    Index(
-        "ix_registrations_lead_id",
-        "lead_id",
-        sqlite_where=text("lead_id IS NOT NULL"),
-        postgresql_where=text("lead_id IS NOT NULL"),
-    ),
-    Index(
-        "ix_registrations_new_of_source",
-        "source",
-        "lookup",
-        "due_at",
-        "id",
-        sqlite_where=text("state = 'new'"),
-        postgresql_where=text("state = 'new'"),
-    ),
-    Index(
-        "ix_registrations_new_by_start",
-        "source",
-        "lookup",
-        "starts_at",
-        "id",
-        sqlite_where=text("state = 'new'"),
-        postgresql_where=text("state = 'new'"),
-    ),
-    Index(
-        "ix_registrations_known_of_source",
-        "source",
-        "due_at",
-        "id",
-        sqlite_where=text("state = 'known'"),
-        postgresql_where=text("state = 'known'"),
-    ),
-    Index(
-        "ix_registrations_known_by_start",
-        "source",
-        "starts_at",
-        "id",
-        sqlite_where=text("state = 'known'"),
-        postgresql_where=text("state = 'known'"),
-    ),
-    Index(
-        "ix_registrations_sending",
-        "call_id",
-        "id",
-        sqlite_where=text("state = 'sending'"),
-        postgresql_where=text("state = 'sending'"),
-    ),
-    Index(
-        "ix_registrations_dead",
-        "id",
-        sqlite_where=text("state = 'dead'"),
-        postgresql_where=text("state = 'dead'"),
-    ),
-    Index(
-        "ix_registrations_dead_by_cause",
-        "cause",
-        "id",
-        sqlite_where=text("state = 'dead'"),
-        postgresql_where=text("state = 'dead'"),
-    ),
-    Index(
-        "ix_registrations_ignored",
-        "id",
-        sqlite_where=text("state = 'ignored'"),
-        postgresql_where=text("state = 'ignored'"),
-    ),
-    Index(
-        "ix_registrations_cancelled",
-        "id",
-        sqlite_where=text("state = 'cancelled'"),
-        postgresql_where=text("state = 'cancelled'"),
-    ),
+    Index("ix_registrations_kept", "id", **only("purged_at IS NULL")),
+    Index("ix_registrations_new", "due_at", "id", **only("state = 'new'")),
+    Index("ix_registrations_known", "batch_key", "due_at", "id", **only("state = 'known'")),
+    Index("ix_registrations_lead_id", "lead_id", **only("lead_id IS NOT NULL")),
+    Index("ix_registrations_new_of_source", "source", "lookup", "due_at", "id", **only("state = 'new'")),
+    Index("ix_registrations_new_by_start", "source", "lookup", "starts_at", "id", **only("state = 'new'")),
+    Index("ix_registrations_known_of_source", "source", "due_at", "id", **only("state = 'known'")),
+    Index("ix_registrations_known_by_start", "source", "starts_at", "id", **only("state = 'known'")),
+    Index("ix_registrations_sending", "call_id", "id", **only("state = 'sending'")),
+    Index("ix_registrations_dead", "id", **only("state = 'dead'")),
+    Index("ix_registrations_dead_by_cause", "cause", "id", **only("state = 'dead'")),
+    Index("ix_registrations_ignored", "id", **only("state = 'ignored'")),
+    Index("ix_registrations_cancelled", "id", **only("state = 'cancelled'")),
 )
 
 people = Table(
@@ -277,18 +177,8 @@ timeline = Table(
     Column("event_id", String(40), nullable=True),
     Column("call_id", String(40), nullable=True),
     Index("ix_timeline_registration_id", "registration_id", "id"),
-    Index(
-        "ix_timeline_event_id",
-        "event_id",
-        sqlite_where=text("event_id IS NOT NULL"),
-        postgresql_where=text("event_id IS NOT NULL"),
-    ),
-    Index(
-        "ix_timeline_call_id",
-        "call_id",
-        sqlite_where=text("call_id IS NOT NULL"),
-        postgresql_where=text("call_id IS NOT NULL"),
-    ),
+    Index("ix_timeline_event_id", "event_id", **only("event_id IS NOT NULL")),
+    Index("ix_timeline_call_id", "call_id", **only("call_id IS NOT NULL")),
 )
 
 calls = Table(
@@ -306,18 +196,8 @@ calls = Table(
     Column("message", Text, nullable=True),
     Column("request_id", Text, nullable=True),
     Index("ix_calls_started_at", "started_at"),
-    Index(
-        "ix_calls_said",
-        "started_at",
-        sqlite_where=text("message IS NOT NULL"),
-        postgresql_where=text("message IS NOT NULL"),
-    ),
-    Index(
-        "ix_calls_unfinished",
-        "started_at",
-        sqlite_where=text("finished_at IS NULL"),
-        postgresql_where=text("finished_at IS NULL"),
-    ),
+    Index("ix_calls_said", "started_at", **only("message IS NOT NULL")),
+    Index("ix_calls_unfinished", "started_at", **only("finished_at IS NULL")),
 )
 
 unsettled = Table(
@@ -355,12 +235,7 @@ replays = Table(
     Column("cursor", String(40), nullable=False),  # all up to this id are done
     Column("counts", JSON, nullable=False),  # how many became what
     Column("ended_at", UtcDateTime, nullable=True),
-    Index(
-        "ix_replays_running",
-        "id",
-        sqlite_where=text("state = 'running'"),
-        postgresql_where=text("state = 'running'"),
-    ),
+    Index("ix_replays_running", "id", **only("state = 'running'")),
 )
 
 alarms = Table(

@@ -3,7 +3,7 @@
 import sqlalchemy as sa
 from alembic import op
 
-from app.store.tables import Key, UtcDateTime
+from app.store.tables import Key, UtcDateTime, only
 
 revision = "0001"
 down_revision = None
@@ -27,23 +27,9 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
     )
-    op.create_index(
-        "ix_calls_said",
-        "calls",
-        ["started_at"],
-        unique=False,
-        sqlite_where=sa.text("message IS NOT NULL"),
-        postgresql_where=sa.text("message IS NOT NULL"),
-    )
+    op.create_index("ix_calls_said", "calls", ["started_at"], unique=False, **only("message IS NOT NULL"))
     op.create_index("ix_calls_started_at", "calls", ["started_at"], unique=False)
-    op.create_index(
-        "ix_calls_unfinished",
-        "calls",
-        ["started_at"],
-        unique=False,
-        sqlite_where=sa.text("finished_at IS NULL"),
-        postgresql_where=sa.text("finished_at IS NULL"),
-    )
+    op.create_index("ix_calls_unfinished", "calls", ["started_at"], unique=False, **only("finished_at IS NULL"))
     op.create_table(
         "events",
         sa.Column("id", sa.String(length=40), nullable=False),
@@ -66,53 +52,15 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("id", name=op.f("pk_events")),
     )
     op.create_index(
-        "ix_events_kept",
-        "events",
-        ["settled_at"],
-        unique=False,
-        sqlite_where=sa.text("settled_at IS NOT NULL AND body IS NOT NULL"),
-        postgresql_where=sa.text("settled_at IS NOT NULL AND body IS NOT NULL"),
+        "ix_events_kept", "events", ["settled_at"], unique=False, **only("settled_at IS NOT NULL AND body IS NOT NULL")
     )
+    op.create_index("ix_events_dead_by_cause", "events", ["cause", "id"], unique=False, **only("state = 'dead'"))
+    op.create_index("ix_events_waiting", "events", ["due_at", "id"], unique=False, **only("state = 'waiting'"))
     op.create_index(
-        "ix_events_dead_by_cause",
-        "events",
-        ["cause", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'dead'"),
-        postgresql_where=sa.text("state = 'dead'"),
+        "ix_events_waiting_of_source", "events", ["source", "due_at", "id"], unique=False, **only("state = 'waiting'")
     )
-    op.create_index(
-        "ix_events_waiting",
-        "events",
-        ["due_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
-    )
-    op.create_index(
-        "ix_events_waiting_of_source",
-        "events",
-        ["source", "due_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'waiting'"),
-        postgresql_where=sa.text("state = 'waiting'"),
-    )
-    op.create_index(
-        "ix_events_dead",
-        "events",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'dead'"),
-        postgresql_where=sa.text("state = 'dead'"),
-    )
-    op.create_index(
-        "ix_events_settled",
-        "events",
-        ["source", "id"],
-        unique=False,
-        sqlite_where=sa.text("state != 'waiting'"),
-        postgresql_where=sa.text("state != 'waiting'"),
-    )
+    op.create_index("ix_events_dead", "events", ["id"], unique=False, **only("state = 'dead'"))
+    op.create_index("ix_events_settled", "events", ["source", "id"], unique=False, **only("state != 'waiting'"))
     op.create_index("uq_events_source_dedupe_key", "events", ["source", "dedupe_key"], unique=True)
     op.create_table(
         "keys",
@@ -200,105 +148,59 @@ def upgrade() -> None:
         sa.Column("traceparent", sa.String(length=55), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
     )
+    op.create_index("ix_registrations_dead", "registrations", ["id"], unique=False, **only("state = 'dead'"))
     op.create_index(
-        "ix_registrations_dead",
-        "registrations",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'dead'"),
-        postgresql_where=sa.text("state = 'dead'"),
-    )
-    op.create_index(
-        "ix_registrations_dead_by_cause",
-        "registrations",
-        ["cause", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'dead'"),
-        postgresql_where=sa.text("state = 'dead'"),
+        "ix_registrations_dead_by_cause", "registrations", ["cause", "id"], unique=False, **only("state = 'dead'")
     )
     op.create_index(
         "ix_registrations_known",
         "registrations",
         ["batch_key", "due_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'known'"),
-        postgresql_where=sa.text("state = 'known'"),
+        **only("state = 'known'"),
     )
+    op.create_index("ix_registrations_new", "registrations", ["due_at", "id"], unique=False, **only("state = 'new'"))
     op.create_index(
-        "ix_registrations_new",
-        "registrations",
-        ["due_at", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'new'"),
-        postgresql_where=sa.text("state = 'new'"),
-    )
-    op.create_index(
-        "ix_registrations_lead_id",
-        "registrations",
-        ["lead_id"],
-        unique=False,
-        sqlite_where=sa.text("lead_id IS NOT NULL"),
-        postgresql_where=sa.text("lead_id IS NOT NULL"),
+        "ix_registrations_lead_id", "registrations", ["lead_id"], unique=False, **only("lead_id IS NOT NULL")
     )
     op.create_index(
         "ix_registrations_new_of_source",
         "registrations",
         ["source", "lookup", "due_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'new'"),
-        postgresql_where=sa.text("state = 'new'"),
+        **only("state = 'new'"),
     )
     op.create_index(
         "ix_registrations_new_by_start",
         "registrations",
         ["source", "lookup", "starts_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'new'"),
-        postgresql_where=sa.text("state = 'new'"),
+        **only("state = 'new'"),
     )
     op.create_index(
         "ix_registrations_known_of_source",
         "registrations",
         ["source", "due_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'known'"),
-        postgresql_where=sa.text("state = 'known'"),
+        **only("state = 'known'"),
     )
     op.create_index(
         "ix_registrations_known_by_start",
         "registrations",
         ["source", "starts_at", "id"],
         unique=False,
-        sqlite_where=sa.text("state = 'known'"),
-        postgresql_where=sa.text("state = 'known'"),
+        **only("state = 'known'"),
     )
     for key in ("name_key", "person_key", "surname_key", "webinar_key", "webinar_ref"):
         op.create_index(f"ix_registrations_{key}", "registrations", [key, sa.text("id DESC")], unique=False)
     for state in ("cancelled", "ignored"):
         op.create_index(
-            f"ix_registrations_{state}",
-            "registrations",
-            ["id"],
-            unique=False,
-            sqlite_where=sa.text(f"state = '{state}'"),
-            postgresql_where=sa.text(f"state = '{state}'"),
+            f"ix_registrations_{state}", "registrations", ["id"], unique=False, **only(f"state = '{state}'")
         )
     op.create_index(
-        "ix_registrations_sending",
-        "registrations",
-        ["call_id", "id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'sending'"),
-        postgresql_where=sa.text("state = 'sending'"),
+        "ix_registrations_sending", "registrations", ["call_id", "id"], unique=False, **only("state = 'sending'")
     )
-    op.create_index(
-        "ix_registrations_kept",
-        "registrations",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("purged_at IS NULL"),
-        postgresql_where=sa.text("purged_at IS NULL"),
-    )
+    op.create_index("ix_registrations_kept", "registrations", ["id"], unique=False, **only("purged_at IS NULL"))
     op.create_index("ix_registrations_source", "registrations", ["source", "id"], unique=False)
     op.create_index("uq_registrations_identity", "registrations", ["identity"], unique=True)
     op.create_table(
@@ -316,14 +218,7 @@ def upgrade() -> None:
         sa.Column("ended_at", UtcDateTime, nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
     )
-    op.create_index(
-        "ix_replays_running",
-        "replays",
-        ["id"],
-        unique=False,
-        sqlite_where=sa.text("state = 'running'"),
-        postgresql_where=sa.text("state = 'running'"),
-    )
+    op.create_index("ix_replays_running", "replays", ["id"], unique=False, **only("state = 'running'"))
     op.create_table(
         "timeline",
         sa.Column("id", sa.BigInteger().with_variant(sa.Integer(), "sqlite"), autoincrement=True, nullable=False),
@@ -335,22 +230,8 @@ def upgrade() -> None:
         sa.Column("call_id", sa.String(length=40), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_timeline")),
     )
-    op.create_index(
-        "ix_timeline_event_id",
-        "timeline",
-        ["event_id"],
-        unique=False,
-        sqlite_where=sa.text("event_id IS NOT NULL"),
-        postgresql_where=sa.text("event_id IS NOT NULL"),
-    )
-    op.create_index(
-        "ix_timeline_call_id",
-        "timeline",
-        ["call_id"],
-        unique=False,
-        sqlite_where=sa.text("call_id IS NOT NULL"),
-        postgresql_where=sa.text("call_id IS NOT NULL"),
-    )
+    op.create_index("ix_timeline_event_id", "timeline", ["event_id"], unique=False, **only("event_id IS NOT NULL"))
+    op.create_index("ix_timeline_call_id", "timeline", ["call_id"], unique=False, **only("call_id IS NOT NULL"))
     op.create_index("ix_timeline_registration_id", "timeline", ["registration_id", "id"], unique=False)
     op.create_table(
         "unsettled",
