@@ -1,20 +1,16 @@
 """Each mistake in Marketo is told by its own check, and by no other."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from app.doctor.report import Verdict
 from app.sandbox import seed
+from tests.doctor.mistakes import FAIL, OK, UNKNOWN, WARN, Lever, Mistake, check_told_alone
 from tests.doctor.patient import Patient, changed, patient_at_hand
 
 CAMPAIGN = f"marketo/campaigns/{seed.CAMPAIGN_ID}"
 PROGRAM = f"marketo/programs/{seed.PROGRAM_ID}"
-OK, WARN, FAIL, UNKNOWN = (verdict.value for verdict in Verdict)
-Lever = tuple[str, str, object]
 
 
 def tokens_gone(name: str) -> Lever:
@@ -57,17 +53,6 @@ def of_campaign(verdict: str, *names: str) -> dict[str, str]:
 
 def of_program(verdict: str, *names: str) -> dict[str, str]:
     return {f"{name}:{seed.PROGRAM_ID}": verdict for name in names}
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What somebody did wrong, which checks come out otherwise for it, and what the report says."""
-
-    name: str
-    expected: Mapping[str, str]
-    says: str
-    levers: tuple[Lever, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 NOT_LET_IN = (
@@ -271,14 +256,7 @@ MISTAKES = [
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 async def test_a_mistake_is_told_by_its_own_check_alone(patient: Patient, mistake: Mistake) -> None:
     """Whoever reads ten lines of red looks at the wrong one first."""
-    before = await patient.verdicts()
-    for method, path, body in mistake.levers:
-        await patient.lever(method, path, body)
-    report = await patient.report(**mistake.settings)
-    after = {finding.key: finding.verdict for finding in report.findings}
-    assert changed(before, after) == mistake.expected
-    said = [f"{one.found} {one.advice}" for one in report.findings if one.verdict in (Verdict.WARN, Verdict.FAIL)]
-    assert any(mistake.says in text for text in said), said
+    await check_told_alone(patient, mistake)
 
 
 async def test_a_good_instance_has_only_the_warning_that_it_is_a_simulation(patient: Patient) -> None:

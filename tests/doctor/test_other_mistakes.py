@@ -1,7 +1,5 @@
 """Each mistake around the relay, and at Eventbrite and Pendo, is told by its own check, and by no other."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
@@ -14,10 +12,9 @@ from app.sandbox import seed
 from app.settings import load_settings
 from app.store.database import open_database
 from app.store.migrate import migrate
-from tests.doctor.patient import ACTIONS, PUBLIC_URL, Patient, changed, webhook
+from tests.doctor.mistakes import FAIL, UNKNOWN, WARN, Lever, Mistake, check_told_alone
+from tests.doctor.patient import ACTIONS, PUBLIC_URL, Patient, webhook
 
-OK, WARN, FAIL, UNKNOWN = (verdict.value for verdict in Verdict)
-Lever = tuple[str, str, object]
 FRESH = "fresh-secret-Qm4vT9xLzR2b"
 
 
@@ -27,17 +24,6 @@ def hooks(*subscriptions: object) -> Lever:
 
 def refusing(match: str, kind: str) -> Lever:
     return ("POST", "faults", {"match": match, "kind": kind, "times": None, "seconds": 600})
-
-
-@dataclass(frozen=True)
-class Mistake:
-    """What somebody did wrong, which checks come out otherwise for it, and what the report says."""
-
-    name: str
-    expected: Mapping[str, str]
-    says: str
-    levers: tuple[Lever, ...] = ()
-    settings: Mapping[str, Any] = field(default_factory=dict)
 
 
 WEBHOOK = ("eventbrite_webhook", "eventbrite_actions", "eventbrite_scope")
@@ -137,14 +123,7 @@ MISTAKES = [
 
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.name)
 async def test_a_mistake_is_told_by_its_own_check_alone(patient: Patient, mistake: Mistake) -> None:
-    before = await patient.verdicts()
-    for method, path, body in mistake.levers:
-        await patient.lever(method, path, body)
-    report = await patient.report(**mistake.settings)
-    after = {finding.key: finding.verdict for finding in report.findings}
-    assert changed(before, after) == mistake.expected
-    said = [f"{one.found} {one.advice}" for one in report.findings if one.verdict in (Verdict.WARN, Verdict.FAIL)]
-    assert any(mistake.says in text for text in said), said
+    await check_told_alone(patient, mistake)
 
 
 async def test_no_secret_of_a_webhooks_address_is_shown(patient: Patient) -> None:
