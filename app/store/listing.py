@@ -25,12 +25,11 @@ from app.store.views import (
     ActivityLine,
     ActivityPage,
     CallFilter,
-    CallPage,
     CallView,
     CallWithRegistrations,
     EventFilter,
     EventLine,
-    EventPage,
+    Page,
 )
 
 _EVENT = re.compile(r"evt_[0-9a-z]{1,36}")
@@ -48,7 +47,7 @@ class Listing:
         self._database = database
         self._clock = clock
 
-    async def events(self, which: EventFilter, *, limit: int, cursor: str | None = None) -> EventPage:
+    async def events(self, which: EventFilter, *, limit: int, cursor: str | None = None) -> Page[EventLine]:
         """Return webhooks, newest first, from behind the cursor on.
 
         Raises:
@@ -64,9 +63,9 @@ class Listing:
                 found += (await connection.execute(statement)).mappings()
         found.sort(key=lambda row: row["id"], reverse=True)
         items = [EventLine(**{**row, "state": EventState(row["state"])}) for row in found[:limit]]
-        return EventPage(items, items[-1].id if len(found) > limit else None)
+        return Page(items, items[-1].id if len(found) > limit else None)
 
-    async def calls(self, which: CallFilter, *, limit: int, cursor: str | None = None) -> CallPage:
+    async def calls(self, which: CallFilter, *, limit: int, cursor: str | None = None) -> Page[CallView]:
         """Return requests to Marketo, newest first, from behind the cursor on.
 
         Raises:
@@ -81,7 +80,7 @@ class Listing:
             statement = select(*columns).where(*limits).order_by(c.id.desc()).limit(limit + 1)
             found = (await connection.execute(statement)).mappings().all()
         items = [CallView(**row) for row in found[:limit]]
-        return CallPage(items, items[-1].id if len(found) > limit else None)
+        return Page(items, items[-1].id if len(found) > limit else None)
 
     async def call(self, call_id: str) -> CallWithRegistrations | None:
         """Return one request to Marketo with its registrations, None when there is none."""

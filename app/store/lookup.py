@@ -10,14 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import EventState, RegistrationState
 from app.store.database import Database
 from app.store.tables import calls, events, registrations, timeline
-from app.store.views import (
-    CallView,
-    EventView,
-    RegistrationFilter,
-    RegistrationPage,
-    RegistrationView,
-    TimelineEntry,
-)
+from app.store.views import CallView, EventView, Page, RegistrationFilter, RegistrationView, TimelineEntry
 
 _CURSOR = re.compile(r"reg_[0-9a-z]{1,36}")
 
@@ -30,7 +23,7 @@ class Lookup:
 
     async def registrations(
         self, which: RegistrationFilter, *, limit: int, cursor: str | None = None
-    ) -> RegistrationPage:
+    ) -> Page[RegistrationView]:
         """Return registrations, newest first, from behind the cursor on.
 
         Raises:
@@ -44,7 +37,7 @@ class Lookup:
         async with self._database.read() as connection:
             found = [registration_view(row) for row in (await connection.execute(statement)).mappings()]
         items = found[:limit]
-        return RegistrationPage(items, items[-1].id if len(found) > limit else None)
+        return Page(items, items[-1].id if len(found) > limit else None)
 
     async def registration(self, registration_id: str) -> RegistrationView | None:
         """Return one registration with its timeline and calls, None when there is none."""

@@ -21,7 +21,7 @@ from app.store.database import Database
 from app.store.lookup import registration_view
 from app.store.spelling import AFTER_ALL, spelt
 from app.store.tables import registrations
-from app.store.views import Found, RegistrationView, Wanted
+from app.store.views import Page, RegistrationView, Wanted
 
 _BY_TEXT = ("person_key", "name_key", "surname_key")
 _BY_WEBINAR = ("webinar_key", "webinar_ref")
@@ -59,8 +59,8 @@ class Search:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def registrations(self, wanted: Wanted, *, limit: int, cursor: str | None = None) -> Found:
-        """Return a page of what was searched for.
+    async def registrations(self, wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page[RegistrationView]:
+        """Return a page of what was searched for: newest first, or in the order of what was searched by its beginning.
 
         Raises:
             ValueError: the cursor is none that this very search gave.
@@ -69,7 +69,7 @@ class Search:
         rows = await self._page(wanted, limit + 1, place)
         items = [row.view for row in rows[:limit]]
         more = len(rows) > limit
-        return Found(items, _cursor(wanted, rows[limit - 1].place) if more else None)
+        return Page(items, _cursor(wanted, rows[limit - 1].place) if more else None)
 
     async def all(self, wanted: Wanted) -> AsyncIterator[RegistrationView]:
         """Yield everything that was searched for, a batch at a time, so that a large export holds no large memory."""

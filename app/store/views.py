@@ -3,8 +3,19 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Generic, TypeVar
 
 from app.domain import EventState, RegistrationState
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[_Item]):
+    """A part of a list, in the list's order; `next_cursor` continues it, None at the end."""
+
+    items: Sequence[_Item]
+    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,14 +100,6 @@ class EventView:
 
 
 @dataclass(frozen=True, slots=True)
-class RegistrationPage:
-    """Newest first; `next_cursor` continues, None at the end."""
-
-    items: Sequence[RegistrationView]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class RegistrationFilter:
     """Which registrations to list; None means any. `email` is compared without regard to case."""
 
@@ -121,14 +124,6 @@ class Wanted:
     cause: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Found:
-    """A page of what was searched for: the newest first, or sorted by what was searched by its beginning."""
-
-    items: Sequence[RegistrationView]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +159,6 @@ class EventLine:
 
 
 @dataclass(frozen=True, slots=True)
-class EventPage:
-    """Newest first; `next_cursor` continues, None at the end."""
-
-    items: Sequence[EventLine]
-    next_cursor: str | None
-
-
-@dataclass(frozen=True, slots=True)
 class CallFilter:
     """Which requests to Marketo to list; None means any. `until` is not included."""
 
@@ -179,14 +166,6 @@ class CallFilter:
     outcome: str | None = None
     since: datetime | None = None
     until: datetime | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class CallPage:
-    """Newest first; `next_cursor` continues, None at the end."""
-
-    items: Sequence[CallView]
-    next_cursor: str | None
 
 
 @dataclass(frozen=True, slots=True)

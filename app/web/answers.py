@@ -10,15 +10,8 @@ from pydantic.alias_generators import to_camel
 
 from app.domain import ADVICE, Cause, EventState, RegistrationState
 from app.store.tallies import Stats as StatsView
-from app.store.views import (
-    ActivityPage,
-    CallPage,
-    CallWithRegistrations,
-    EventPage,
-    EventView,
-    RegistrationPage,
-    RegistrationView,
-)
+from app.store.views import ActivityPage, CallView, CallWithRegistrations, EventView, Page, RegistrationView
+from app.store.views import EventLine as EventLineView
 
 MASK = "***"
 _SECRET_HEADER = re.compile(r"auth|cookie|key|secret|signature|token", re.IGNORECASE)
@@ -110,7 +103,7 @@ class Registrations(Out):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, page: RegistrationPage) -> Self:
+    def of(cls, page: Page[RegistrationView]) -> Self:
         return cls.model_validate(page)
 
 
@@ -203,7 +196,7 @@ class Events(Out):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, page: EventPage) -> Self:
+    def of(cls, page: Page[EventLineView]) -> Self:
         return cls.model_validate(page)
 
 
@@ -214,7 +207,7 @@ class Calls(Out):
     next_cursor: str | None
 
     @classmethod
-    def of(cls, page: CallPage) -> Self:
+    def of(cls, page: Page[CallView]) -> Self:
         return cls.model_validate(page)
 
 

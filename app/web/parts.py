@@ -15,14 +15,14 @@ from app.store.views import (
     ActivityFilter,
     ActivityPage,
     CallFilter,
-    CallPage,
+    CallView,
     CallWithRegistrations,
     EventFilter,
-    EventPage,
+    EventLine,
     EventView,
+    Page,
     Receipt,
     RegistrationFilter,
-    RegistrationPage,
     RegistrationView,
 )
 from app.tracing import Tracing
@@ -48,7 +48,9 @@ class Inbox(Protocol):
 class Lookup(Protocol):
     """What one can ask about events and registrations. Every method may raise StoreUnavailable."""
 
-    async def registrations(self, which: RegistrationFilter, /, *, limit: int, cursor: str | None) -> RegistrationPage:
+    async def registrations(
+        self, which: RegistrationFilter, /, *, limit: int, cursor: str | None
+    ) -> Page[RegistrationView]:
         """Return a page, newest first.
 
         Raises:
@@ -85,9 +87,9 @@ class Setup(Protocol):
 class Lists(Protocol):
     """What one can list. Every method may raise StoreUnavailable, and ValueError for a cursor of other making."""
 
-    async def events(self, which: EventFilter, /, *, limit: int, cursor: str | None) -> EventPage: ...
+    async def events(self, which: EventFilter, /, *, limit: int, cursor: str | None) -> Page[EventLine]: ...
 
-    async def calls(self, which: CallFilter, /, *, limit: int, cursor: str | None) -> CallPage: ...
+    async def calls(self, which: CallFilter, /, *, limit: int, cursor: str | None) -> Page[CallView]: ...
 
     async def stats(self, sources: Sequence[str], /, *, since: datetime) -> Stats: ...
 

@@ -18,7 +18,7 @@ from app.domain import Cause, Dedupe, Event, Finding, Ignored, Json, NewEvent
 from app.errors import FieldProblem, Invalid, Malformed, NotAuthentic, StoreUnavailable
 from app.main import WebParts, create_app
 from app.sources.base import Accepted, Inbound
-from app.store.views import EventView, Receipt, RegistrationFilter, RegistrationPage, RegistrationView
+from app.store.views import EventView, Page, Receipt, RegistrationFilter, RegistrationView
 from app.web.waiting import WaitingRoom
 from app.web.wire import StrictHttp
 
@@ -56,13 +56,15 @@ class MemoryLookup:
         self.asked: list[RegistrationFilter] = []
         self.broken = False
 
-    async def registrations(self, which: RegistrationFilter, *, limit: int, cursor: str | None) -> RegistrationPage:
+    async def registrations(
+        self, which: RegistrationFilter, *, limit: int, cursor: str | None
+    ) -> Page[RegistrationView]:
         if self.broken:
             raise StoreUnavailable("locked")
         self.asked.append(which)
         start = int(cursor or "0")
         found = [r for r in self.all if which.email in (None, r.email)][start:]
-        return RegistrationPage(found[:limit], str(start + limit) if len(found) > limit else None)
+        return Page(found[:limit], str(start + limit) if len(found) > limit else None)
 
     async def registration(self, id: str) -> RegistrationView | None:  # noqa: A002  # the interface's own name
         return next((r for r in self.all if r.id == id), None)

@@ -9,14 +9,14 @@ from pydantic import SecretStr
 
 from app.sources.trying import Sender, Tried
 from app.store.tallies import CauseTally, Now, WebinarTally
-from app.store.views import CallWithRegistrations, Found, RegistrationView, Wanted
+from app.store.views import CallWithRegistrations, Page, RegistrationView, Wanted
 from app.web.care_parts import CareParts
 
 
 class Search(Protocol):
     """Finds registrations. Every method may raise StoreUnavailable."""
 
-    async def registrations(self, wanted: Wanted, /, *, limit: int, cursor: str | None) -> Found:
+    async def registrations(self, wanted: Wanted, /, *, limit: int, cursor: str | None) -> Page[RegistrationView]:
         """Return a page.
 
         Raises:

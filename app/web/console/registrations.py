@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Mapping
 from fastapi import APIRouter, Request
 from starlette.responses import RedirectResponse, Response, StreamingResponse
 
-from app.store.views import Found, RegistrationView
+from app.store.views import Page, RegistrationView
 from app.web.console import export
 from app.web.console.asking import Asked, asked
 from app.web.console.guard import page_router
@@ -16,7 +16,7 @@ from app.web.parts import WebParts
 
 A_PAGE = 50
 _A_CHUNK = 500  # rows
-_NOTHING = Found([], None)
+_NOTHING: Page[RegistrationView] = Page([], None)
 _PAGES_OF_IDS = {"reg_": "registrations", "evt_": "events", "call_": "calls"}
 
 
@@ -45,7 +45,9 @@ def registrations_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             return problem_page(request, 400, "This search makes no sense", "Go back to the search and correct it.")
         return await _csv(console, want)
 
-    def _page(request: Request, parts: WebParts, want: Asked, found: Found, problems: Mapping[str, str]) -> Response:
+    def _page(
+        request: Request, parts: WebParts, want: Asked, found: Page[RegistrationView], problems: Mapping[str, str]
+    ) -> Response:
         return page(
             request,
             "registrations.html",
