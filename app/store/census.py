@@ -4,12 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Table, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import text
 
 from app.store.database import Database
+from app.store.dead import count_dead
 from app.store.overview import last_webhook
-from app.store.tables import events, registrations
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,10 +23,8 @@ class Census:
 async def take_census(database: Database, sources: Sequence[str]) -> Census:
     """Return how the store stands; it costs in proportion to what is dead."""
     async with database.read() as connection:
-        dead: dict[str, int] = {}
-        for table in (registrations, events):
-            for cause, count in (await _dead(connection, table)).items():
-                dead[cause] = dead.get(cause, 0) + count
+        counts = await count_dead(connection)
+        dead = {one.cause or "unknown": one.registrations + one.events for one in counts}
         heard = {source: await last_webhook(connection, source) for source in sources}
         size = await connection.scalar(text(_SQLITE_SIZE if database.is_sqlite else _POSTGRESQL_SIZE))
     return Census(dead, {source: at for source, at in heard.items() if at}, size or 0)
@@ -35,9 +32,3 @@ async def take_census(database: Database, sources: Sequence[str]) -> Census:
 
 _SQLITE_SIZE = "SELECT page_count * page_size FROM pragma_page_count(), pragma_page_size()"
 _POSTGRESQL_SIZE = "SELECT pg_database_size(current_database())"
-
-
-async def _dead(connection: AsyncConnection, table: Table) -> dict[str, int]:
-    c = table.c
-    rows = await connection.execute(select(c.cause, func.count()).where(c.state == "dead").group_by(c.cause))
-    return {cause or "unknown": count for cause, count in rows}

@@ -10,6 +10,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import CompoundSelect, Select, Table, func, literal, null, select, union_all
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Database
 from app.store.tables import events, registrations
@@ -73,14 +74,19 @@ class DeadLetters:
         if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise ValueError("the cursor is not one that this list gave")
         async with self._database.read() as connection:
-            rows = (await connection.execute(_counted())).all()
+            causes = await count_dead(connection)
             found: list[DeadLetter] = []
             for statement in _listed(which, cursor):
                 if len(found) <= limit:
                     page = await connection.execute(statement.limit(limit + 1 - len(found)))
                     found += [DeadLetter(*row) for row in page]
         items = found[:limit]
-        return DeadPage(_by_cause(rows), items, items[-1].id if len(found) > limit else None)
+        return DeadPage(causes, items, items[-1].id if len(found) > limit else None)
+
+
+async def count_dead(connection: AsyncConnection) -> list[DeadCount]:
+    """Return how many died of each cause, the most frequent first."""
+    return _by_cause((await connection.execute(_counted())).all())
 
 
 def _counted() -> CompoundSelect[tuple[Any, ...]]:
