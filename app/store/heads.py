@@ -4,10 +4,10 @@ Each source has its own line in an index, so that one with 100,000 waiting hides
 the webinars' starts, so that an urgent one is seen over all that came before it.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import chain, islice, zip_longest
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple, TypeVar
 
 from sqlalchemy import ColumnElement, Select, Subquery, Table, func, literal, select, union_all
@@ -211,10 +211,3 @@ def fair(lines: Mapping[str, Sequence[_One]], limit: int) -> list[_One]:
     once = [list(dict.fromkeys(line)) for line in lines.values()]
     rounds = zip_longest(*((([one]) for one in line) for line in once), fillvalue=[])
     return list(chain.from_iterable(chain.from_iterable(rounds)))[:limit]
-
-
-def batched(items: Iterable[_One], size: int) -> Iterator[list[_One]]:
-    """Return the items in lists of at most `size`."""
-    rest = iter(items)
-    while some := list(islice(rest, size)):
-        yield some

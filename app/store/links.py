@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CampaignId, RegistrationState
+from app.store.batched import batched
 from app.store.database import Database
 from app.store.tables import registrations
 
@@ -58,8 +59,7 @@ async def read_holders(connection: AsyncConnection, people: Collection[str], *, 
     """Read which values these people's fields may hold: of what is open, and of what ended since then in any way."""
     holders = Holders()
     c = registrations.c
-    ordered = sorted(people)
-    for some in (ordered[i : i + _AT_ONCE] for i in range(0, len(ordered), _AT_ONCE)):
+    for some in batched(sorted(people), _AT_ONCE):
         rows = await connection.execute(
             select(c.person_key, c.tokens, c.fields)
             .where(c.person_key.in_(some), c.by_field == 1)
@@ -73,8 +73,7 @@ async def read_holders(connection: AsyncConnection, people: Collection[str], *, 
 async def fall_back(connection: AsyncConnection, ids: Collection[str]) -> None:
     """Let these registrations pass all their tokens in a campaign request of their own."""
     c = registrations.c
-    ordered = sorted(ids)
-    for some in (ordered[i : i + _AT_ONCE] for i in range(0, len(ordered), _AT_ONCE)):
+    for some in batched(sorted(ids), _AT_ONCE):
         these = select(c.id, c.campaign_id, c.tokens).where(c.id.in_(some), c.by_field == 1)
         rows: list[dict[str, Any]] = [
             {"this_id": row.id, "new_key": batch_key(row.campaign_id, row.tokens)}

@@ -8,7 +8,7 @@ and changes of leader. Keys are hashed with a random key that lives in the store
 import hashlib
 import hmac
 import secrets
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -16,6 +16,7 @@ from sqlalchemy import ColumnElement, Delete, case, delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import LeadId
+from app.store.batched import batched
 from app.store.database import Database
 from app.store.tables import keys, people
 
@@ -158,7 +159,6 @@ async def forget(connection: AsyncConnection, leads: Mapping[str, LeadId]) -> No
         await connection.execute(update(people).where(*this).values(lead_id=None, known_at=None))
 
 
-def _chunks(hashes: Iterable[str]) -> list[list[str]]:
+def _chunks(hashes: Iterable[str]) -> Iterator[list[str]]:
     """Return the hashes in an order in which no two transactions lock each other out, some at a time."""
-    ordered = sorted(hashes)
-    return [ordered[i : i + _AT_ONCE] for i in range(0, len(ordered), _AT_ONCE)]
+    return batched(sorted(hashes), _AT_ONCE)

@@ -10,6 +10,7 @@ from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CampaignId, Cancelled, Cause, Event, LeadId, RegistrationState
+from app.store.batched import batched
 from app.store.database import Database
 from app.store.events import EventFate, settle_events
 from app.store.links import Holders, batch_key, field_values, passed_tokens, read_holders
@@ -298,7 +299,7 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning], people
     }
     found: dict[str, _Known] = {}
     by_seal = {people.sealed(identity): identity for identity in wanted}
-    for some in _chunks(sorted(by_seal), 500):
+    for some in batched(sorted(by_seal), 500):
         those = select(registrations).where(registrations.c.identity.in_(some))
         rows = await connection.execute(those.order_by(registrations.c.id).with_for_update())
         for row in rows.mappings():
@@ -365,7 +366,3 @@ def _row(draft: Draft, people: People) -> dict[str, Any]:
     searched = name_keys(draft.first_name, draft.last_name) | {"webinar_ref": spelt(draft.webinar_id)}
     flags = {"lookup": int(draft.lookup), "by_field": int(draft.by_field)}
     return asdict(draft) | who | mappings | searched | flags
-
-
-def _chunks(items: Sequence[str], size: int) -> list[Sequence[str]]:
-    return [items[i : i + size] for i in range(0, len(items), size)]

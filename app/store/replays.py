@@ -14,6 +14,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, func, insert, select, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Event, EventState, RegistrationState, new_id
+from app.store.batched import batched
 from app.store.database import Database
 from app.store.events import event_of
 from app.store.people import People
@@ -179,10 +180,9 @@ class Replays:
         await self._people.prepare()
         c = registrations.c
         by_seal = {self._people.sealed(identity): identity for identity in identities}
-        seals = list(by_seal)
         found: dict[str, RegistrationState] = {}
         async with self._database.read() as connection:
-            for some in (seals[i : i + _AT_ONCE] for i in range(0, len(seals), _AT_ONCE)):
+            for some in batched(by_seal, _AT_ONCE):
                 rows = await connection.execute(select(c.identity, c.state).where(c.identity.in_(some)))
                 found |= {by_seal[row.identity]: RegistrationState(row.state) for row in rows}
         return found

@@ -25,6 +25,7 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
 from app.store import people
+from app.store.batched import batched
 from app.store.database import Database
 from app.store.heads import (
     MOST_LEADS,
@@ -33,7 +34,6 @@ from app.store.heads import (
     PersonNext,
     Waiting,
     batch_heads,
-    batched,
     fair,
     people_heads,
     people_next,
