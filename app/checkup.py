@@ -21,8 +21,8 @@ from app.doctor.trial import Reminder, Tell, Trial
 from app.doctor.wanted import Wanted, WantedToken
 from app.domain import CampaignId, Clock, utc_now
 from app.errors import FieldProblem, SettingsInvalid
+from app.making import make_auth
 from app.marketo.address import base_urls, campaign_id
-from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient
 from app.marketo.setup import MarketoSetup
 from app.marketo.transport import USER_AGENT, open_http, proxy_for, shown
@@ -183,12 +183,7 @@ async def _setup(settings: Settings, clock: Clock) -> AsyncIterator[MarketoSetup
 @asynccontextmanager
 async def _client(settings: Settings, clock: Clock) -> AsyncIterator[MarketoClient]:
     address = base_urls(settings.marketo_base_url)
-    auth = MarketoAuth(
-        address=address,
-        client_id=settings.marketo_client_id,
-        client_secret=settings.marketo_client_secret,
-        clock=clock,
-    )
+    auth = make_auth(settings, clock)
     async with open_http(address, most_connections=_CONNECTIONS) as http:
         yield MarketoClient(http=http, address=address, auth=auth, partition=settings.marketo_partition, clock=clock)
 

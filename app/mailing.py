@@ -8,9 +8,9 @@ import structlog
 
 from app.domain import CampaignId, Clock, utc_now
 from app.errors import RelayError
+from app.making import make_auth
 from app.marketo.address import base_urls
 from app.marketo.assets import FolderKind, Place
-from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient
 from app.marketo.setup import MarketoSetup
 from app.marketo.transport import open_http
@@ -26,12 +26,7 @@ Letter = tuple[str, Mapping[str, str]]  # the e-mail's HTML, and the program's M
 async def read_letter(settings: Settings, campaign: CampaignId, *, clock: Clock = utc_now) -> Letter | None:
     """Return the e-mail of the campaign's program; None when it may not be read, or there is none."""
     address = base_urls(settings.marketo_base_url)
-    auth = MarketoAuth(
-        address=address,
-        client_id=settings.marketo_client_id,
-        client_secret=settings.marketo_client_secret,
-        clock=clock,
-    )
+    auth = make_auth(settings, clock)
     try:
         async with asyncio.timeout(_PATIENCE.total_seconds()), open_http(address, most_connections=1) as http:
             client = MarketoClient(http=http, address=address, auth=auth, clock=clock)

@@ -8,13 +8,13 @@ from datetime import timedelta
 from rich.console import Console
 from rich.text import Text
 
-from app.bootstrap import CHECKS
 from app.checkup import NEEDED, Examined, check_up, mend, reminder_of, send_one, without_asking
 from app.doctor.mending import Fix
 from app.doctor.page import print_report, step_line
 from app.doctor.report import Outcome, Verdict
 from app.domain import Json
 from app.errors import RelayError, SettingsInvalid
+from app.making import CHECKS
 from app.settings import Settings, load_settings
 
 

@@ -21,10 +21,10 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.bootstrap import CHECKS, allowed_campaigns, make_catalogue, make_judge, make_memory, make_policy
 from app.dispatch.leader import Dispatcher, Work
 from app.domain import Clock, EventId, NewEvent, new_id
 from app.errors import StoreUnavailable
+from app.making import CHECKS, allowed_campaigns, make_catalogue, make_judge, make_memory, make_policy
 from app.marketo.address import base_urls
 from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient

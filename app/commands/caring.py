@@ -54,8 +54,8 @@ def replay(
 
 def _at_hand(url: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
     """Return what replays are asked of: the relay at this address, or else the store of the settings."""
-    from app.bootstrap import CHECKS  # noqa: PLC0415  # as above
     from app.care.at_hand import OwnStore, Refusal, RunningRelay  # noqa: PLC0415  # as above
+    from app.making import CHECKS  # noqa: PLC0415  # as above
 
     if not url:
         settings = settings_for({"relay_config": config}, checks=CHECKS)

@@ -24,7 +24,7 @@ def check(
     config: ConfigOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:
     """Check the settings as `relay serve` does, without starting anything; exit code 2 when some are wrong."""
-    from app.bootstrap import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
+    from app.making import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
 
     try:
         settings = load_settings({"relay_config": config}, checks=CHECKS)

@@ -101,7 +101,7 @@ def _document(
 async def _post(settings: Settings, source: SourceName, body: bytes, now: datetime) -> "httpx.Response":
     import httpx  # noqa: PLC0415  # --help should not wait for every part's import
 
-    from app.bootstrap import make_senders  # noqa: PLC0415  # as above
+    from app.making import make_senders  # noqa: PLC0415  # as above
 
     sender = make_senders(settings).get(source)
     if sender is None:

@@ -15,9 +15,9 @@ def serve(
     config: ConfigOption = None,
 ) -> None:
     """Start the relay with the settings of the environment, .env and relay.toml."""
-    from app.bootstrap import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
     from app.crew import serve_by_several  # noqa: PLC0415  # as above
     from app.log import configure_logging  # noqa: PLC0415  # as above
+    from app.making import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
     from app.serve import serve as serve_alone  # noqa: PLC0415  # as above
 
     settings = settings_for({"host": host, "port": port, "relay_config": config}, checks=CHECKS)

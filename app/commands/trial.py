@@ -11,10 +11,10 @@ from typing import Literal
 import httpx
 from pydantic import SecretStr
 
-from app.bootstrap import make_catalogue, make_judge, make_senders, make_sources
 from app.commands.kinds import SourceName
 from app.dispatch.trial import try_out
 from app.domain import ADVICE, Cause, utc_now
+from app.making import make_catalogue, make_judge, make_senders, make_sources
 from app.settings import Settings
 from app.sources.payload import as_object
 from app.sources.trying import Tried, WouldBe

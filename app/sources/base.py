@@ -41,7 +41,7 @@ def lacks_something(fetched: Json) -> bool:
 
 
 class Source(Protocol):
-    """One kind of sender. Constructors take settings as arguments; `app.bootstrap` builds them."""
+    """One kind of sender. Constructors take settings as arguments; `app.making` builds them."""
 
     @property
     def name(self) -> str:

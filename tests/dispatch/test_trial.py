@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import pytest
 
-from app.bootstrap import example_of
 from app.dispatch.judgement import Judge
 from app.dispatch.trial import try_out
 from app.domain import (
@@ -23,6 +22,7 @@ from app.domain import (
     Webinar,
 )
 from app.errors import ResolveFailed
+from app.making import example_of
 from app.sources.base import Accepted, Inbound
 from app.sources.custom import CustomSource
 from app.sources.pendo import PendoSource
