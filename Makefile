@@ -45,6 +45,8 @@ test: $(DEV) ## run every test, with branch coverage
 	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 --ignore=tests/browser --ignore=tests/deploy --ignore=tests/chaos $(ARGS)
 
 test-chaos: $(DEV) ## try each fault of `make chaos` a few times; takes a quarter of an hour
+	@command -v haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy; } \
+	  || { echo "HAProxy is missing: apt-get install haproxy"; exit 1; }
 	@$(BIN)/python -m pytest -n 0 tests/chaos $(ARGS)
 
 test-browser: $(DEV) ## use the console in a real Chromium (Debian's; installed if it is missing)

@@ -20,7 +20,6 @@ def stage(tmp_path: Path, database_url: str) -> Iterator[Stage]:
     made.close()
 
 
-@pytest.mark.skipif(not rolling.is_possible(), reason="haproxy is not installed; `make chaos` on a machine with it")
 def test_no_request_fails_while_replicas_are_restarted_one_by_one(stage: Stage) -> None:
     """A replica says that it is going before it goes."""
     senders = rolling.rolled(stage, random.Random(5), 1, per_second=50)
