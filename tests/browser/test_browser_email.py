@@ -1,20 +1,16 @@
 """The demo's e-mail as a person sees it; the README shows this picture."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 from playwright.sync_api import Browser
 
-from tests.e2e.harness import ROOT
+from tests.e2e.harness import demo_command, demo_environment
 
 
 def test_the_demos_email_shows_its_title_link_and_image(browser: Browser, tmp_path: Path, gallery: Path) -> None:
     """Opened from the file that the demo wrote, with nothing running any more."""
-    command = [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", "0"]
-    environ = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "LANG")}
-    subprocess.run(command, cwd=tmp_path, env=environ | {"PYTHONPATH": str(ROOT)}, check=True, timeout=100)
+    subprocess.run(demo_command(), cwd=tmp_path, env=demo_environment(), check=True, timeout=100)
     written = next(path for path in (tmp_path / "mails").glob("*.html") if "ada.lovelace" in path.read_text())
     context = browser.new_context(viewport={"width": 800, "height": 600}, device_scale_factor=1)
     page = context.new_page()

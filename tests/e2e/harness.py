@@ -27,6 +27,18 @@ Result = TypeVar("Result")
 web = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))  # reads the TLS authorities once
 
 
+def demo_command(*, sandbox_port: int = 0) -> list[str]:
+    """Return what runs the demo; it leaves the e-mails in `mails` where it is started."""
+    ports = ["--port", "0", "--sandbox-port", str(sandbox_port)]
+    return [sys.executable, "-m", "app", "demo", "--folder", "mails", *ports]
+
+
+def demo_environment() -> dict[str, str]:
+    """Return an environment for it that holds none of this machine's settings."""
+    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
+    return kept | {"PYTHONPATH": str(ROOT)}
+
+
 def until(fact: Callable[[], Result | None], *, within: float = 20.0, what: str = "a fact") -> Result:
     """Return what `fact` returns once it is truthy; fail when it does not become so in time."""
     deadline = time.monotonic() + within

@@ -6,7 +6,6 @@ import pty
 import re
 import signal
 import subprocess
-import sys
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,7 @@ import httpx
 
 from app.sandbox import demo, seed
 from app.sandbox.traffic import Reminder, expected_reminders, sample_traffic
-from tests.e2e.harness import ROOT, free_port, until
+from tests.e2e.harness import demo_command, demo_environment, free_port, until
 
 REMINDERS = expected_reminders(
     sample_traffic("http://relay.test", sandbox_url="http://sandbox.test", now=datetime(2026, 11, 23, tzinfo=UTC))
@@ -24,11 +23,10 @@ REMINDERS = expected_reminders(
 
 def test_without_a_terminal_it_tells_the_whole_way_and_ends(tmp_path: Path) -> None:
     """What came in, what was made of it, each call, and every expected e-mail once, as a file too."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
     ended = subprocess.run(
-        [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", "0"],
+        demo_command(),
         cwd=tmp_path,
-        env=kept | {"PYTHONPATH": str(ROOT)},
+        env=demo_environment(),
         capture_output=True,
         text=True,
         timeout=100,
@@ -57,12 +55,11 @@ def lose_one_email(sandbox: str) -> httpx.Response | None:
 
 def test_a_demo_in_which_an_e_mail_is_lost_ends_badly_and_names_it(tmp_path: Path) -> None:
     """It is also how a pipeline learns that the way is broken; it does not wait for what cannot come any more."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
     port = free_port()
     demonstrating = subprocess.Popen(
-        [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", str(port)],
+        demo_command(sandbox_port=port),
         cwd=tmp_path,
-        env=kept | {"PYTHONPATH": str(ROOT)},
+        env=demo_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -89,12 +86,11 @@ def read_until(screen: int, fact: str) -> str:
 
 def test_in_a_terminal_it_stays_and_its_two_lines_work_until_ctrl_c(tmp_path: Path) -> None:
     """They are copied as they stand."""
-    kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
     screen, terminal = pty.openpty()
     shown = subprocess.Popen(
-        [sys.executable, "-m", "app", "demo", "--folder", "mails", "--port", "0", "--sandbox-port", "0"],
+        demo_command(),
         cwd=tmp_path,
-        env=kept | {"PYTHONPATH": str(ROOT), "TERM": "xterm", "COLUMNS": "120"},
+        env=demo_environment() | {"TERM": "xterm", "COLUMNS": "120"},
         stdin=terminal,
         stdout=terminal,
         stderr=terminal,
