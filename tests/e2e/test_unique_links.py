@@ -106,6 +106,7 @@ def test_a_kill_during_an_upsert_makes_no_duplicate(start: StartRelay, sandbox: 
     until(lambda: sandbox.get("stats")["inFlight"]["now"] == 1, what="the upsert to be under way")
     relay.process.kill()
     relay = start(**FIELD_MODE)
+    until(lambda: "leading" in relay.process.output, within=40, what="the lease of the killed one to run out")
     send(relay, body("ada@example.com", "w-2"), body("bob@example.com"))
     assert relay.in_state("bob@example.com", "sent")
     until(lambda: sandbox.get("stats")["inFlight"]["now"] == 0, within=60, what="the first upsert to end")
