@@ -18,6 +18,12 @@ def dead_letters_router(console: ConsoleParts) -> APIRouter:
 
     @router.get("/dead-letters")
     async def dead_letters(request: Request) -> Response:
-        return page(request, "dead_letters.html", causes=await kept.get(), replays=await latest.get())
+        return page(
+            request,
+            "dead_letters.html",
+            causes=await kept.get(),
+            replays=await latest.get(),
+            sources=sorted(console.senders),
+        )
 
     return router

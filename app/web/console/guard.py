@@ -15,6 +15,7 @@ from starlette.responses import RedirectResponse, Response
 from app.domain import Clock
 from app.errors import StoreUnavailable
 from app.web.body import check_announced_length, read_body
+from app.web.console import words
 from app.web.console.pages import problem_page
 from app.web.console.session import Session, Sessions
 from app.web.problems import Problem, Refused, too_large
@@ -26,9 +27,7 @@ NO_SUCH_THING = Problem(404, "not_found", "Look whether the address is whole, or
 NOT_OUR_FORM = Problem(
     403, "not_our_form", "The form was too old or came from elsewhere. Go back, load the page again and repeat it."
 )
-ONLY_LOOKS = Problem(
-    403, "read_only", "You signed in with a token that only looks. Sign out, and in again with the ADMIN_TOKEN."
-)
+ONLY_LOOKS = Problem(403, "read_only", words.ONLY_LOOKS)
 _HEADLINES = {
     403: "This form is no longer good",
     404: "There is no such thing here",

@@ -51,7 +51,7 @@ def _templates() -> Environment:
         "count": lambda number: f"{number:,}",
         "query": urlencode,
     }
-    environment.globals |= {"asset": asset_address, "menu": MENU}
+    environment.globals |= {"asset": asset_address, "menu": MENU, "only_looks": words.ONLY_LOOKS}
     return environment
 
 

@@ -17,12 +17,13 @@ from app.web.console.parts import ConsoleParts
 from app.web.problems import Problem, Refused
 
 BY = "the console"
+_NARROWS = ("cause", "source", "webinar")
 _LATEST = 20  # replays among which a form pressed twice finds its own
 BAD_REPLAY = Problem(
     422,
     "bad_replay",
-    "Begin on the page of a registration or webhook, or at Dead letters. A name has at most 80 characters, "
-    "a reason 500.",
+    "Begin on the page of a registration or webhook, at Dead letters, or at Webinars. A name has at most "
+    "80 characters, a reason 500.",
 )
 LEFT_OUT = {
     "underWay": "on their way anyway",
@@ -100,16 +101,18 @@ def replays_router(console: ConsoleParts) -> APIRouter:
 
 
 def chosen(given: Mapping[str, str]) -> ReplayBody:
-    """Return what a link or form of ours asks for: one thing by its `id`, or all that died of a `cause`.
+    """Return what a link or form of ours asks for: one thing by its `id`, or all dead ones that fit.
+
+    With `sent`, all of a webinar who were sent their reminder.
 
     Raises:
         Refused: it is neither, or what was typed is too long.
     """
     by, why = (" ".join(given.get(name, "").split()) for name in ("by", "why"))
-    ids = [given["id"]] if given.get("id") else []
-    asked: dict[str, Any] = {"ids": ids, "cause": given.get("cause") or None, "by": by or BY, "why": why}
+    asked: dict[str, Any] = {name: text for name in _NARROWS if (text := given.get(name, "").strip())}
+    asked |= {"ids": [given["id"]] if given.get("id") else [], "by": by or BY, "why": why}
     try:
-        return ReplayBody(**asked, resend="resend" in given)
+        return ReplayBody(**asked, resend="resend" in given, sent="sent" in given)
     except ValidationError:
         raise Refused(BAD_REPLAY) from None
 
@@ -124,7 +127,10 @@ def same_since(latest: Iterable[Replay], asked: Asked, after: str) -> Replay | N
 
 
 def _chooses(body: ReplayBody) -> Mapping[str, str]:
-    return {"id": body.ids[0]} if body.ids else {"cause": str(body.cause)}
+    if body.ids:
+        return {"id": body.ids[0]}
+    narrowed = {name: str(text) for name in _NARROWS if (text := getattr(body, name))}
+    return narrowed | ({"sent": "on"} if body.sent else {})
 
 
 def subject(selection: Selection) -> str:
@@ -146,6 +152,8 @@ def subject(selection: Selection) -> str:
 
 def back(selection: Selection) -> tuple[str, str]:
     """Return the page that what is replayed stands on, and its name."""
+    if selection.webinar_id:
+        return "/console/webinars", "Webinars"
     if len(selection.ids) != 1:
         return "/console/dead-letters", "Dead letters"
     (one,) = selection.ids

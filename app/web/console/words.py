@@ -68,6 +68,7 @@ _CALLS = {
     "lookup": "Look people up",
     "trigger": "Request the campaign",
 }
+ONLY_LOOKS = "You signed in with a token that only looks. Sign out, and in again with the ADMIN_TOKEN."
 _AFTER_SENT = (
     "Marketo has the request and sends the e-mail itself. If it did not arrive, open the person in Marketo and look at "
     "the Activity Log: no 'Send Email' there means that the campaign's smart list, its qualification rule or an "

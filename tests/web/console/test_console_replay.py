@@ -105,6 +105,45 @@ async def test_all_of_a_cause_are_replayed_from_the_dead_letters(signed_in: Rela
     assert "By the console" in text
 
 
+async def test_a_webinars_dead_are_replayed_from_the_list_of_webinars(signed_in: Relay, database: Database) -> None:
+    """Its title was missing, and is configured now: those of other webinars are another matter."""
+    await dead(database)
+    other = draft(NOW, webinar="w-2", state=RegistrationState.DEAD, cause=Cause.TITLE_MISSING, tokens=TOKENS)
+    await record(database, NOW, other)
+    preview = "/console/replay?webinar=w-1&source=custom"
+    assert preview in links_of(await signed_in.client.get("/console/webinars"))
+    text = text_of(await signed_in.client.get(preview))
+    assert "all that could not be sent from Own app of webinar w-1 ." in text
+    assert "Would get an e-mail 1 ada@example.com" in text
+    answer = await confirm(signed_in, preview)
+    (asked,) = await Replays(database).latest(5)
+    assert answer.headers["location"] == f"/console/replays/{asked.id}"
+    assert asked.asked.selection == Selection([], source="custom", webinar_id="w-1")
+
+
+async def test_those_of_one_source_or_webinar_are_chosen_at_the_dead_letters(
+    signed_in: Relay, database: Database
+) -> None:
+    await dead(database)
+    assert 'name="webinar"' in (await signed_in.client.get("/console/dead-letters")).text
+    assert "Would get an e-mail 1" in text_of(await signed_in.client.get("/console/replay?source=custom&webinar="))
+    assert "There is nothing to replay" in text_of(await signed_in.client.get("/console/replay?source=&webinar=w-9"))
+
+
+async def test_a_wrong_link_is_corrected_for_a_whole_webinar(signed_in: Relay, database: Database) -> None:
+    """All who got the reminder get another, and the preview says so first."""
+    await ended(database, NOW, state="sent")
+    again = "/console/replay?webinar=w-1&source=custom&sent=on"
+    assert again in links_of(await signed_in.client.get("/console/webinars"))
+    text = text_of(await signed_in.client.get(again))
+    assert "everybody who was sent a reminder from Own app of webinar w-1 ." in text
+    assert "Got one already, or may have: left out 1" in text
+    await confirm(signed_in, f"{again}&resend=on")
+    (asked,) = await Replays(database).latest(5)
+    assert asked.asked.selection == Selection([], source="custom", webinar_id="w-1", sent=True)
+    assert asked.asked.resend
+
+
 async def test_latest_replays_stand_below_the_dead_letters(signed_in: Relay, database: Database) -> None:
     one = await dead(database)
     answer = await confirm(signed_in, f"/console/replay?id={one}")
@@ -187,7 +226,16 @@ async def test_only_a_form_of_the_console_replays(signed_in: Relay, database: Da
 
 @pytest.mark.parametrize(
     "query",
-    ["", "id=", "id=nonsense", "cause=nonsense", "id=reg_1&cause=title_missing", f"cause=expired&why={'x' * 600}"],
+    [
+        "",
+        "id=",
+        "id=nonsense",
+        "cause=nonsense",
+        "id=reg_1&cause=title_missing",
+        f"cause=expired&why={'x' * 600}",
+        "sent=on",
+        "webinar=%00",
+    ],
 )
 async def test_a_replay_must_be_of_something(signed_in: Relay, query: str) -> None:
     answer = await signed_in.client.get(f"/console/replay?{query}")
@@ -245,7 +293,7 @@ async def test_what_the_retention_took_of_a_person_is_said(signed_in: Relay, dat
         (
             Selection(source="pendo", webinar_id="w", sent=True),
             "everybody who was sent a reminder from Pendo of webinar w",
-            "/console/dead-letters",
+            "/console/webinars",
         ),
     ],
 )

@@ -1,5 +1,6 @@
 """Who may look: whoever has the ADMIN_TOKEN, from our own pages, for half a day."""
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -7,11 +8,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.store.database import open_database
+from app.store.database import Database, open_database
 from app.web.console.guard import safe_next
 from app.web.console.parts import ConsoleParts
 from app.web.console.session import LASTS, Sessions
 from app.web.waiting import WaitingRoom
+from tests.store.given import ended
 from tests.web.console.conftest import console_over
 from tests.web.console.reading import form_token, links_of, text_of
 from tests.web.log_capture import Lines
@@ -218,6 +220,22 @@ async def test_who_signed_in_to_look_changes_nothing(relay: Relay) -> None:
         answer = await relay.client.post(path, data=given)
         assert (answer.status_code, "only looks" in text_of(answer)) == (403, True)
     assert (await relay.client.post("/console/sign-out", data=given)).status_code == 303
+
+
+async def test_who_only_looks_is_shown_no_button_that_would_be_refused(relay: Relay, database: Database) -> None:
+    """And is told why, and how to get them."""
+    died = await ended(database, NOW, state="dead")
+    shown = ("/console/dead-letters", "/console/webinars", f"/console/registrations/{died}", "/console/set-up")
+    pages = (*shown, "/console/sources", f"/console/replay?id={died}")
+    for token, may_act in ((ADMIN_TOKEN, True), (READ_TOKEN, False)):
+        await relay.client.post("/console/sign-in", data={"token": token})
+        for path in pages:
+            page = await relay.client.get(path)
+            posts = re.findall(r'<form method="post" action="(?!/console/sign-out)', page.text)
+            asks = [link for link in links_of(page) if link.startswith("/console/replay?")]
+            assert page.status_code == 200
+            assert bool(posts or asks) is may_act, (path, may_act)
+            assert ("token that only looks" in text_of(page)) is not may_act
 
 
 async def test_guesses_beyond_the_seats_are_sent_away_and_the_right_token_is_not(
