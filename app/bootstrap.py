@@ -33,6 +33,7 @@ from app.making import (
     make_policy,
     make_senders,
     make_sources,
+    open_store,
 )
 from app.marketo.address import base_urls
 from app.marketo.auth import MarketoAuth
@@ -94,7 +95,7 @@ async def running_relay(settings: Settings, *, figures: Path | None = None) -> A
     """
     url = settings.database_url.get_secret_value()
     await prepare_store(url, may_migrate=settings.migrate_on_start)
-    database = open_database(url)
+    database = open_store(settings)
     try:
         async with opened_tracing() as tracing, _at_work(settings, database, Metrics(figures), tracing) as relay:
             yield relay
@@ -232,7 +233,7 @@ class _Workshop:
 
     def __init__(self, settings: Settings, metrics: Metrics, tracing: Tracing | None) -> None:
         self._metrics = metrics
-        self._database = open_database(settings.database_url.get_secret_value())
+        self._database = open_store(settings)
         self._marketo_http = _open_marketo(settings)
         self._auth = make_auth(settings)
         self._sources_http = httpx.AsyncClient(

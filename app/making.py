@@ -21,6 +21,7 @@ from app.sources.eventbrite import EventbriteApi, EventbriteSource
 from app.sources.pendo import PendoApi, PendoPaths, PendoSource
 from app.sources.trying import Sender, signs_by_digest, signs_by_key, signs_by_standard_webhooks
 from app.sources.webinars import Catalogue, ConfiguredWebinar
+from app.store.database import Database, open_database
 from app.store.people import Memory
 
 CHECKS = Checks(base_url=base_urls, campaign=campaign_id)
@@ -28,6 +29,15 @@ _SOURCES = ("eventbrite", "pendo", "custom")
 _EXAMPLES = frozenset(
     {"order_placed__captured.json", "track_event_received__inferred.json", "registration__smallest.json"}
 )
+
+
+def open_store(settings: Settings) -> Database:
+    """Return the store, with half of what a process may have of connections: it opens one store in each thread."""
+    return open_database(
+        settings.database_url.get_secret_value(),
+        connections=settings.database_pool_size // 2,
+        statement_limit=timedelta(seconds=settings.database_timeout_seconds),
+    )
 
 
 def make_auth(settings: Settings, clock: Clock = utc_now) -> MarketoAuth:

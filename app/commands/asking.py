@@ -90,7 +90,7 @@ async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
     _check_file(url)
     configure_logging(level="critical", format="console", secrets=settings.secrets())  # its requests are nobody's news
     await prepare_store(url, may_migrate=False)
-    database = open_database(url, pool_size=2)
+    database = open_database(url, connections=2)
     token = secrets.token_urlsafe(32)  # of this process alone
     try:
         transport = httpx.ASGITransport(create_app(_parts(database, token)))

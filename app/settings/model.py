@@ -269,6 +269,22 @@ class Settings(BaseSettings):
     database_url: DatabaseUrl = _setting(
         SecretStr("sqlite:///data/relay.db"), "`sqlite:///file`, or `postgresql://user:password@host/name`"
     )
+    database_pool_size: int = _setting(
+        20,
+        "Connections to PostgreSQL that one process holds at most, half of them to accept and send, half to look up; "
+        "with `WORKERS`, each has as many. SQLite needs no such bound and ignores it",
+        expects="a whole number from 4 to 200",
+        ge=4,
+        le=200,
+    )
+    database_timeout_seconds: float = _setting(
+        30.0,
+        "How long PostgreSQL may work on one statement before it is given up, told as 503 or tried again; migrations "
+        "may take longer. SQLite knows no such bound and ignores it",
+        expects="a number of seconds from 1 to 3600",
+        ge=1,
+        le=3600,
+    )
     retention_days: float = _setting(
         30.0,
         "How long webhooks and people's data are kept after their end; what became of each stays for good",

@@ -19,6 +19,7 @@ from sqlalchemy.sql.dml import Insert
 from app.errors import StoreUnavailable
 
 LOCK_WAIT = timedelta(seconds=2)  # senders give up after 3 s (Zoom) to 30 s
+STATEMENT_LIMIT = timedelta(seconds=30)
 _SQLITE_READ = {"relay_read_only": True}
 _POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -112,10 +113,18 @@ class _InThisThread:
         return work(self._connection)
 
 
-def open_database(url: str, *, pool_size: int = 10, lock_wait: timedelta = LOCK_WAIT) -> Database:
+def open_database(
+    url: str,
+    *,
+    connections: int = 10,
+    lock_wait: timedelta = LOCK_WAIT,
+    statement_limit: timedelta | None = STATEMENT_LIMIT,
+) -> Database:
     """Return the database behind `sqlite:///path` or `postgresql://…`; a missing folder of the file is made.
 
-    `lock_wait` is how long a statement waits for a lock that another holds, and for a connection.
+    `lock_wait` is how long a statement waits for a lock that another holds, and for a connection. `connections` is
+    how many there are at most, and `statement_limit` how long one statement may take (None: as long as it likes);
+    both are PostgreSQL's, since a file costs neither.
 
     Raises:
         StoreUnavailable: the folder cannot be made.
@@ -127,15 +136,20 @@ def open_database(url: str, *, pool_size: int = 10, lock_wait: timedelta = LOCK_
         create_async_engine(
             parsed.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
-            pool_size=pool_size,
+            pool_size=connections,
+            max_overflow=0,
             pool_timeout=lock_wait.total_seconds(),
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(2, round(lock_wait.total_seconds())),
-                "options": f"-c statement_timeout=30s -c lock_timeout={lock_wait // timedelta(milliseconds=1)}ms",
+                "options": f"-c statement_timeout={_ms(statement_limit)} -c lock_timeout={_ms(lock_wait)}",
             },
         )
     )
+
+
+def _ms(limit: timedelta | None) -> int:
+    return limit // timedelta(milliseconds=1) if limit else 0  # which PostgreSQL reads as no limit
 
 
 def _open_sqlite(url: URL, lock_wait: timedelta) -> Database:

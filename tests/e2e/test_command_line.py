@@ -3,9 +3,11 @@
 import json
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -91,6 +93,19 @@ def test_migrate_says_what_it_did(tmp_path: Path) -> None:
     assert "now" in first.stdout
     assert "Nothing to do" in second.stdout
     assert (tmp_path / "data" / "relay.db").exists()
+
+
+@pytest.mark.parametrize("command", ["migrate", "serve"])
+def test_a_store_that_a_newer_relay_migrated_is_left_alone(tmp_path: Path, command: str) -> None:
+    """Somebody rolled the program back; what it may do is told, and nothing is written."""
+    assert run("migrate", folder=tmp_path).returncode == 0
+    with closing(sqlite3.connect(tmp_path / "data" / "relay.db", isolation_level=None)) as store:
+        store.execute("UPDATE alembic_version SET version_num = '9999'")
+    ended = run(command, folder=tmp_path, **environment("http://127.0.0.1:1", "sqlite:///data/relay.db"))
+    assert ended.returncode == 1
+    assert "has schema 9999" in ended.stderr
+    assert "Start the newer relay that migrated it, or restore the backup" in ended.stderr
+    assert "Traceback" not in ended.stderr + ended.stdout
 
 
 def test_without_migrations_an_empty_store_refuses_the_start(tmp_path: Path) -> None:

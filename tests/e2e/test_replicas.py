@@ -62,6 +62,15 @@ def test_of_three_replicas_all_accept_and_one_leads(start: StartRelay, sandbox: 
     leader(replicas)
 
 
+@pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
+def test_the_fewest_connections_are_enough(start: StartRelay, sandbox: Sandbox) -> None:
+    """Nothing holds one and waits for another: that would stop for good when there is none left."""
+    relay = start(DATABASE_POOL_SIZE="4")
+    assert accepted_by([relay], people(60)) == {202}
+    all_mailed(sandbox, people(60))
+    assert not [line for line in relay.process.lines if "QueuePool" in line]
+
+
 def test_a_repeat_is_known_to_every_replica(start: StartRelay, sandbox: Sandbox) -> None:
     """A sender that tries again reaches another one behind the load balancer."""
     first, second = start(), start()

