@@ -25,9 +25,8 @@ WHOLE_ANSWER = "relay.whole_answer"  # what a server may offer: to write an answ
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every few seconds by machines
 _NO_OFFER: Mapping[str, Callable[[], None]] = {"hold": lambda: None}  # of a server that writes as it likes
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
-_PAGE: Headers = (
-    (b"x-content-type-options", b"nosniff"),
-    (b"cache-control", b"no-store"),
+FOR_MACHINES: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
+_FOR_BROWSERS: Headers = (
     (b"referrer-policy", b"no-referrer"),
     (b"x-frame-options", b"DENY"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -51,7 +50,8 @@ def with_defaults(headers: Iterable[tuple[bytes, bytes]], request_id: str) -> li
     """Add the security headers that an answer does not set itself, and the request id."""
     given = list(headers)
     names = {name.lower() for name, _ in given}
-    return [*given, *(h for h in _PAGE if h[0] not in names), (b"x-request-id", request_id.encode())]
+    ours = (*FOR_MACHINES, *_FOR_BROWSERS)
+    return [*given, *(h for h in ours if h[0] not in names), (b"x-request-id", request_id.encode())]
 
 
 def _this_turn(write: Callable[[], None]) -> None:
@@ -137,7 +137,8 @@ class Edge:
             self._log.exception("request_failed", route=route_template(scope))
         if problem and not status:
             status = problem.status
-            await send_answer(refusal(problem, source=UNKNOWN, request_id=request_id), send, request_id)
+            answer = refusal(problem, source=UNKNOWN, request_id=request_id)
+            await send_answer(answer._replace(headers=answer.headers + _FOR_BROWSERS), send, request_id)
         route = route_template(scope)
         line = self._log.debug if route in QUIET else self._log.info
         ms = round((time.perf_counter() - started) * 1000, 2)
@@ -150,6 +151,7 @@ async def send_answer(answer: Answer, send: Send, request_id: str) -> None:
         (b"content-type", answer.content_type),
         (b"content-length", b"%d" % len(answer.body)),
         (b"x-request-id", request_id.encode()),
+        *FOR_MACHINES,
         *answer.headers,
     ]
     await send({"type": "http.response.start", "status": answer.status, "headers": headers})

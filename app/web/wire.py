@@ -7,9 +7,9 @@ import httptools
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-from app.web.edge import WHOLE_ANSWER
+from app.web.edge import FOR_MACHINES, WHOLE_ANSWER
 from app.web.farewell import PatientTransport
-from app.web.problems import CONTENT_TYPE, Problem
+from app.web.problems import CLOSE, CONTENT_TYPE, Problem
 
 LARGEST_HEADERS = 65_536  # bytes, about: uvicorn sets no limit, so one sender could fill the memory
 NOT_HTTP = Problem(400, "not_http", "This is not HTTP/1.1.")
@@ -21,11 +21,14 @@ _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 def raw_answer(problem: Problem) -> bytes:
     """Return a whole HTTP answer for a request that never became one; it ends the connection."""
     body = problem.body("none")
-    head = (
-        f"HTTP/1.1 {problem.status} {problem.title}\r\ncontent-type: {CONTENT_TYPE.decode()}\r\n"
-        f"content-length: {len(body)}\r\nconnection: close\r\n\r\n"
+    headers = (
+        (b"content-type", CONTENT_TYPE),
+        (b"content-length", b"%d" % len(body)),
+        *FOR_MACHINES,
+        CLOSE,
     )
-    return head.encode() + body
+    head = [f"HTTP/1.1 {problem.status} {problem.title}".encode(), *(b"%b: %b" % header for header in headers)]
+    return b"\r\n".join([*head, b"", body])
 
 
 class StrictHttp(HttpToolsProtocol):
