@@ -29,11 +29,13 @@ from app.marketo.transport import USER_AGENT, open_http, proxy_for, shown
 from app.settings import Settings
 from app.sources.eventbrite.account import EventbriteAccount
 from app.sources.pendo import PendoApi
+from app.store.links import field_values, passed_tokens
 from app.store.looking import look_at_store
 
 # What is needed to ask Marketo at all; with these, a check goes on although other settings are wrong.
 NEEDED = ("marketo_base_url", "marketo_client_id", "marketo_client_secret", "marketo_campaign_id")
 _CONNECTIONS = 2
+_TEST = "A test of the webinar relay"
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,16 +155,22 @@ def _open_http() -> httpx.AsyncClient:
 
 
 def reminder_of(settings: Settings, address: str, *, patience: timedelta) -> Reminder:
-    """Return one real reminder: the usual campaign, with the settings' defaults or a test's own words."""
-    tokens = {
-        settings.marketo_token_title: settings.default_webinar_title or "A test of the webinar relay",
+    """Return one real reminder: the usual campaign, with the settings' defaults or a test's own words.
+
+    What is mapped to a person field travels there, as with a registration.
+    """
+    fields = settings.fields_of_tokens
+    given = dict.fromkeys(fields, _TEST) | {
+        settings.marketo_token_title: settings.default_webinar_title or _TEST,
         settings.marketo_token_join_link: settings.default_join_link or "https://www.example.com/",
         settings.marketo_token_image: settings.default_webinar_image,
     }
+    tokens = {name: value for name, value in given.items() if value}
     return Reminder(
         address=address,
         campaign=campaign_id(settings.marketo_campaign_id),
-        tokens={name: value for name, value in tokens.items() if value},
+        tokens=passed_tokens(tokens, fields, by_field=True),
+        fields=field_values(tokens, fields),
         may_create=settings.marketo_lead_mode != "lookup",
         patience=patience,
     )
@@ -185,7 +193,15 @@ async def _client(settings: Settings, clock: Clock) -> AsyncIterator[MarketoClie
     address = base_urls(settings.marketo_base_url)
     auth = make_auth(settings, clock)
     async with open_http(address, most_connections=_CONNECTIONS) as http:
-        yield MarketoClient(http=http, address=address, auth=auth, partition=settings.marketo_partition, clock=clock)
+        yield MarketoClient(
+            http=http,
+            address=address,
+            auth=auth,
+            lookup_field=settings.marketo_lookup_field,
+            partition=settings.marketo_partition,
+            set_by=settings.setting_of_fields,
+            clock=clock,
+        )
 
 
 def wanted_of(settings: Settings) -> Wanted:
@@ -198,20 +214,10 @@ def wanted_of(settings: Settings) -> Wanted:
         is_marketo=address.is_marketo,
         proxy=shown(proxy) if proxy else None,
         campaigns=_campaigns(settings),
-        title=WantedToken(
-            settings.marketo_token_title, "MARKETO_TOKEN_TITLE", _or(settings.default_webinar_title, "Our next webinar")
-        ),
-        join_link=WantedToken(
-            settings.marketo_token_join_link,
-            "MARKETO_TOKEN_JOIN_LINK",
-            _or(settings.default_join_link, "https://www.example.com/webinar"),
-            settings.fields_of_tokens.get(settings.marketo_token_join_link),
-        ),
-        image=WantedToken(
-            settings.marketo_token_image,
-            "MARKETO_TOKEN_IMAGE",
-            _or(settings.default_webinar_image, "https://www.example.com/webinar.png"),
-        ),
+        title=_token(settings, "title", settings.default_webinar_title, "Our next webinar"),
+        join_link=_token(settings, "join_link", settings.default_join_link, "https://www.example.com/webinar"),
+        image=_token(settings, "image", settings.default_webinar_image, "https://www.example.com/webinar.png"),
+        further=tuple(_further_tokens(settings)),
         calls_per_day=settings.marketo_calls_per_day,
         lookup_field=settings.marketo_lookup_field,
         link_fields={field: settings.setting_of_fields[field] for field in settings.fields_of_tokens.values()},
@@ -222,8 +228,17 @@ def wanted_of(settings: Settings) -> Wanted:
     )
 
 
-def _or(value: str | None, otherwise: str) -> str:
-    return value or otherwise
+def _token(settings: Settings, which: str, default: str | None, otherwise: str) -> WantedToken:
+    setting = f"marketo_token_{which}"
+    name: str = getattr(settings, setting)
+    return WantedToken(name, setting.upper(), default or otherwise, settings.fields_of_tokens.get(name))
+
+
+def _further_tokens(settings: Settings) -> Iterator[WantedToken]:
+    known = (settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image)
+    for name, field in settings.fields_of_tokens.items():
+        if name not in known:
+            yield WantedToken(name, "MARKETO_TOKEN_FIELDS", name, field)
 
 
 def _campaigns(settings: Settings) -> Mapping[CampaignId, str]:

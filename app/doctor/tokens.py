@@ -6,10 +6,11 @@ from typing import NamedTuple
 
 from app.doctor.access import not_looked
 from app.doctor.picture import ProgramPicture, Shelf
-from app.doctor.report import Check, Outcome, fail, ok, warn
+from app.doctor.report import Check, Outcome, Verdict, fail, ok, warn
 from app.doctor.wanted import Wanted, WantedToken
 from app.marketo.assets import MyToken
 
+_WORST_FIRST = (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN, Verdict.OK)
 _API_TYPES = frozenset({"date", "number", "rich text", "score", "sfdc campaign", "text"})
 
 
@@ -50,6 +51,12 @@ def _image(subject: Subject) -> Outcome:
     return _judge(subject, subject.wanted.image)
 
 
+def _further(subject: Subject) -> Outcome | None:
+    """Judge the tokens that are mapped to person fields besides the three, and return the worst."""
+    outcomes = [_judge(subject, wanted) for wanted in subject.wanted.further]
+    return min(outcomes, key=lambda one: _WORST_FIRST.index(one.verdict), default=None)
+
+
 def _judge(subject: Subject, wanted: WantedToken) -> Outcome:
     program = subject.program
     found = next(((shelf, token) for shelf, token in program.tokens() if token.name == wanted.name), None)
@@ -75,13 +82,8 @@ def _judge_missing(subject: Subject, wanted: WantedToken) -> Outcome:
 
 def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, token: MyToken) -> Outcome:
     where = f"Marketing Activities: open {shelf.place.name} > My Tokens"
-    if wanted.field and _reads_fields(token):
-        return ok(f"{written(wanted.name)} reads a person field where the relay passes no value")
     if wanted.field:
-        return fail(
-            f"{written(wanted.name)} reads no person field, where the relay puts the value ({wanted.field})",
-            f"{where}: give {wanted.name} the value {{{{lead.…}}}} with the name of the field {wanted.field}.",
-        )
+        return _judge_mapped(wanted, wanted.field, token, where)
     if token.type.lower() != "text":
         return fail(
             f"{written(wanted.name)} is of type {token.type}, not Text",
@@ -96,9 +98,21 @@ def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, tok
     return ok(f"{written(wanted.name)}{above}, default {_short(token.value)}")
 
 
-def _reads_fields(token: MyToken) -> bool:
-    """Tell whether a token takes its value from the person: as a text with a person's token, or as a script."""
-    return "{{lead." in token.value or token.type.lower() not in _API_TYPES
+def _judge_mapped(wanted: WantedToken, field: str, token: MyToken, where: str) -> Outcome:
+    """Judge a token whose value travels in a person field for some, and is passed for others: it must serve both."""
+    kind = token.type.lower()
+    if kind in _API_TYPES - {"text"}:
+        return fail(
+            f"{written(wanted.name)} is of type {token.type}, not Text or Email Script",
+            f"{where}: delete {wanted.name} and drag in a Text token of this name, with the value {{{{lead.…}}}} and "
+            f"the name of the field {field}.",
+        )
+    if kind == "text" and "{{lead." not in token.value:
+        return fail(
+            f"{written(wanted.name)} reads no person field, where the relay puts the value ({field})",
+            f"{where}: give {wanted.name} the value {{{{lead.…}}}} with the name of the field {field}.",
+        )
+    return ok(f"{written(wanted.name)} reads a person field where the relay passes no value")
 
 
 def _short(value: str, longest: int = 60) -> str:
@@ -110,4 +124,5 @@ CHECKS = (
     Check("token_title", "My Token of the title", _title),
     Check("token_join_link", "My Token of the join link", _join_link),
     Check("token_image", "My Token of the image", _image),
+    Check("tokens_further", "Further My Tokens", _further),
 )

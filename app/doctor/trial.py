@@ -5,7 +5,7 @@ Each step is told when it is known. The first that fails is the last: it names w
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Protocol
 
@@ -44,11 +44,15 @@ class Marketo(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reminder:
-    """What is sent to whom. `may_create` is off where the relay only looks people up; `patience` bounds the waiting."""
+    """What is sent to whom, `tokens` with the request and `fields` with the person.
+
+    `may_create` is off where the relay only looks people up; `patience` bounds the waiting.
+    """
 
     address: str
     campaign: CampaignId
     tokens: Mapping[str, str]
+    fields: Mapping[str, str] = field(default_factory=dict)
     may_create: bool
     patience: timedelta
     poll: timedelta = timedelta(seconds=5)
@@ -94,13 +98,15 @@ class Trial:
         return lead
 
     async def _save(self) -> tuple[LeadId | None, Outcome]:
-        record = PersonRecord(self._reminder.address)
+        fields = self._reminder.fields
+        record = PersonRecord(self._reminder.address, fields=fields)
         [person] = (await self._marketo.sync_people([record])).people
         if person.lead_id is None:
             reason = person.reasons[0] if person.reasons else None
             said = f"{reason.code}: {reason.message}" if reason else "without a reason"
             return None, fail(f"Marketo did not save the person ({said})", reason.advice if reason else "")
-        return person.lead_id, ok(f"{person.status.value} as person {person.lead_id}")
+        written = f", with what travels in {', '.join(fields)}" if fields else ""
+        return person.lead_id, ok(f"{person.status.value} as person {person.lead_id}{written}")
 
     async def _find(self) -> tuple[LeadId | None, Outcome]:
         people = (await self._marketo.find_people([self._reminder.address])).people

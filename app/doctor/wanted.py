@@ -8,7 +8,7 @@ from app.domain import CampaignId
 
 @dataclass(frozen=True, slots=True)
 class WantedToken:
-    """A My Token that the relay passes: `setting` names it, `fields` are person fields that may stand in for it."""
+    """A My Token that the relay passes: `setting` names it, `field` is the person field that its value travels in."""
 
     name: str
     setting: str
@@ -21,7 +21,8 @@ class Wanted:
     """What Marketo must have.
 
     `campaigns` and `fields` name the setting that each comes from; the first campaign is the usual one. `longest_link`
-    counts the characters of the longest join link that the configuration holds.
+    counts the characters of the longest join link that the configuration holds. `further` tokens are those that some
+    source brings and that are mapped to person fields.
     """
 
     host: str
@@ -38,7 +39,8 @@ class Wanted:
     look_up_only: bool = False
     checks_signatures: bool = False
     longest_link: int = 0
+    further: tuple[WantedToken, ...] = ()
 
     @property
     def tokens(self) -> tuple[WantedToken, ...]:
-        return (self.title, self.join_link, self.image)
+        return (self.title, self.join_link, self.image, *self.further)

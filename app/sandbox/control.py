@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 from app.sandbox import seed
 from app.sandbox.eventbrite_objects import Attendee, Event, Order
 from app.sandbox.faults import ANY, Fault
-from app.sandbox.people import WRITABLE
+from app.sandbox.people import writable
 from app.sandbox.programs import Qualification
 from app.sandbox.world import Simulation, pendo_visitor
 
@@ -225,9 +225,9 @@ def _add_marketo(router: APIRouter, simulation: Simulation) -> None:
     @router.post("/marketo/people", status_code=201)
     async def add_person(fields: dict[str, Any]) -> dict[str, Any]:
         """Put a person there, also a second one with the same address."""
-        if unknown := fields.keys() - WRITABLE:
-            raise HTTPException(422, f"unknown fields: {', '.join(sorted(unknown))}")
         world = simulation.world
+        if unknown := fields.keys() - writable(world.fields):
+            raise HTTPException(422, f"unknown fields: {', '.join(sorted(unknown))}")
         return world.people.create(fields, world.now()).record()
 
     @router.delete("/marketo/people/{lead_id}")

@@ -10,12 +10,11 @@ from app.sandbox.marketo_bodies import json_object, listed, page_size, parameter
 from app.sandbox.people import (
     DEFAULT_FIELDS,
     EMAIL,
-    READABLE,
     SEARCHABLE,
-    WRITABLE,
     Person,
     Refused,
     checked_fields,
+    writable,
 )
 from app.sandbox.world import Work
 
@@ -54,7 +53,7 @@ def find(work: Work) -> Result:
     values = listed(given, "filterValues", most=MOST_PEOPLE)
     work.call.size = len(values)
     names = tuple(listed(given, "fields", most=100)) or DEFAULT_FIELDS
-    if unknown := [field_name for field_name in names if field_name not in READABLE]:
+    if unknown := [field_name for field_name in names if field_name not in work.world.fields]:
         raise Refusal("1006", f"Field '{unknown[0][:40]}' not found")
     found = {person.id: person for value in values for person in work.world.people.find(name, value)}
     if len(found) > MOST_MATCHES:
@@ -97,8 +96,8 @@ def _check_order(order: Sync, body: Mapping[str, Any], records: list[dict[str, A
         raise Refusal("1011", f"Lookup field '{str(order.lookup_field)[:40]}' is not supported")
     if (partition := body.get("partitionName")) is not None and partition not in order.work.world.partitions:
         raise Refusal("1009", f"Lead partition '{str(partition)[:40]}' not found")
-    writable = WRITABLE | ({"id"} if order.lookup_field == "id" else set())
-    if unknown := {name for record in records for name in record} - writable:
+    known = writable(order.work.world.fields) | ({"id"} if order.lookup_field == "id" else set())
+    if unknown := {name for record in records for name in record} - known:
         raise Refusal("1006", f"Field '{min(unknown)[:40]}' not found")
 
 
@@ -121,7 +120,8 @@ def _save(order: Sync, record: Mapping[str, Any]) -> tuple[Person, str]:
     people, now = order.work.world.people, order.work.world.now()
     if not (key := str(record.get(order.lookup_field) or "")):
         raise Refused("1003", f"'{order.lookup_field}' is missing")
-    fields = checked_fields({name: value for name, value in record.items() if name != "id"})
+    given = {name: value for name, value in record.items() if name != "id"}
+    fields = checked_fields(given, order.work.world.fields)
     found = people.find(order.lookup_field, key)
     if order.action == "createDuplicate":
         return people.create(fields, now), "created"

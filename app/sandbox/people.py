@@ -13,20 +13,6 @@ from app.sandbox.marketo_answers import stamp
 
 EMAIL = "email"
 SEARCHABLE = ("email", "externalId", seed.JOIN_LINK_FIELD)  # plus `id`, which is an integer
-WRITABLE = frozenset(
-    {
-        "email",
-        "firstName",
-        "lastName",
-        "salutation",
-        "title",
-        "phone",
-        "unsubscribed",
-        "externalId",
-        seed.JOIN_LINK_FIELD,
-    }
-)
-READABLE = WRITABLE | {"id", "createdAt", "updatedAt", "leadPartitionId"}
 DEFAULT_FIELDS = ("id", "firstName", "lastName", "email", "updatedAt", "createdAt")
 PARTITIONS = ("Default",)
 _LONGEST_VALUE = 255
@@ -168,7 +154,12 @@ class People:
                     del self._by_value[name, str(value).lower()]
 
 
-def checked_fields(record: Mapping[str, Any]) -> dict[str, Any]:
+def writable(known: Mapping[str, PersonField]) -> set[str]:
+    """Return the fields that a sync may name."""
+    return {name for name, one in known.items() if not one.read_only}
+
+
+def checked_fields(record: Mapping[str, Any], known: Mapping[str, PersonField]) -> dict[str, Any]:
     """Return a record's fields when Marketo would save them.
 
     Raises:
@@ -180,8 +171,8 @@ def checked_fields(record: Mapping[str, Any]) -> dict[str, Any]:
                 raise Refused("1001", f"Invalid value '{value}'. Required of type 'Boolean'")
         elif value is not None and not isinstance(value, str):
             raise Refused("1001", f"Invalid value '{value}'. Required of type 'String'")
-        elif value is not None and name != seed.JOIN_LINK_FIELD and len(value) > _LONGEST_VALUE:
-            raise Refused("1003", f"Value for field '{name}' exceeds {_LONGEST_VALUE} characters")
+        elif value is not None and (longest := known[name].length) and len(value) > longest:
+            raise Refused("1003", f"Value for field '{name}' exceeds {longest} characters")
     address = record.get(EMAIL)
     if address is not None and not _ADDRESS.fullmatch(address):
         raise Refused("1003", "Email Address is invalid")

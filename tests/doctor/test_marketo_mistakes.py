@@ -286,6 +286,43 @@ async def test_a_token_whose_value_travels_in_a_person_field_must_read_it(
     assert found[f"token_join_link:{seed.PROGRAM_ID}"] == expected
 
 
+SPEAKER = {"marketo_token_fields": "Speaker=webinarSpeaker"}
+
+
+@pytest.mark.parametrize(
+    ("levers", "expected", "says"),
+    [
+        ((), FAIL, "{{my.Speaker}} is missing"),
+        ((token("Speaker", "{{lead.Webinar Speaker}}"),), OK, "reads a person field"),
+        ((token("Speaker", "${lead.webinarSpeaker}", "script text"),), OK, "reads a person field"),
+        ((token("Speaker", "Grace"),), FAIL, "reads no person field"),
+        ((token("Speaker", "{{lead.Webinar Speaker}}", "rich text"),), FAIL, "not Text or Email Script"),
+        ((token("speaker", "{{lead.Webinar Speaker}}"),), FAIL, "but there is {{my.speaker}}"),
+    ],
+)
+async def test_a_further_token_that_is_mapped_to_a_field_must_be_a_my_token_too(
+    patient: Patient, levers: tuple[Lever, ...], expected: str, says: str
+) -> None:
+    """Where a person has another webinar on its way, its value travels as a token; an unknown one is passed over."""
+    await patient.lever("PUT", "marketo/fields/webinarSpeaker", {"displayName": "Webinar Speaker", "length": 300})
+    before = await patient.verdicts()
+    for lever in levers:
+        await patient.lever(*lever)
+    report = await patient.report(**SPEAKER)
+    [found] = [one for one in report.findings if one.check == "tokens_further"]
+    assert (found.verdict, says in found.found) == (expected, True), found.found
+    after = {one.key: one.verdict for one in report.findings}
+    assert changed(before, after) == {"join_link_field": OK, f"tokens_further:{seed.PROGRAM_ID}": expected}
+
+
+@pytest.mark.parametrize("which", ["title", "image"])
+async def test_any_of_the_three_tokens_may_travel_in_a_field(patient: Patient, which: str) -> None:
+    """And must read it then."""
+    name = {"title": "WebinarTitle", "image": "WebinarImage"}[which]
+    found = await patient.verdicts(marketo_token_fields=f"{name}={seed.JOIN_LINK_FIELD}")
+    assert found[f"token_{which}:{seed.PROGRAM_ID}"] is Verdict.FAIL
+
+
 @pytest.mark.parametrize("kind", ["string", "text", "url"])
 async def test_a_field_that_holds_links_is_fine(patient: Patient, kind: str) -> None:
     await patient.lever("PUT", "marketo/fields/joinLink", {"displayName": "Join link", "type": kind, "length": 2000})

@@ -57,6 +57,35 @@ async def test_a_good_one_is_followed_to_the_mailbox(quick: Patient) -> None:
     assert (email["to"], email["passedTokens"]["JoinLink"]) == (ADA, "https://www.example.com/")
 
 
+async def test_what_travels_in_a_person_field_does_so_in_the_trial_too(quick: Patient) -> None:
+    """Else it proves the way that no registration takes."""
+    await quick.lever("PUT", "marketo/fields/webinarSpeaker", {"displayName": "Webinar Speaker", "type": "string"})
+    mapped = {"marketo_join_link_field": seed.JOIN_LINK_FIELD, "marketo_token_fields": "Speaker=webinarSpeaker"}
+    verdict, steps = await send(quick, patience=30, marketo_campaign_id=str(seed.LINK_FIELD_CAMPAIGN_ID), **mapped)
+    assert (verdict, steps[-1]) == (Verdict.OK, ("Delivery", Verdict.OK))
+    [email] = await emails(quick)
+    assert email["passedTokens"] == {"WebinarTitle": "A test of the webinar relay"}
+    [person] = (await quick.http.get("/sandbox/people")).json()
+    assert person["fields"][seed.JOIN_LINK_FIELD] == "https://www.example.com/"
+    assert person["fields"]["webinarSpeaker"] == "A test of the webinar relay"
+
+
+async def test_a_field_that_marketo_does_not_have_stops_it_at_the_person(quick: Patient) -> None:
+    steps: list[tuple[str, Outcome]] = []
+    settings = quick.settings(marketo_join_link_field="joinLink")
+    reminder = reminder_of(settings, ADA, patience=timedelta(0))
+    verdict = await send_one(settings, reminder, tell=lambda title, outcome: steps.append((title, outcome)))
+    [(step, outcome)] = steps
+    assert (verdict, step, outcome.verdict) == (Verdict.FAIL, "Person", Verdict.FAIL)
+    assert "MARKETO_JOIN_LINK_FIELD" in f"{outcome.found} {outcome.advice}"
+
+
+async def test_people_are_looked_up_by_the_field_that_the_relay_uses(quick: Patient) -> None:
+    await quick.lever("POST", "marketo/people", {"externalId": ADA, "email": "else@example.com"})
+    found = await send(quick, patience=30, marketo_lead_mode="lookup", marketo_lookup_field="externalId")
+    assert found[0] is Verdict.OK
+
+
 async def test_the_log_is_waited_for(tmp_path: Path) -> None:
     """It is late by a moment, in truth by minutes."""
     async with patient_at_hand(tmp_path, activity_delay=timedelta(seconds=1)) as late:
