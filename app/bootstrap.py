@@ -42,7 +42,7 @@ from app.marketo.transport import open_http
 from app.metrics import Metrics
 from app.notifying import Notifier
 from app.settings import Settings
-from app.setup_watch import SetupWatch
+from app.setup_watch import InTheStore, SetupWatch
 from app.sources.base import Source
 from app.sources.trying import Tried
 from app.store.database import Database, open_database
@@ -135,7 +135,8 @@ async def _at_work(
     async def try_out_in_backroom(name: str, body: bytes) -> Tried:
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
-    setup = SetupWatch(lambda: check_up(settings), clock=utc_now)
+    shared = InTheStore(settings.database_url.get_secret_value(), database, settings.secrets())
+    setup = SetupWatch(lambda: check_up(settings), shared=shared, clock=utc_now)
     foreseeing = make_replaying(settings, database, workshop.sources)
     replaying = _ReplayingInBackroom(backroom, foreseeing, workshop.replaying)
     care = CareParts(DeadLetters(database), replaying, Replays(database))

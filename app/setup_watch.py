@@ -1,22 +1,31 @@
 """Check the set-up once when the relay starts, and again when somebody asks, beside its work and never in its way.
 
 The checks run in a thread and event loop of their own: neither accepting nor sending waits for them, and a stop does
-not either.
+not either. The report goes into the store, so that whichever process is asked can tell it.
 """
 
 import asyncio
+import json
 import threading
-from collections.abc import Callable, Coroutine
+import time
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Protocol
 
 import structlog
 
 from app.checkup import Examined
 from app.doctor.report import Finding, Report, Verdict
 from app.domain import Clock, Json
+from app.errors import StoreUnavailable
+from app.log import Masker
+from app.store.database import Database, open_database
+from app.store.reports import SetupReports
 
 LONGEST = timedelta(minutes=2)
+FRESH = timedelta(seconds=2)  # so long a report that was read is told without asking the store again
+PATIENCE = timedelta(seconds=2)
 _LOOK_AGAIN = timedelta(seconds=0.5)
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger(__name__)
 Examine = Callable[[], Coroutine[object, object, Examined]]
@@ -34,27 +43,68 @@ class Examination:
         return {"checkedAt": self.at.isoformat(), **self.examined.report.as_json(), "fixes": fixes}
 
 
-class SetupWatch:
-    """Keeps the last examination; one runs at a time."""
+class Shared(Protocol):
+    """Where all processes keep the last report. Both methods may raise StoreUnavailable."""
 
-    def __init__(self, examine: Examine, *, clock: Clock) -> None:
+    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> None: ...
+
+    async def last(self) -> Mapping[str, Json] | None: ...
+
+
+class InTheStore:
+    """The report in the store, without secrets: what vendors answer is quoted in it."""
+
+    def __init__(self, url: str, database: Database, secrets: Iterable[str]) -> None:
+        self._url = url
+        self._reports = SetupReports(database)
+        self._masker = Masker(secrets)
+
+    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> None:
+        """Write it down with a connection of the calling thread, since SQLite is written to in that."""
+        masked = json.loads(self._masker.mask(json.dumps(report)))
+        database = open_database(self._url)
+        try:
+            await SetupReports(database).keep(masked, at=at)
+        finally:
+            await database.close()
+
+    async def last(self) -> Mapping[str, Json] | None:
+        return await self._reports.last()
+
+
+class SetupWatch:
+    """Examines, one at a time, and tells the last report, whichever process made it."""
+
+    def __init__(self, examine: Examine, *, shared: Shared, clock: Clock, fresh: timedelta = FRESH) -> None:
         self._examine = examine
+        self._shared = shared
         self._clock = clock
+        self._fresh = fresh
         self._turn = threading.Lock()
-        self._last: Examination | None = None
+        self._own: Mapping[str, Json] | None = None
+        self._read: tuple[float, Mapping[str, Json] | None] | None = None  # when, and what
 
     @property
     def is_running(self) -> bool:
+        """Tell whether this process is examining."""
         return self._turn.locked()
 
-    def last(self) -> dict[str, Json] | None:
-        """Return the last report as JSON; None while the first is being made, or when none could be."""
-        return self._last.as_json() if self._last else None
+    async def last(self) -> Mapping[str, Json] | None:
+        """Return the last report as JSON; None while the first is being made, or when none could be.
 
-    def summary(self) -> tuple[bool, str] | None:
-        """Return whether anything is wrong, and the report in one sentence."""
-        report = self._last.examined.report if self._last else None
-        return (report.count(Verdict.FAIL) > 0, report.summary) if report else None
+        Without the store it is the last that this process made or read.
+        """
+        if self._read is None or time.monotonic() - self._read[0] >= self._fresh.total_seconds():
+            self._read = time.monotonic(), await self._stored()
+        known = [one for one in (self._own, self._read[1]) if one is not None]
+        return max(known, key=lambda one: datetime.fromisoformat(str(one["checkedAt"])), default=None)
+
+    async def _stored(self) -> Mapping[str, Json] | None:
+        try:
+            async with asyncio.timeout(PATIENCE.total_seconds()):
+                return await self._shared.last()
+        except (StoreUnavailable, TimeoutError):
+            return self._read[1] if self._read else None
 
     def begin(self) -> bool:
         """Start an examination; False when one is under way."""
@@ -71,14 +121,22 @@ class SetupWatch:
 
     def _run(self) -> None:
         try:
-            self._last = Examination(self._clock(), asyncio.run(self._bounded()))
-            _tell(self._last.examined.report)
+            asyncio.run(self._look())
         except TimeoutError:
             _log.warning("setup not checked", reason=f"it took more than {LONGEST.total_seconds():g} s")
         except Exception:  # noqa: BLE001  # the thread's outermost layer; the relay works all the same
             _log.exception("the check of the set-up ended by a defect")
         finally:
             self._turn.release()
+
+    async def _look(self) -> None:
+        made = Examination(self._clock(), await self._bounded())
+        self._own = made.as_json()
+        _tell(made.examined.report)
+        try:
+            await self._shared.keep(self._own, at=made.at)
+        except StoreUnavailable as problem:
+            _log.warning("setup report not kept", reason=str(problem))
 
     async def _bounded(self) -> Examined:
         async with asyncio.timeout(LONGEST.total_seconds()):

@@ -245,6 +245,14 @@ alarms = Table(
     Column("said", Text, nullable=False),
 )
 
+reports = Table(
+    "reports",
+    metadata,
+    Column("name", String(20), primary_key=True),
+    Column("made_at", UtcDateTime, nullable=False),
+    Column("report", JSON, nullable=False),
+)
+
 leases = Table(
     "leases",
     metadata,

@@ -66,17 +66,15 @@ class Lookup(Protocol):
 
 
 class Setup(Protocol):
-    """The last check of the set-up; another one runs beside the relay's work."""
+    """The last check of the set-up, whichever process made it; another one runs beside the relay's work."""
 
     @property
-    def is_running(self) -> bool: ...
-
-    def last(self) -> Mapping[str, Json] | None:
-        """Return the last report, None before the first is made."""
+    def is_running(self) -> bool:
+        """Tell whether this process is checking."""
         ...
 
-    def summary(self) -> tuple[bool, str] | None:
-        """Return whether anything is wrong, and the report in one sentence."""
+    async def last(self) -> Mapping[str, Json] | None:
+        """Return the last report, None before the first is made."""
         ...
 
     def begin(self) -> bool:

@@ -12,6 +12,7 @@ from app.domain import Clock
 from app.errors import StoreUnavailable
 from app.metrics import Metrics
 from app.web.parts import WebParts
+from app.web.setup import SetupReport
 
 FRESH_FOR = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=2)
@@ -83,20 +84,19 @@ class Readiness:
             "store": await self._store.check(),
             "draining": self._draining(),
             "marketo": marketo_check(self._parts.status().get("paused")),
-            **self._setup(),
+            **await self._setup(),
         }
         failing = any(check.status == "failing" for check in checks.values())
         return Health(status="unavailable" if failing else "ok", version=self._parts.version, checks=checks)
 
-    def _setup(self) -> dict[str, Check]:
+    async def _setup(self) -> dict[str, Check]:
         """Tell what the last check of the set-up came to; nothing before there is one."""
-        found = self._parts.setup.summary() if self._parts.setup else None
+        found = await self._parts.setup.last() if self._parts.setup else None
         if found is None:
             return {}
-        is_wrong, sentence = found
-        return {
-            "setup": Check(status="doubtful" if is_wrong else "ok", detail=f"{sentence} `relay doctor` tells them all.")
-        }
+        report = SetupReport.model_validate(found)
+        status: Literal["doubtful", "ok"] = "doubtful" if report.counts.get("fail") else "ok"
+        return {"setup": Check(status=status, detail=f"{report.summary} `relay doctor` tells them all.")}
 
     def _draining(self) -> Check:
         if self._parts.drain.is_draining:

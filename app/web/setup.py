@@ -44,19 +44,19 @@ def setup_router(parts: WebParts) -> APIRouter:
     """Return the routes; without a set-up to look at they answer 404."""
     router = gated_router(parts)
 
-    def state() -> Any:
+    async def state() -> Any:
         if parts.setup is None:
             raise Refused(NOTHING_HERE)
-        return {"running": parts.setup.is_running, "report": parts.setup.last()}
+        return {"running": parts.setup.is_running, "report": await parts.setup.last()}
 
     @router.get("/setup", summary="How everything around the relay is set up", response_model=SetupState)
     async def last() -> Any:
-        return state()
+        return await state()
 
     @router.post("/setup", summary="Check it again, beside the work", response_model=SetupState, status_code=202)
     async def again() -> Any:
         if parts.setup is not None:
             parts.setup.begin()
-        return state()
+        return await state()
 
     return router

@@ -17,7 +17,7 @@ from app.store.listing import Listing
 from app.store.lookup import Lookup
 from app.store.replays import Replays
 from app.web.care_parts import CareParts
-from tests.web.console.conftest import console_over, database, nothing_found, replaying_over
+from tests.web.console.conftest import console_over, database, nothing_found, replaying_over, shared_over
 from tests.web.relay_server import ADMIN_TOKEN, PATH_SECRET, Relay, Surroundings, serving
 
 __all__ = ["database"]
@@ -41,7 +41,7 @@ def whole(around: Surroundings, database: Database) -> RelayApp:
         "lookup": Lookup(database),
         "lists": Listing(database, clock=utc_now),
         "console": console_over(database),
-        "setup": SetupWatch(nothing_found, clock=lambda: around.now),
+        "setup": SetupWatch(nothing_found, shared=shared_over(database), clock=lambda: around.now),
     }
     app = create_app(replace(parts, **changed), care=care)  # type: ignore[arg-type]  # any field of WebParts
     assert isinstance(app, RelayApp)

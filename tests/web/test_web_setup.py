@@ -19,12 +19,9 @@ class Watch:
     begun: int = 0
     is_running: bool = False
 
-    def last(self) -> Mapping[str, Json] | None:
+    async def last(self) -> Mapping[str, Json] | None:
         report = Report((FINDING,)).as_json()
         return {"checkedAt": "2026-11-23T12:00:00+00:00", **report, "fixes": []} if self.begun else None
-
-    def summary(self) -> tuple[bool, str] | None:
-        return (True, Report((FINDING,)).summary) if self.begun else None
 
     def begin(self) -> bool:
         self.begun += 1

@@ -38,8 +38,8 @@ def set_up_router(parts: WebParts) -> APIRouter:
             raise Refused(NO_SUCH_THING)
         return parts.setup
 
-    def shown(request: Request, problem: str | None = None) -> Response:
-        report = _last(watch())
+    async def shown(request: Request, problem: str | None = None) -> Response:
+        report = await _last(watch())
         findings = report.findings if report else []
         return page(
             request,
@@ -55,24 +55,24 @@ def set_up_router(parts: WebParts) -> APIRouter:
 
     @router.get("/set-up")
     async def set_up(request: Request) -> Response:
-        return shown(request)
+        return await shown(request)
 
     @router.post("/set-up")
     async def check(request: Request) -> Response:
         await read_signed_form(request, request.state.session)
-        before = _last(watch())
+        before = await _last(watch())
         if before and parts.clock() - _made_at(before) <= FRESH:  # the checks are calls to Marketo
-            return shown(request)
+            return await shown(request)
         watch().begin()
         await _ended(watch())
-        problem = NOT_ENDED if _last(watch()) == before else None
-        return shown(request, problem)  # no redirect: another process might answer it, and knows nothing of this check
+        problem = NOT_ENDED if await _last(watch()) == before else None
+        return await shown(request, problem)
 
     return router
 
 
-def _last(watch: Setup) -> SetupReport | None:
-    report = watch.last()
+async def _last(watch: Setup) -> SetupReport | None:
+    report = await watch.last()
     return SetupReport.model_validate(report) if report else None
 
 

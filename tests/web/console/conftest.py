@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from app.checkup import Examined
 from app.dispatch.replaying import Replaying
 from app.doctor.report import Report
-from app.setup_watch import SetupWatch
+from app.setup_watch import InTheStore, SetupWatch
 from app.sources.trying import Sender, Tried
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
@@ -55,6 +55,10 @@ async def nothing_found() -> Examined:
     return Examined(Report(()), ())
 
 
+def shared_over(database: Database) -> InTheStore:
+    return InTheStore(database.engine.url.render_as_string(), database, ())
+
+
 def replaying_over(database: Database) -> Replaying:
     """What takes up again what died, an hour later, when a title is configured for the webinar that had none."""
     mended = replace(JUDGE, catalogue=Catalogue([ConfiguredWebinar(id="w-1", title="Configured")]))
@@ -82,7 +86,7 @@ def console_over(
 
 @pytest.fixture
 async def relay(around: Surroundings, database: Database) -> AsyncIterator[Relay]:
-    setup = SetupWatch(nothing_found, clock=lambda: around.now)
+    setup = SetupWatch(nothing_found, shared=shared_over(database), clock=lambda: around.now)
     async with serving(around.app(lookup=Lookup(database), console=console_over(database), setup=setup)) as running:
         yield running
 

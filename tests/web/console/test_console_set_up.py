@@ -12,7 +12,7 @@ from app.setup_watch import SetupWatch
 from app.store.database import Database
 from app.store.lookup import Lookup
 from app.web.console.set_up import headline
-from tests.web.console.conftest import console_over
+from tests.web.console.conftest import console_over, shared_over
 from tests.web.console.reading import form_token, text_of
 from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings, serving
 
@@ -36,7 +36,7 @@ async def test_findings_say_what_to_do(around: Surroundings, database: Database)
             raise ConnectionError("no way to Marketo")
         return Examined(Report((line("fail"), line("ok", section="Own", advice=""))), ())
 
-    setup = SetupWatch(examine, clock=lambda: around.now)
+    setup = SetupWatch(examine, shared=shared_over(database), clock=lambda: around.now)
     app = around.app(lookup=Lookup(database), console=console_over(database), setup=setup)
     async with serving(app) as relay:
         await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
@@ -65,7 +65,7 @@ async def test_a_check_that_began_elsewhere_is_shown_and_not_repeated(around: Su
         await asyncio.to_thread(may_end.wait, 20)
         return Examined(Report((line("warn"),)), ())
 
-    setup = SetupWatch(examine, clock=lambda: around.now)
+    setup = SetupWatch(examine, shared=shared_over(database), clock=lambda: around.now)
     app = around.app(lookup=Lookup(database), console=console_over(database), setup=setup)
     async with serving(app) as relay:
         await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})

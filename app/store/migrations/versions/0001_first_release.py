@@ -75,6 +75,13 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name", name=op.f("pk_alarms")),
     )
     op.create_table(
+        "reports",
+        sa.Column("name", sa.String(length=20), nullable=False),
+        sa.Column("made_at", UtcDateTime, nullable=False),
+        sa.Column("report", sa.JSON(), nullable=False),
+        sa.PrimaryKeyConstraint("name", name=op.f("pk_reports")),
+    )
+    op.create_table(
         "leases",
         sa.Column("name", sa.String(length=20), nullable=False),
         sa.Column("holder", sa.String(length=200), nullable=False),
