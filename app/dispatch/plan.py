@@ -84,11 +84,12 @@ def choose(
     """
     candidates = [*_people_jobs(waiting.people), *_trigger_jobs(waiting.batches, paused)]
     sources = {source for job, _ in candidates for source in job.sources}
+    is_lone = sum(rank.size for _, rank in candidates) == 1
     ranked = []
     for job, rank in candidates:
         behind = max((ago or {}).get(source, _NEVER) for source in job.sources)
         is_turn = len(sources) > 1 and behind >= max(_PATIENCE, len(sources))
-        pace = Pace.AT_ONCE if is_turn else job.pace
+        pace = Pace.AT_ONCE if is_turn else Pace.LONE if is_lone else job.pace
         order = _order(job, rank, now, soonest_first=soonest_first)
         ranked.append(((not is_turn, *order[:2], -behind if is_turn else 0, *order[2:]), _paced(job, pace)))
     return [job for _, job in sorted(ranked, key=lambda one: one[0])]

@@ -23,6 +23,7 @@ _BUSY = 0.2  # seconds until people who are in another upsert, or were so lately
 _SWEEP_EVERY = 15.0  # seconds
 _FILLING = 0.1  # seconds between two looks while a call fills
 _FILLS_WITHIN = timedelta(seconds=2)
+_FILLING_UP = (Pace.SPACED, Pace.LONE)  # the paces of a call that others may still join
 _log = structlog.get_logger(__name__)
 
 
@@ -102,7 +103,7 @@ class Sender:
         waiting = self._without_busy(await self.sending.waiting(now, horizon, paused))
         jobs = choose(waiting, now=now, paused=paused, ago=self._turns.ago(), soonest_first=horizon.only)
         if self._fills(waiting, now):
-            return [job for job in jobs if isinstance(job, TriggerJob) or job.pace is not Pace.SPACED], _FILLING
+            return [job for job in jobs if isinstance(job, TriggerJob) or job.pace not in _FILLING_UP], _FILLING
         return jobs, self._idle(waiting)
 
     def _fills(self, waiting: Waiting, now: datetime) -> bool:

@@ -14,6 +14,7 @@ from app.dispatch.adapting import Allowance
 SPAN = 20.0  # seconds; Marketo's
 _CALM = 0.06  # below this share of the window nothing waits
 _LONE = 2  # calls of a lone registration, which wait in no window
+_HALF = 0.5  # of the window: up to here, a registration with nobody else about waits for nobody
 _FOR_OTHERS = 0.1  # the share of the window through which full batches do not burst
 _LEAST = 0.5  # of the spacing at which a window lasts for ever; else what left together comes back together
 
@@ -22,6 +23,7 @@ class Pace(Enum):
     """How a call may leave."""
 
     SPACED = "spaced"  # it gains by waiting: it takes along what arrives meanwhile
+    LONE = "lone"  # one registration, and nothing else waits: others hardly come while it would
     FULL = "full"  # it gains nothing by waiting, but must leave places to others
     AT_ONCE = "at once"  # it has waited for others long enough
 
@@ -81,8 +83,7 @@ class Window:
             return None
         if used >= limit:
             return self._until_room(now, used - limit)
-        is_free = pace is Pace.AT_ONCE or (pace is Pace.FULL and used < limit * (1 - _FOR_OTHERS))
-        return 0.0 if is_free else max(0.0, self._next_spaced - now)
+        return 0.0 if _is_free(pace, used / limit) else max(0.0, self._next_spaced - now)
 
     def _until_room(self, now: float, too_many: int) -> float | None:
         """Wait for the call that makes room: a window that has shrunk may hold more than it allows."""
@@ -97,3 +98,10 @@ class Window:
             return 0.0
         until_room = min(SPAN, self._leaving[0] - now) if self._leaving else SPAN
         return max(_LEAST * SPAN / limit, until_room / (max(0, limit - used) + 1))
+
+
+def _is_free(pace: Pace, share: float) -> bool:
+    """Tell whether a call of this pace need not be spaced when this share of the window is used."""
+    return (
+        pace is Pace.AT_ONCE or (pace is Pace.FULL and share < 1 - _FOR_OTHERS) or (pace is Pace.LONE and share < _HALF)
+    )

@@ -54,6 +54,14 @@ def test_full_batches_go_first_and_those_that_end_something_before_those_that_be
     assert first(waiting(batch(500, size=99), people(1, 300))) == PeopleJob(False, Pace.FULL, frozenset("a"))
 
 
+def test_a_registration_with_nobody_beside_it_is_lone() -> None:
+    """Nobody comes while it would wait: what is lone leaves at once while the window is not half used."""
+    assert first(waiting(batch(1))) == TriggerJob(batch(1), Pace.LONE)
+    assert first(waiting(people(1))) == PeopleJob(False, Pace.LONE, frozenset("a"))
+    assert {job.pace for job in choose(waiting(batch(2), people(1)), now=NOON)} == {Pace.SPACED}
+    assert first(waiting(batch(1, size=2))) == TriggerJob(batch(1, size=2), Pace.SPACED)
+
+
 def test_people_of_all_sources_share_a_call() -> None:
     """A call of 300 does not care where they registered; look-ups are another call."""
     now = waiting(people(1, 200), people(1, 150, source="b"), people(1, 9, lookup=True))
@@ -64,7 +72,7 @@ def test_people_of_all_sources_share_a_call() -> None:
 def test_paused_campaigns_are_left() -> None:
     """A campaign that a person must mend holds up nobody else."""
     assert choose(waiting(batch(1, size=500)), now=NOON, paused={CampaignId(1)}) == []
-    other = batch(2, campaign=2)
+    other = batch(2, size=2, campaign=2)
     assert choose(waiting(batch(1, size=500), other), now=NOON, paused={CampaignId(1)}) == [
         TriggerJob(other, Pace.SPACED)
     ]
@@ -87,7 +95,7 @@ def test_another_source_has_its_turn_after_two_calls() -> None:
     assert first(now, ago={"a": 0, "b": 1}) == TriggerJob(crowd, Pace.FULL)
     assert first(now, ago={"a": 0, "b": 2}) == TriggerJob(lone, Pace.AT_ONCE)
     assert first(now, ago={"a": 0}) == TriggerJob(lone, Pace.AT_ONCE), "it never had one"
-    assert first(waiting(lone), ago={"a": 0}) == TriggerJob(lone, Pace.SPACED), "nobody else waits"
+    assert first(waiting(lone), ago={"a": 0}) == TriggerJob(lone, Pace.LONE), "nobody else waits"
 
 
 def test_several_sources_in_turn_are_no_reason_to_hurry() -> None:

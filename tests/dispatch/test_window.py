@@ -141,6 +141,19 @@ def test_a_lone_registrations_two_calls_never_wait() -> None:
         assert traffic.make(0.05, Pace.SPACED) == 0
 
 
+def test_lone_registrations_wait_for_nothing_until_the_window_is_half_used() -> None:
+    """One every three seconds is no load: its campaign request follows its upsert at once."""
+    traffic = Traffic(Window(50, 5))
+    for _ in range(100):
+        assert traffic.make(0.05, Pace.LONE) == 0
+        assert traffic.make(0.05, Pace.LONE) == 0
+        traffic.let_pass(3.0)
+    busy = Traffic(Window(50, 50))
+    assert not any(busy.make(0.05, Pace.LONE) for _ in range(25))
+    busy.make(0.05, Pace.SPACED)
+    assert busy.make(0.05, Pace.LONE) > 0
+
+
 def test_a_window_that_has_shrunk_waits_until_it_holds_less() -> None:
     """Marketo refused: what was made before counts, and it goes on when a place of the smaller window is free."""
     window = Window(10, 5)
