@@ -64,7 +64,7 @@ def _at_hand(url: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
     if not settings.admin_token:
         fail("Set ADMIN_TOKEN to the relay's, to ask it at RELAY_URL.", code=2)
     try:
-        return RunningRelay(url, settings.admin_token[-1].get_secret_value()), settings
+        return RunningRelay(url, settings.admin_token[0].get_secret_value()), settings
     except Refusal as refusal:
         fail(str(refusal), code=2)
 

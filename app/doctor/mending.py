@@ -79,4 +79,4 @@ def webhook_fixes(seen: EventbritePicture) -> Iterator[WebhookFix]:
         return
     [organization] = organizations
     actions = tuple(needed_actions(wanted))
-    yield WebhookFix(organization.id, organization.name, wanted.address, wanted.secrets[-1], actions)
+    yield WebhookFix(organization.id, organization.name, wanted.address, wanted.secrets[0], actions)

@@ -202,7 +202,7 @@ class Settings(BaseSettings):
     eventbrite_webhook_token: PathSecrets = _setting(
         (),
         "Secret last part of the webhook's address, `/webhooks/eventbrite/<token>`; turns the source on. Several, "
-        "comma-separated, while rotating",
+        "comma-separated, while rotating, the new one first",
     )
     eventbrite_api_token: VendorKey | None = _setting(
         None,
@@ -225,7 +225,8 @@ class Settings(BaseSettings):
     # Pendo
     pendo_webhook_secret: OwnSecrets = _setting(
         (),
-        "Secret with which Pendo signs; turns the source on. Several, comma-separated, while rotating",
+        "Secret with which Pendo signs; turns the source on. Several, comma-separated, while rotating, the new one "
+        "first",
         where="In Pendo: Settings > Integrations > Webhooks",
     )
     pendo_integration_key: VendorKey | None = _setting(
@@ -258,7 +259,8 @@ class Settings(BaseSettings):
 
     # Custom apps
     custom_webhook_secrets: SigningSecrets = _setting(
-        (), "Standard Webhooks secrets (`whsec_…`), comma-separated while rotating; turns the source on"
+        (),
+        "Standard Webhooks secrets (`whsec_…`), comma-separated while rotating, the new one first; turns the source on",
     )
     custom_api_keys: OwnSecrets = _setting(
         (), "Keys accepted as `Authorization: Bearer …`, comma-separated; turns the source on"
@@ -302,12 +304,12 @@ class Settings(BaseSettings):
         expects="true or false",
     )
     admin_token: OwnSecrets = _setting(
-        (), "Turns the admin API and the console on. Several, comma-separated, while rotating"
+        (), "Turns the admin API and the console on. Several, comma-separated, while rotating, the new one first"
     )
     admin_read_token: OwnSecrets = _setting(
         (),
         "Shows all that `ADMIN_TOKEN` shows, in the API and the console, and changes nothing. Several, "
-        "comma-separated, while rotating",
+        "comma-separated, while rotating, the new one first",
     )
     docs_need_token: bool = _setting(
         False, "Show `/docs` and `/openapi.json` only to who sends one of these tokens", expects="true or false"

@@ -91,9 +91,9 @@ async def test_the_webhook_is_created_for_all_events_and_with_every_action(patie
 
 
 async def test_the_newest_secret_is_used_while_rotating(patient: Patient) -> None:
-    """`.env` names the old one first."""
+    """It stands first, as the runbook has it."""
     await patient.lever("PUT", "eventbrite/webhooks", [])
-    rotating = {"eventbrite_webhook_token": f"old-secret-Qm4vT9xLzR2b,{seed.EVENTBRITE_WEBHOOK_TOKEN}"}
+    rotating = {"eventbrite_webhook_token": f"{seed.EVENTBRITE_WEBHOOK_TOKEN},old-secret-Qm4vT9xLzR2b"}
     assert await mended(patient, **rotating) == []
     assert (await patient.verdicts())["eventbrite_webhook"] is Verdict.OK
 
