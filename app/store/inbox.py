@@ -1,9 +1,12 @@
-"""Accept events durably: all that wait at one moment share one transaction (group commit)."""
+"""Accept events durably: all that wait at one moment share one transaction (group commit).
+
+By what a sender repeats itself is kept as a keyed hash: it may be somebody's address, and stays for good.
+"""
 
 import asyncio
-import hashlib
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -13,12 +16,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import EventId, EventState, NewEvent
 from app.errors import StoreUnavailable
 from app.store.database import Database
+from app.store.people import People
 from app.store.tables import events
 from app.store.views import Receipt
 
 _Waiting = tuple[NewEvent, "asyncio.Future[Receipt]"]
 _TRIES = 3
-_LONGEST_KEY = 200  # characters; a longer one is hashed
 _log = structlog.get_logger(__name__)
 
 
@@ -39,6 +42,7 @@ class Inbox:
         most_together: int = 500,
     ) -> None:
         self._database = database
+        self._people = People(database)
         self._on_stored = on_stored
         self._most_waiting = most_waiting
         self._most_together = most_together
@@ -87,8 +91,10 @@ class Inbox:
 
     async def _write(self, together: Sequence[_Waiting]) -> None:
         try:
+            await self._people.prepare()
+            known_by = _KnownBy(self._people)
             async with self._database.write() as connection:
-                receipts = await _store(connection, self._database, [event for event, _ in together])
+                receipts = await _store(connection, self._database, [event for event, _ in together], known_by)
         except Exception as problem:  # noqa: BLE001  # whatever it was, those who wait must hear of it
             if not isinstance(problem, StoreUnavailable):
                 _log.exception("writing the inbox failed")
@@ -120,15 +126,27 @@ def _tell(pairs: Sequence[tuple["asyncio.Future[Receipt]", Receipt | Exception]]
             waiting.set_exception(refusal)
 
 
-async def _store(connection: AsyncConnection, database: Database, new: Sequence[NewEvent]) -> list[Receipt]:
+@dataclass(frozen=True, slots=True)
+class _KnownBy:
+    """By what an event is known again: its source, and what the sender repeats, if anything."""
+
+    people: People
+
+    def __call__(self, event: NewEvent) -> tuple[str, str | None]:
+        return event.source, self.people.sealed(event.dedupe.key) if event.dedupe else None
+
+
+async def _store(
+    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: _KnownBy
+) -> list[Receipt]:
     receipts: dict[EventId, Receipt] = {}
     left = list(new)
     for _ in range(_TRIES):
-        stored = await _insert(connection, database, left)
+        stored = await _insert(connection, database, left, known_by)
         receipts |= {event.id: Receipt(event.id, is_new=True) for event in left if event.id in stored}
         repeats = [event for event in left if event.id not in stored]
-        first = await _first_of(connection, repeats) if repeats else {}
-        receipts |= {e.id: Receipt(first[_identity(e)], is_new=False) for e in repeats if _identity(e) in first}
+        first = await _first_of(connection, {known_by(event) for event in repeats}) if repeats else {}
+        receipts |= {e.id: Receipt(first[known_by(e)], is_new=False) for e in repeats if known_by(e) in first}
         left = [event for event in repeats if event.id not in receipts]  # its first was claimed in between: insert it
         if not left:
             break
@@ -137,20 +155,24 @@ async def _store(connection: AsyncConnection, database: Database, new: Sequence[
     return [receipts[event.id] for event in new]
 
 
-async def _insert(connection: AsyncConnection, database: Database, new: Sequence[NewEvent]) -> set[str]:
+async def _insert(
+    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: _KnownBy
+) -> set[str]:
     statement = database.insert_or_ignore(events, on=["source", "dedupe_key"]).returning(events.c.id)
-    rows = sorted((_row(event) for event in new), key=lambda row: row["dedupe_key"] or "")  # or two would deadlock
+    rows = sorted(
+        (_row(event, known_by) for event in new), key=lambda row: row["dedupe_key"] or ""
+    )  # or two would deadlock
     return set((await connection.execute(statement, rows)).scalars())
 
 
-def _row(event: NewEvent) -> dict[str, Any]:
+def _row(event: NewEvent, known_by: _KnownBy) -> dict[str, Any]:
     return {
         "id": event.id,
         "source": event.source,
         "received_at": event.received_at,
         "headers": dict(event.headers),
         "body": event.body,
-        "dedupe_key": _identity(event)[1],
+        "dedupe_key": known_by(event)[1],
         "dedupe_scope": event.dedupe.scope if event.dedupe else None,
         "state": EventState.WAITING,
         "due_at": event.due_at,
@@ -159,18 +181,10 @@ def _row(event: NewEvent) -> dict[str, Any]:
     }
 
 
-def _identity(event: NewEvent) -> tuple[str, str | None]:
-    if event.dedupe is None:
-        return event.source, None
-    key = event.dedupe.key
-    if len(key) > _LONGEST_KEY or not key.isprintable():  # a NUL or half a surrogate pair would fail its neighbours too
-        key = f"sha256:{hashlib.sha256(key.encode('utf-8', 'surrogatepass')).hexdigest()}"
-    return event.source, key
-
-
-async def _first_of(connection: AsyncConnection, repeats: Sequence[NewEvent]) -> dict[tuple[str, str | None], str]:
+async def _first_of(
+    connection: AsyncConnection, wanted: set[tuple[str, str | None]]
+) -> dict[tuple[str, str | None], str]:
     c = events.c
-    wanted = {_identity(event) for event in repeats}
     rows = await connection.execute(
         select(c.id, c.source, c.dedupe_key).where(tuple_(c.source, c.dedupe_key).in_(wanted))
     )

@@ -9,6 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import EventState, RegistrationState
 from app.store.database import Database
+from app.store.people import People
+from app.store.spelling import GONE
 from app.store.tables import calls, events, registrations, timeline
 from app.store.views import CallView, EventView, Page, RegistrationFilter, RegistrationView, TimelineEntry
 
@@ -20,6 +22,7 @@ class Lookup:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._people = People(database)
 
     async def registrations(
         self, which: RegistrationFilter, *, limit: int, cursor: str | None = None
@@ -31,13 +34,22 @@ class Lookup:
         """
         if cursor is not None and not _CURSOR.fullmatch(cursor):
             raise ValueError("the cursor is not one that this list gave")
-        statement = _listed(which).limit(limit + 1)
-        if cursor is not None:
-            statement = statement.where(registrations.c.id < cursor)
+        keys = await self._keys_of(which.email)
+        found: list[RegistrationView] = []
         async with self._database.read() as connection:
-            found = [registration_view(row) for row in (await connection.execute(statement)).mappings()]
+            for key in keys:  # one by one: of both at once, all would be read and sorted
+                statement = _listed(which, key, cursor).limit(limit + 1)
+                found += [registration_view(row) for row in (await connection.execute(statement)).mappings()]
+        found.sort(key=lambda one: one.id, reverse=True)
         items = found[:limit]
         return Page(items, items[-1].id if len(found) > limit else None)
+
+    async def _keys_of(self, email: str | None) -> list[str | None]:
+        """Return what may stand where a person's key stands: the address, and what was left when it was blanked."""
+        if email is None:
+            return [None]
+        key = email.lower()
+        return [key, GONE + self._people.sealed(key)] if await self._people.is_ready() else [key]
 
     async def registration(self, registration_id: str) -> RegistrationView | None:
         """Return one registration with its timeline and calls, None when there is none."""
@@ -69,11 +81,13 @@ class Lookup:
             return {RegistrationState(row[0]): row[1] for row in rows}
 
 
-def _listed(which: RegistrationFilter) -> Select[tuple[Any]]:
+def _listed(which: RegistrationFilter, person_key: str | None, cursor: str | None) -> Select[tuple[Any]]:
     c = registrations.c
     statement = select(registrations).order_by(c.id.desc())
-    if which.email is not None:
-        statement = statement.where(c.person_key == which.email.lower())
+    if cursor is not None:
+        statement = statement.where(c.id < cursor)
+    if person_key is not None:
+        statement = statement.where(c.person_key == person_key)
     if which.source is not None:
         statement = statement.where(c.source == which.source)
     if which.state is not None:

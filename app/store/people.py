@@ -5,7 +5,6 @@ that claims it, and nobody else claims that person before it is surely over: ove
 and changes of leader. Keys are hashed with a random key that lives in the store, so that the memory holds no address.
 """
 
-import hashlib
 import hmac
 import secrets
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -49,16 +48,19 @@ class People:
 
     async def prepare(self) -> None:
         """Read the store's key, or make it; to be called before `hashed`, outside of any transaction."""
-        if self._key is not None:
-            return
-        async with self._database.read() as connection:
-            self._key = await connection.scalar(select(keys.c.value).where(keys.c.name == _PEOPLE_KEY))
-        if self._key is not None:
+        if await self.is_ready():
             return
         async with self._database.write() as connection:
             made = {"name": _PEOPLE_KEY, "value": secrets.token_bytes(32)}
             await connection.execute(self._database.insert_or_ignore(keys, on=["name"]).values(made))
             self._key = await connection.scalar(select(keys.c.value).where(keys.c.name == _PEOPLE_KEY))
+
+    async def is_ready(self) -> bool:
+        """Read the store's key; tell whether there is one. Without it nobody was ever hashed."""
+        if self._key is None:
+            async with self._database.read() as connection:
+                self._key = await connection.scalar(select(keys.c.value).where(keys.c.name == _PEOPLE_KEY))
+        return self._key is not None
 
     def hashed(self, person_key: str) -> str:
         """Return what stands for this person of this Marketo instance in the store."""
@@ -70,7 +72,7 @@ class People:
 
     def _hmac(self, text: str) -> str:
         assert self._key is not None  # noqa: S101  # `prepare` comes first
-        return hmac.new(self._key, text.encode(), hashlib.sha256).hexdigest()
+        return hmac.digest(self._key, text.encode("utf-8", "surrogatepass"), "sha256").hex()
 
     async def known(self, connection: AsyncConnection, hashes: Collection[str], now: datetime) -> Mapping[str, LeadId]:
         """Return the leads of those people that were found within the time to live."""

@@ -19,7 +19,8 @@ from sqlalchemy import ColumnElement, Select, and_, func, literal_column, not_, 
 from app.domain import RegistrationState
 from app.store.database import Database
 from app.store.lookup import registration_view
-from app.store.spelling import AFTER_ALL, spelt
+from app.store.people import People
+from app.store.spelling import AFTER_ALL, GONE, spelt
 from app.store.tables import registrations
 from app.store.views import Page, RegistrationView, Wanted
 
@@ -58,6 +59,7 @@ class Search:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._people = People(database)
 
     async def registrations(self, wanted: Wanted, *, limit: int, cursor: str | None = None) -> Page[RegistrationView]:
         """Return a page of what was searched for: newest first, or in the order of what was searched by its beginning.
@@ -80,11 +82,12 @@ class Search:
             place = rows[-1].place
 
     async def _page(self, wanted: Wanted, limit: int, place: _Place | None) -> list[_Row]:
+        gone = await self._gone(wanted.text)
         if _is_by_time(wanted):
-            return await self._newest(wanted, limit, place)
+            return await self._newest(wanted, gone, limit, place)
         rows: list[_Row] = []
         async with self._database.read() as connection:
-            for n, one in enumerate(_ranges(wanted)):
+            for n, one in enumerate(_ranges(wanted, gone)):
                 if len(rows) < limit and (place is None or place.range <= n):
                     here = place if place and place.range == n else None
                     found = await connection.execute(_statement(one, wanted, here).limit(limit - len(rows)))
@@ -93,11 +96,16 @@ class Search:
                     ]
         return rows
 
-    async def _newest(self, wanted: Wanted, limit: int, place: _Place | None) -> list[_Row]:
+    async def _gone(self, text: str | None) -> str | None:
+        """Return what was left of a whole address when it was blanked, if that is what is searched for."""
+        key = (text or "").strip().lower()
+        return GONE + self._people.sealed(key) if "@" in key and await self._people.is_ready() else None
+
+    async def _newest(self, wanted: Wanted, gone: str | None, limit: int, place: _Place | None) -> list[_Row]:
         """Merge ranges that are each sorted by time."""
         rows: list[_Row] = []
         async with self._database.read() as connection:
-            for one in _ranges(wanted):
+            for one in _ranges(wanted, gone):
                 found = await connection.execute(_statement(one, wanted, place).limit(limit))
                 rows += [_Row(registration_view(row), _Place(0, None, row["id"])) for row in found.mappings()]
         return sorted(rows, key=lambda row: row.place.id, reverse=True)[:limit]
@@ -109,16 +117,19 @@ def _is_by_time(wanted: Wanted) -> bool:
     return among_few or not (spelt(wanted.text) or spelt(wanted.webinar))
 
 
-def _ranges(wanted: Wanted) -> Iterator[_Range]:
+def _ranges(wanted: Wanted, gone: str | None) -> Iterator[_Range]:
     text, webinar = spelt(wanted.text), spelt(wanted.webinar)
     columns = _BY_TEXT[:1] if text and "@" in text else _BY_TEXT
-    of_text = (_one_begins(columns, text),) if text else ()
+    is_gone = (unindexed(registrations.c.person_key) == gone,) if gone else ()
+    of_text = (or_(_one_begins(columns, text), *is_gone),) if text else ()
     of_webinar = (_one_begins(_BY_WEBINAR, webinar),) if webinar else ()
     if _is_by_time(wanted) and wanted.states:  # one by one: an IN finds no partial index
         for state in sorted(wanted.states):
             yield _Range(None, "", (registrations.c.state == state, *of_text, *of_webinar))
     elif text:
         yield from _prefix_ranges(columns, text, of_webinar)
+        if gone:
+            yield _Range("person_key", gone, of_webinar)
     elif webinar:
         yield from _prefix_ranges(_BY_WEBINAR, webinar, ())
     else:

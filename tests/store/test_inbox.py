@@ -1,13 +1,15 @@
 """Accepting: stored before the answer, repeats known again, refusals heard by all who wait."""
 
 import asyncio
+import hashlib
+import re
 import sqlite3
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Dedupe, EventId, NewEvent, new_id
@@ -17,6 +19,7 @@ from app.store.events import EventQueue
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.migrate import migrate
+from app.store.people import People
 from app.store.tables import events
 from tests.conftest import MovableClock
 
@@ -148,22 +151,43 @@ async def test_any_text_may_be_a_key(inbox: Inbox, clock: MovableClock, chosen: 
     assert (await inbox.accept(make_event(clock, Dedupe(chosen + "x", "forever")))).is_new
 
 
+async def test_what_a_sender_repeats_itself_by_cannot_be_read(
+    database: Database, inbox: Inbox, clock: MovableClock
+) -> None:
+    """It stays for good, past the retention time and past forgetting, and a sender may take the person's address."""
+    assert (await inbox.accept(make_event(clock, Dedupe("key:ada@example.com", "forever")))).is_new
+    async with database.read() as connection:
+        kept = str(await connection.scalar(select(events.c.dedupe_key)))
+    assert re.fullmatch(r"[0-9a-f]{64}", kept)
+    assert kept != hashlib.sha256(b"key:ada@example.com").hexdigest()
+
+
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer
 async def test_equal_keys_in_another_order_do_not_deadlock(
     database: Database, inbox: Inbox, clock: MovableClock
 ) -> None:
     """Two processes write what one sender sent them twice; PostgreSQL would end one of them with all its events."""
+    people = People(database)
+    await people.prepare()
+    first, second, third = sorted("xyz", key=people.sealed)
     async with database.write() as other:
-        await _insert_as_another_process(other, "m", clock)
-        together = [asyncio.create_task(inbox.accept(make_event(clock, Dedupe(k, "forever")))) for k in "zma"]
+        await _insert_as_another_process(other, people.sealed(second), clock)
+        keys = [Dedupe(key, "forever") for key in (third, second, first)]
+        together = [asyncio.create_task(inbox.accept(make_event(clock, key))) for key in keys]
         await _until_somebody_waits(database)
-        await _insert_as_another_process(other, "z", clock)
+        await _insert_as_another_process(other, people.sealed(third), clock)
     receipts = await asyncio.gather(*together)
     assert [receipt.is_new for receipt in receipts] == [False, False, True]
 
 
 async def _insert_as_another_process(connection: AsyncConnection, key: str, clock: MovableClock) -> None:
-    row = {"id": f"evt_{key}", "source": "custom", "dedupe_key": key, "dedupe_scope": "forever", "state": "waiting"}
+    row = {
+        "id": f"evt_{key[:20]}",
+        "source": "custom",
+        "dedupe_key": key,
+        "dedupe_scope": "forever",
+        "state": "waiting",
+    }
     times = {"received_at": clock(), "due_at": clock()}
     await connection.execute(insert(events).values(**row, **times, headers={}, body=b"", attempts=0))
 

@@ -10,8 +10,10 @@ from app.domain import CampaignId, EventState, RegistrationState
 from app.store.database import Database
 from app.store.lookup import Lookup
 from app.store.registrations import Draft
+from app.store.retention import Retention
+from app.store.search import Search
 from app.store.sending import Sending
-from app.store.views import RegistrationFilter
+from app.store.views import RegistrationFilter, Wanted
 from tests.conftest import MovableClock
 from tests.store.given import DONE, accept, batch, draft, ended, fate, found, new_event, people, record, sending
 
@@ -54,6 +56,21 @@ async def test_new_ones_do_not_shift_the_pages(database: Database, clock: Movabl
     await record(database, clock(), draft(clock(), "late@example.com"))
     rest = await Lookup(database).registrations(RegistrationFilter(), limit=2, cursor=page.next_cursor)
     assert {item.id for item in (*page.items, *rest.items)} == {made.id for made in drafts}
+
+
+async def test_whose_address_is_blanked_is_still_found_by_it(database: Database, clock: MovableClock) -> None:
+    """Somebody asks what became of them long after; others' rows stay out of it."""
+    one = await ended(database, clock(), state="sent")
+    other = await ended(database, clock(), state="ignored", email="bob@example.com")
+    clock.move(timedelta(days=31))
+    while await Retention(database, keep=timedelta(days=30)).step(clock()):
+        pass
+    assert await all_ids(database, RegistrationFilter(email="Ada@Example.com"), 5) == [one]
+    page = await Search(database).registrations(Wanted(text=" ADA@example.com"), limit=5)
+    assert [item.id for item in page.items] == [one]
+    by_time = Wanted(text="bob@example.com", states=frozenset({RegistrationState.IGNORED}))
+    assert [item.id for item in (await Search(database).registrations(by_time, limit=5)).items] == [other]
+    assert (await Search(database).registrations(Wanted(text="ada@"), limit=5)).items == []
 
 
 @pytest.mark.parametrize(

@@ -37,7 +37,7 @@ def upgrade() -> None:
         sa.Column("received_at", UtcDateTime, nullable=False),
         sa.Column("headers", sa.JSON(), nullable=False),
         sa.Column("body", sa.LargeBinary(), nullable=True),
-        sa.Column("dedupe_key", sa.String(length=200), nullable=True),
+        sa.Column("dedupe_key", sa.String(length=64), nullable=True),
         sa.Column("dedupe_scope", sa.String(length=10), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("due_at", UtcDateTime, nullable=False),
