@@ -173,6 +173,8 @@ def _take_over_logging(threshold: int, render: list[Processor], out: TextIO) -> 
         theirs = logging.getLogger(name)
         theirs.handlers.clear()
         theirs.propagate = True
+        theirs.disabled = False
+        theirs.setLevel(logging.NOTSET)
     logging.getLogger("uvicorn.access").disabled = True  # ours names the route's template, theirs the raw path
     for name in _TOO_TALKATIVE:
         logging.getLogger(name).setLevel(max(threshold, logging.WARNING))

@@ -89,6 +89,8 @@ def test_everybodys_lines_take_the_same_pipe_with_the_same_ids(log: Lines) -> No
 
 
 def test_the_level_holds_for_everybody() -> None:
+    """Also where something else in the process has set uvicorn's own."""
+    logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
     with captured_log(level="warning") as lines:
         structlog.get_logger().info("quiet")
         logging.getLogger("uvicorn.error").info("quiet")
