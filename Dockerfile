@@ -3,9 +3,11 @@
 FROM python:3.13.9-slim-bookworm AS build
 ENV PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore
 RUN python3 -m venv --without-pip /opt/relay
-COPY requirements.lock /tmp/requirements.lock
+# EXTRA=otel adds what sends traces.
+ARG EXTRA=""
+COPY requirements.lock requirements-otel.lock /tmp/
 RUN python3 -m pip --python /opt/relay/bin/python install --no-compile --only-binary :all: --no-deps --require-hashes \
-      -r /tmp/requirements.lock
+      -r /tmp/requirements${EXTRA:+-$EXTRA}.lock
 # Byte code is made here, since the running container can't write; by hash, so that a copy's time stamps don't matter.
 RUN /opt/relay/bin/python -m compileall -q -j 0 --invalidation-mode unchecked-hash /opt/relay/lib
 COPY app /srv/relay/app

@@ -59,7 +59,7 @@ class Metrics:
         )
         self._end_to_end = Histogram(
             "relay_end_to_end_seconds",
-            "Time from a registration's making to Marketo's yes to its campaign.",
+            "Time from the webhook's receipt to Marketo's yes to its campaign; a replay counts anew.",
             ["source"],
             buckets=_END_TO_END_BUCKETS,
             registry=registry,
@@ -106,7 +106,7 @@ class Metrics:
         self._registrations.labels(source, state).inc()
 
     def registration_sent(self, source: str, took: timedelta) -> None:
-        """Note how long it took from the registration's making to Marketo's yes."""
+        """Note how long it took from the webhook's receipt, or its replay, to Marketo's yes."""
         self._end_to_end.labels(source).observe(max(0.0, took.total_seconds()))
 
     def store_counted(self, dead: Mapping[str, int], last_webhooks: Mapping[str, datetime], size: int) -> None:

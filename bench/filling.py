@@ -14,8 +14,8 @@ _AT_ONCE = 20_000  # rows a transaction: the relay writes meanwhile
 _COLUMNS = (
     "id", "identity", "source", "webinar_id", "person_key", "person_hash", "state", "lookup", "cause", "detail",
     "email", "first_name", "last_name", "name_key", "surname_key", "webinar_key", "webinar_ref", "campaign_id",
-    "tokens", "fields", "by_field", "batch_key", "due_at", "expires_at", "attempts", "relooked", "created_at",
-    "updated_at", "sent_at",
+    "tokens", "fields", "by_field", "batch_key", "due_at", "came_at", "expires_at", "attempts", "relooked",
+    "created_at", "updated_at", "sent_at",
 )  # fmt: skip
 
 # What people search for, from a rare address to half of the table with a filter that hardly anybody passes.
@@ -65,5 +65,5 @@ def _row(n: int, at: datetime) -> tuple[Any, ...]:
     until = "2099-01-01 00:00:00.000000"
     return (
         row_id, f"{n:064x}", source, f"w-{webinar}", email, f"{n:064x}", state, 0, cause, detail, *who, *keys, 1234,
-        tokens, "{}", 0, f"{webinar:064x}", when, until, 0, 0, when, when, when if state == "sent" else None,
+        tokens, "{}", 0, f"{webinar:064x}", when, when, until, 0, 0, when, when, when if state == "sent" else None,
     )  # fmt: skip

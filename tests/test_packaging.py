@@ -130,8 +130,17 @@ class TestImage:
         """An .env or a database beside the Dockerfile must not end in a layer."""
         rules = [line for line in text(".dockerignore").splitlines() if line and not line.startswith("#")]
 
-        assert rules[:3] == ["*", "!requirements.lock", "!app"]
-        assert not any(rule.startswith("!") for rule in rules[3:])
+        assert rules[:4] == ["*", "!requirements.lock", "!requirements-otel.lock", "!app"]
+        assert not any(rule.startswith("!") for rule in rules[4:])
+
+    def test_its_extra_is_one_that_has_a_lock_file_and_is_off_by_itself(self) -> None:
+        """Whoever sends no traces carries none of what sends them."""
+        assert 'ARG EXTRA=""\n' in self.dockerfile
+        assert "-r /tmp/requirements${EXTRA:+-$EXTRA}.lock\n" in self.dockerfile
+        extras = tomllib.loads(text("pyproject.toml"))["project"]["optional-dependencies"]
+        assert {f"requirements-{extra}.lock" for extra in extras} <= set(
+            re.findall(r"requirements-\S+\.lock", self.dockerfile)
+        )
 
     def test_it_stops_and_is_asked_like_the_service_behind_compose(self) -> None:
         assert "STOPSIGNAL SIGTERM\n" in self.dockerfile

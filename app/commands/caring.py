@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from app.commands.running import ConfigOption, fail, run, settings_for
+from app.commands.running import ConfigOption, RelayOption, asking_settings, fail, run, settings_for
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -29,9 +29,7 @@ def replay(
     by: Annotated[str, typer.Option(envvar="USER", help="Who asks; it stands there too.")] = "relay replay",
     follow: Annotated[str | None, typer.Option(metavar="ID", help="Follow a replay that runs.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a replay no further.")] = None,
-    url: Annotated[
-        str | None, typer.Option(envvar="RELAY_URL", help="Ask a running relay with ADMIN_TOKEN; else the store.")
-    ] = None,
+    relay: RelayOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     config: ConfigOption = None,
 ) -> None:
@@ -40,7 +38,7 @@ def replay(
 
     wanted = {"ids": ids or None, "cause": cause, "source": source, "webinar": webinar, "all": every, "sent": sent}
     body = {name: value for name, value in wanted.items() if value} | {"resend": resend, "why": why, "by": by}
-    at_hand, settings = _at_hand(url, config)
+    at_hand, settings = _at_hand(relay, config)
     say, note = typer.echo, partial(typer.echo, err=True)
     if stop:
         ended = run(at_hand.stop(stop), settings)
@@ -52,19 +50,19 @@ def replay(
         run(caring.replay(at_hand, body, yes=yes, as_json=as_json, say=say, note=note), settings)
 
 
-def _at_hand(url: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
-    """Return what replays are asked of: the relay at this address, or else the store of the settings."""
+def _at_hand(relay: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
+    """Return what replays are asked of: the running relay that is named, or else the store of the settings."""
     from app.care.at_hand import OwnStore, Refusal, RunningRelay  # noqa: PLC0415  # as above
     from app.making import CHECKS  # noqa: PLC0415  # as above
 
-    if not url:
+    settings = asking_settings(relay, config)
+    if not settings.relay_url:
         settings = settings_for({"relay_config": config}, checks=CHECKS)
         return OwnStore(settings), settings
-    settings = settings_for({"relay_config": config}, only=["admin_token"])
     if not settings.admin_token:
         fail("Set ADMIN_TOKEN to the relay's, to ask it at RELAY_URL.", code=2)
     try:
-        return RunningRelay(url, settings.admin_token[0].get_secret_value()), settings
+        return RunningRelay(settings.relay_url, settings.admin_token[0].get_secret_value()), settings
     except Refusal as refusal:
         fail(str(refusal), code=2)
 

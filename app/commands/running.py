@@ -20,9 +20,10 @@ RelayOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the admin API answers it.")]
 
 
-def asking_settings(relay: str | None) -> Settings:
+def asking_settings(relay: str | None, config: Path | None = None) -> Settings:
     """Return the settings that asking needs; `relay` is what the command line says of RELAY_URL."""
-    return settings_for({"relay_url": relay}, only=("relay_url", "admin_token", "admin_read_token", "database_url"))
+    needed = ("relay_url", "admin_token", "admin_read_token", "database_url")
+    return settings_for({"relay_url": relay, "relay_config": config}, only=needed)
 
 
 def settings_for(

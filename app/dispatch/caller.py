@@ -237,7 +237,7 @@ class Caller:
             if fate.state is RegistrationState.SENT:
                 ids = {"registration_id": fate.registration.id, "call_id": call.id, "request_id": result.request_id}
                 _log.info("registration sent", **ids)
-                self.metrics.registration_sent(fate.registration.source, self.clock() - fate.registration.created_at)
+                self.metrics.registration_sent(fate.registration.source, self.clock() - fate.registration.came_at)
 
 
 def _step(call: Call, result: CallResult, begun: datetime, ended: datetime) -> Step:

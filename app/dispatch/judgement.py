@@ -90,6 +90,7 @@ class Judge:
             batch_key=batch_key(campaign, tokens),
             starts_at=webinar.starts_at,
             due_at=now,
+            came_at=received_at,
             expires_at=expiry(webinar.starts_at, received_at),
             fields=self.fields if found.person.lead_id is None else {},  # nobody is upserted whose lead is given
             webinar_key=spelt(storable_or_none(webinar.title)),

@@ -378,7 +378,7 @@ class Settings(BaseSettings):
     )
     relay_url: WebLink | None = _setting(
         None,
-        "Address of a running relay, which `relay events`, `show`, `tail`, `stats` and `send` then ask (with "
+        "Address of a running relay, which `relay events`, `show`, `tail`, `stats`, `replay` and `send` then ask (with "
         "`ADMIN_TOKEN`); without it they look into the store themselves",
     )
     relay_config: Path = _setting(Path("relay.toml"), "Path of the TOML file")

@@ -19,6 +19,7 @@ from app.store.spelling import GONE, name_keys, spelt
 from app.store.tables import registrations, timeline
 
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
+_OF_THE_FIRST = ("id", "state", "lookup", "lead_id", "due_at", "came_at")  # what a later webhook leaves alone
 _PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
 
 
@@ -27,7 +28,7 @@ class Draft:
     """A registration as an event wants it; one of the same identity that is already there is updated.
 
     `fields` are the person fields that its tokens may travel in, by the tokens' names. Whether they do (`by_field`) is
-    decided when it is recorded.
+    decided when it is recorded. `came_at` is when the webhook came that wants it sent, or was replayed.
     """
 
     id: str
@@ -48,6 +49,7 @@ class Draft:
     batch_key: str
     starts_at: datetime | None
     due_at: datetime
+    came_at: datetime = field(compare=False)  # a later webhook's is no change
     expires_at: datetime
     webinar_key: str | None = None  # the title as it is searched by; what is sent stands in `tokens`
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -251,7 +253,8 @@ def _register(recording: _Recording, draft: Draft, event: Event) -> None:
     elif draft.state not in _OPEN and old.state in _OPEN:
         recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
     elif old.state in _OPEN:
-        same = replace(draft, id=old.id, state=old.state, lookup=old.lookup, lead_id=old.lead_id, due_at=old.due_at)
+        kept = {name: getattr(old, name) for name in _OF_THE_FIRST}
+        same = replace(draft, **kept)
         if old.by_field and draft.values == old.values:  # others may be in the field already, so it passes them itself
             same = _by_field(same)
         _replace(recording, known, same, what="updated", detail="A later webhook changed it.", event_id=event_id)

@@ -66,6 +66,7 @@ class Claimed:
     attempts: int
     relooked: bool
     created_at: datetime
+    came_at: datetime
     expires_at: datetime
     person_hash: str = ""
     fields: Mapping[str, str] = field(default_factory=dict)
@@ -482,6 +483,7 @@ def _claimed(row: Row[Any]) -> Claimed:
         attempts=row.attempts,
         relooked=bool(row.relooked),
         created_at=row.created_at,
+        came_at=row.came_at,
         expires_at=row.expires_at,
         person_hash=row.person_hash,
         fields=row.fields,

@@ -117,6 +117,7 @@ registrations = Table(
     Column("batch_key", String(64), nullable=False),  # equal for equal campaign and passed token values
     Column("starts_at", UtcDateTime, nullable=True),
     Column("due_at", UtcDateTime, nullable=False),
+    Column("came_at", UtcDateTime, nullable=False),  # the webhook that wants it sent
     Column("expires_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("relooked", Integer, nullable=False),  # 1 once a lead that Marketo no longer knew was looked up again

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from prometheus_client.parser import text_string_to_metric_families
 
 from app.dispatch.replaying import Replayer, Replaying
 from app.domain import Cancelled, Cause, Event, Finding, Json, RegistrationState, Unusable
@@ -15,7 +16,7 @@ from app.store.lookup import Lookup
 from app.store.replays import Asked, Progress, Replay, Replays, Selection
 from app.store.sending import Sending
 from tests.conftest import MovableClock
-from tests.dispatch.stage import JUDGE, Stage, registered, set_stage
+from tests.dispatch.stage import JUDGE, Stage, new_event, registered, set_stage, store_events
 
 ALL = Asked(Selection(), "ada", "the title is configured now")
 UNTITLED = replace(registered("ada@example.com"), webinar=replace(registered("x@example.com").webinar, title=None))
@@ -250,3 +251,29 @@ async def test_a_replay_waits_while_much_is_open(database: Database, clock: Mova
     stage.lose_the_lease()
     with pytest.raises(LeadershipLost):
         await leader.step()
+
+
+async def test_the_time_to_the_email_counts_from_the_webhook_and_anew_from_a_replay(
+    database: Database, clock: MovableClock
+) -> None:
+    """A registrant waits from the webhook on, however long it was read; who slept is no delay of the relay's."""
+    stage = await set_stage(database, clock)
+    stage.source.meanings = {b"1": [registered("ada@example.com")], b"2": [untitled("bob@example.com")]}
+    ids = await store_events(database, [new_event(clock, body) for body in (b"1", b"2")])
+    stage.pass_time(90)
+    while "waiting" in {(await stage.event(one)).state for one in ids}:
+        await stage.intake.step()
+    await stage.work()
+    assert took(stage) == (1, 90)
+    stage.pass_time(86_400)
+    await replay_all(stage)
+    stage.pass_time(5)
+    await stage.work()
+    assert took(stage) == (2, 95)
+
+
+def took(stage: Stage) -> tuple[float, float]:
+    """Return how many reminders were sent, and in how many seconds together."""
+    page = stage.sender.caller.metrics.render(stage.clock()).decode()
+    found = {one.name: one.value for family in text_string_to_metric_families(page) for one in family.samples}
+    return found["relay_end_to_end_seconds_count"], found["relay_end_to_end_seconds_sum"]

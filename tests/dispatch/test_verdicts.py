@@ -46,6 +46,7 @@ def registration(
         attempts=0,
         relooked=relooked,
         created_at=NOON,
+        came_at=NOON,
         expires_at=NOON + timedelta(days=8),
     )
 

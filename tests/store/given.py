@@ -86,6 +86,7 @@ def draft(now: datetime, email: str = "ada@example.com", webinar: str = "w-1", *
         batch_key=f"key of {webinar}",
         starts_at=None,
         due_at=now,
+        came_at=now,
         expires_at=now + timedelta(days=8),
     )
     return replace(made, **changes)

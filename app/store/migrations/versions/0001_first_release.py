@@ -143,6 +143,7 @@ def upgrade() -> None:
         sa.Column("batch_key", sa.String(length=64), nullable=False),
         sa.Column("starts_at", UtcDateTime, nullable=True),
         sa.Column("due_at", UtcDateTime, nullable=False),
+        sa.Column("came_at", UtcDateTime, nullable=False),
         sa.Column("expires_at", UtcDateTime, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("relooked", sa.Integer(), nullable=False),
