@@ -44,6 +44,7 @@ from app.notifying import Notifier
 from app.settings import Settings
 from app.setup_watch import InTheStore, SetupWatch
 from app.sources.base import Source
+from app.sources.fetching import open_client
 from app.sources.trying import Tried
 from app.store.database import Database, open_database
 from app.store.dead import DeadLetters
@@ -217,7 +218,7 @@ async def opened_replaying(settings: Settings) -> AsyncIterator[tuple[Replaying,
     await prepare_store(url, may_migrate=False)
     database = open_database(url)
     try:
-        async with httpx.AsyncClient(follow_redirects=False) as http:  # for whoever fetches; a replay only maps here
+        async with open_client() as http:  # for whoever fetches; a replay only maps here
             sources = make_sources(settings, make_catalogue(settings), http)
             yield make_replaying(settings, database, sources), database
     finally:
@@ -237,11 +238,7 @@ class _Workshop:
         self._database = open_store(settings)
         self._marketo_http = _open_marketo(settings)
         self._auth = make_auth(settings)
-        self._sources_http = httpx.AsyncClient(
-            follow_redirects=False,
-            timeout=10.0,
-            headers={"User-Agent": f"marketo-webhook-relay/{__version__}"},
-        )
+        self._sources_http = open_client()
         catalogue = make_catalogue(settings)
         self.sources = make_sources(settings, catalogue, self._sources_http)
         self.replaying = make_replaying(settings, self._database, self.sources)

@@ -5,7 +5,6 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-import httpx
 from pydantic import SecretStr
 
 from app.doctor import eventbrite, pendo
@@ -25,9 +24,10 @@ from app.making import make_auth
 from app.marketo.address import base_urls, campaign_id
 from app.marketo.client import MarketoClient
 from app.marketo.setup import MarketoSetup
-from app.marketo.transport import USER_AGENT, open_http, proxy_for, shown
+from app.marketo.transport import open_http, proxy_for, shown
 from app.settings import Settings
 from app.sources.eventbrite.account import EventbriteAccount
+from app.sources.fetching import open_client
 from app.sources.pendo import PendoApi
 from app.store.links import field_values, passed_tokens
 from app.store.looking import look_at_store
@@ -138,7 +138,7 @@ async def _pendo(settings: Settings, clock: Clock) -> _Found:
     if not settings.pendo_webhook_secret:
         return [], []
     key = settings.pendo_integration_key
-    async with _open_http() as http:
+    async with open_client() as http:
         api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
         return list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api))), []
 
@@ -146,12 +146,8 @@ async def _pendo(settings: Settings, clock: Clock) -> _Found:
 @asynccontextmanager
 async def _account(settings: Settings, clock: Clock) -> AsyncIterator[EventbriteAccount]:
     token, base_url = settings.eventbrite_api_token or SecretStr(""), settings.eventbrite_api_url
-    async with _open_http() as http:
+    async with open_client() as http:
         yield EventbriteAccount(client=http, token=token, clock=clock, base_url=base_url)
-
-
-def _open_http() -> httpx.AsyncClient:
-    return httpx.AsyncClient(follow_redirects=False, timeout=10.0, headers={"User-Agent": USER_AGENT})
 
 
 def reminder_of(settings: Settings, address: str, *, patience: timedelta) -> Reminder:

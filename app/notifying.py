@@ -1,9 +1,14 @@
 """Post alerts to the address that the settings name, and to no other: redirects are not followed."""
 
+import asyncio
+from datetime import timedelta
+
 import httpx
 from pydantic import SecretStr
 
 from app.dispatch.alarm import NotDelivered
+
+LONGEST_WAIT = timedelta(seconds=15)
 
 
 class Notifier:
@@ -20,9 +25,15 @@ class Notifier:
             NotDelivered: nobody answered, or not with 2xx.
         """
         try:
-            url = self._url.get_secret_value()
-            answer = await self._client.post(url, json={"text": text}, follow_redirects=False)
-        except httpx.HTTPError as problem:
+            status = await self._status(text)
+        except (httpx.HTTPError, TimeoutError) as problem:
             raise NotDelivered(f"ALERT_WEBHOOK_URL does not answer: {type(problem).__name__}") from None
-        if not answer.is_success:
-            raise NotDelivered(f"ALERT_WEBHOOK_URL answered {answer.status_code}")
+        if not 200 <= status < 300:
+            raise NotDelivered(f"ALERT_WEBHOOK_URL answered {status}")
+
+    async def _status(self, text: str) -> int:
+        """Return the answer's code. What else it says is not read, however long it is."""
+        url = self._url.get_secret_value()
+        async with asyncio.timeout(LONGEST_WAIT.total_seconds()):
+            async with self._client.stream("POST", url, json={"text": text}, follow_redirects=False) as answer:
+                return answer.status_code

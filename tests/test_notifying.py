@@ -1,5 +1,7 @@
 """Alerts go to the one address, whatever it answers."""
 
+from collections.abc import AsyncIterator
+
 import httpx
 import pytest
 from pydantic import SecretStr
@@ -43,3 +45,18 @@ def test_only_https_or_this_machine_is_told(url: str) -> None:
         Settings(alert_webhook_url=url)
     assert "x-Zk3" not in str(refused.value)
     Settings(alert_webhook_url="http://127.0.0.1:1/x")
+
+
+async def test_what_a_chat_says_besides_is_not_read() -> None:
+    """However long it is: the answer's code tells all."""
+    read: list[int] = []
+
+    async def endless() -> AsyncIterator[bytes]:
+        while True:
+            read.append(1)
+            yield b"x" * 65_536
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=endless()))
+    async with httpx.AsyncClient(transport=transport) as client:
+        await Notifier(client, URL).send("x")
+    assert read == []

@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import httpx
 from pydantic import SecretStr
 
 from app.commands.kinds import SourceName
@@ -16,6 +15,7 @@ from app.dispatch.trial import try_out
 from app.domain import ADVICE, Cause, utc_now
 from app.making import make_catalogue, make_judge, make_senders, make_sources
 from app.settings import Settings
+from app.sources.fetching import open_client
 from app.sources.payload import as_object
 from app.sources.trying import Tried, WouldBe
 
@@ -97,7 +97,7 @@ async def try_all(
     catalogue = make_catalogue(used)
     judge, senders = make_judge(used, catalogue), make_senders(used)
     trials = []
-    async with httpx.AsyncClient(follow_redirects=False, timeout=10.0) as client:
+    async with open_client() as client:
         sources = make_sources(used, catalogue, client)
         for file, content in payloads:
             payload = _read(content, source)

@@ -9,9 +9,11 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import quote
 
 import httpx
 
+from app import __version__
 from app.domain import Cause, Clock, Json
 from app.errors import Malformed, ResolveFailed
 from app.sources.payload import as_text, read_json, value_at
@@ -21,6 +23,15 @@ MAY_LAG = timedelta(minutes=5)  # Eventbrite and Pendo both document 5 minutes u
 LAGGED = timedelta(seconds=10)  # when to look again; Eventbrite: "nearly always under 15 s"
 _LONGEST_QUIET = timedelta(hours=1)  # Eventbrite counts its calls by the hour
 _CODE = re.compile(r"[A-Za-z0-9_.-]{1,40}")
+
+
+def open_client() -> httpx.AsyncClient:
+    """Return the HTTP client for sources' APIs and alerts; the caller closes it.
+
+    Certificates are verified, redirects lead nowhere, and the environment chooses proxy and certificate authorities.
+    """
+    agent = f"marketo-webhook-relay/{__version__}"
+    return httpx.AsyncClient(follow_redirects=False, timeout=10.0, headers={"User-Agent": agent})
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +150,17 @@ class JsonApi:
         self._limited_in_a_row += 1
         self._quiet_until = self._clock() + wait
         return unavailable(f"{self._name} limits the number of calls (429)", retry_after=wait)
+
+
+def segment(text: str) -> str:
+    """Return a text from outside as one segment of a path.
+
+    Raises:
+        ResolveFailed: it would climb in the path, however it is quoted.
+    """
+    if text in ("", ".", ".."):
+        raise not_found("an id of dots, or of nothing, is nobody's")
+    return quote(text.encode("utf-8", "replace"), safe="")
 
 
 def unavailable(detail: str, *, retry_after: timedelta | None = None) -> ResolveFailed:

@@ -3,14 +3,13 @@
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
 from app.domain import Clock, Json
 from app.sources.eventbrite.api import bearer_api
-from app.sources.fetching import Answer, refused, unavailable
+from app.sources.fetching import Answer, refused, segment, unavailable
 from app.sources.payload import as_list, as_text, value_at
 
 _MOST_PAGES = 20
@@ -58,12 +57,12 @@ class EventbriteAccount:
         return tuple(Organization(number, name or number) for number, name in named if number)
 
     async def webhooks(self, organization_id: str) -> tuple[Webhook, ...]:
-        path = f"/organizations/{quote(organization_id, safe='')}/webhooks/"
+        path = f"/organizations/{segment(organization_id)}/webhooks/"
         return tuple([_webhook(one) async for one in self._paged(path, "webhooks")])
 
     async def subscribe(self, organization_id: str, endpoint: str, actions: Sequence[str]) -> Webhook:
         """Create a webhook for all events of an organization."""
-        path = f"/organizations/{quote(organization_id, safe='')}/webhooks/"
+        path = f"/organizations/{segment(organization_id)}/webhooks/"
         document = {"endpoint_url": endpoint, "actions": ",".join(actions)}
         return _webhook(_document(await self._api.post(path, document)))
 

@@ -1,13 +1,12 @@
 """Pendo's API as far as it turns a visitor id into a person."""
 
 from datetime import timedelta
-from urllib.parse import quote
 
 import httpx
 from pydantic import SecretStr
 
 from app.domain import Clock, Json
-from app.sources.fetching import JsonApi, not_found, refused, unavailable
+from app.sources.fetching import JsonApi, not_found, refused, segment, unavailable
 
 
 class PendoApi:
@@ -37,7 +36,7 @@ class PendoApi:
         Raises:
             ResolveFailed: unknown (a new visitor may be so for 5 minutes), refused, limited or out of order.
         """
-        answer = await self._json.get(f"/api/v1/visitor/{quote(visitor_id, safe='')}")
+        answer = await self._json.get(f"/api/v1/visitor/{segment(visitor_id)}")
         if answer.status < 300:
             return answer.document
         if answer.status == 404:
