@@ -178,13 +178,12 @@ async def _at_work(
         ),
     )
     await backroom.open()
-    first_look = asyncio.create_task(setup.begin_when(lambda: workshop.is_leading))
-    if not settings.check_at_start:
-        first_look.cancel()
+    every = timedelta(hours=settings.check_every_hours) or None
+    looks = asyncio.create_task(setup.watch(lambda: workshop.is_leading, at_start=settings.check_at_start, every=every))
     try:
         yield Relay(web, begin_stop, care)
     finally:
-        first_look.cancel()
+        looks.cancel()
         begin_stop()
         await backroom.close()
 

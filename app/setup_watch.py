@@ -1,4 +1,4 @@
-"""Check the set-up once when the relay starts, and again when somebody asks, beside its work and never in its way.
+"""Check the set-up when the relay starts, now and then, and when somebody asks: beside its work, never in its way.
 
 The checks run in a thread and event loop of their own: neither accepting nor sending waits for them, and a stop does
 not either. The report goes into the store, so that whichever process is asked can tell it.
@@ -113,9 +113,19 @@ class SetupWatch:
         threading.Thread(target=self._run, name="setup", daemon=True).start()
         return True
 
-    async def begin_when(self, is_time: Callable[[], bool]) -> None:
-        """Start the first examination once it is time. Of many processes one leads, and its look will do."""
-        while not is_time():  # noqa: ASYNC110  # leadership changes in another thread, which has no event for this loop
+    async def watch(self, leads: Callable[[], bool], *, at_start: bool, every: timedelta | None) -> None:
+        """Examine once this process leads, and again each time that so long has passed, for ever.
+
+        Of many processes one leads, and its look will do.
+        """
+        if at_start:
+            await self._begin_once(leads)
+        while every:
+            await asyncio.sleep(every.total_seconds())
+            await self._begin_once(leads)
+
+    async def _begin_once(self, leads: Callable[[], bool]) -> None:
+        while not leads():  # noqa: ASYNC110  # leadership changes in another thread, which has no event for this loop
             await asyncio.sleep(_LOOK_AGAIN.total_seconds())
         self.begin()
 

@@ -97,7 +97,7 @@ async def test_a_check_that_fails_leaves_the_last_report(clock: MovableClock) ->
     assert await summary(watch) == "All 1 checks are fine."
 
 
-async def test_the_first_check_waits_until_it_is_time(clock: MovableClock) -> None:
+async def test_the_first_check_waits_until_the_process_leads(clock: MovableClock) -> None:
     """Of many processes, the one that leads looks."""
     leads = False
 
@@ -105,7 +105,7 @@ async def test_the_first_check_waits_until_it_is_time(clock: MovableClock) -> No
         return examined(Verdict.OK)
 
     watch = SetupWatch(examine, shared=Shelf(), clock=clock)
-    waiting = asyncio.create_task(watch.begin_when(lambda: leads))
+    waiting = asyncio.create_task(watch.watch(lambda: leads, at_start=True, every=None))
     await asyncio.sleep(0.01)
     assert (watch.is_running, await watch.last()) == (False, None)
     leads = True
@@ -113,6 +113,26 @@ async def test_the_first_check_waits_until_it_is_time(clock: MovableClock) -> No
         await waiting
     await until_done(watch)
     assert await watch.last()
+
+
+async def test_it_is_checked_again_and_again(clock: MovableClock) -> None:
+    """Somebody deactivates the campaign in a month."""
+    looks: list[int] = []
+    often = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    async def examine() -> Examined:
+        looks.append(1)
+        if len(looks) == 3:
+            loop.call_soon_threadsafe(often.set)
+        return examined(Verdict.OK)
+
+    watch = SetupWatch(examine, shared=Shelf(), clock=clock)
+    watching = asyncio.create_task(watch.watch(lambda: True, at_start=False, every=timedelta(milliseconds=5)))
+    async with asyncio.timeout(30):
+        await often.wait()
+    watching.cancel()
+    await until_done(watch)
 
 
 async def test_what_another_process_found_is_told_here_too(clock: MovableClock) -> None:

@@ -1,6 +1,6 @@
 """Tell people once what needs them, and once that it is over; no more than a message in so many minutes."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -31,11 +31,14 @@ class Alarm:
     over_after: timedelta = _OVER_AFTER
     _gone_since: dict[str, datetime] = field(default_factory=dict)
 
-    async def step(self, found: Mapping[str, str]) -> timedelta:
-        """Send one message about all that is new or over; return how long to wait before the next look."""
+    async def step(self, found: Mapping[str, str], unseen: Collection[str] = ()) -> timedelta:
+        """Send one message about all that is new or over; return how long to wait before the next look.
+
+        What is `unseen` may be there still: it is neither.
+        """
         told = await self.alarms.told()
         new = {name: said for name, said in found.items() if name not in told}
-        over = self._over(told, found)
+        over = self._over(told, {*found, *unseen})
         if not new and not over:
             return _LOOKS
         try:
@@ -47,9 +50,9 @@ class Alarm:
         _log.info("alert sent", troubles=sorted(new), over=sorted(over))
         return self.every
 
-    def _over(self, told: Mapping[str, str], found: Mapping[str, str]) -> set[str]:
+    def _over(self, told: Mapping[str, str], there: set[str]) -> set[str]:
         now = self.clock()
-        gone = told.keys() - found.keys()
+        gone = told.keys() - there
         self._gone_since = {name: self._gone_since.get(name, now) for name in gone}
         return {name for name, since in self._gone_since.items() if now - since >= self.over_after}
 

@@ -21,7 +21,7 @@ from app.dispatch.pausing import Pauses
 from app.dispatch.replaying import Replayer, Replaying
 from app.dispatch.sender import Sender
 from app.dispatch.settling import ActivityLog, Settler
-from app.dispatch.troubles import Thresholds, troubles
+from app.dispatch.troubles import SetupTroubles, Thresholds, setup_troubles, troubles
 from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
@@ -39,6 +39,7 @@ from app.store.links import fall_back_from_other_fields
 from app.store.people import Memory, People
 from app.store.registrations import Registrations
 from app.store.replays import Replays
+from app.store.reports import SetupReports
 from app.store.retention import Retention
 from app.store.sending import Sending
 from app.store.takeover import take_over
@@ -98,6 +99,7 @@ class _Term:
     bells: tuple[Bell, ...]
     alarm: Alarm | None = None
     census: Census | None = None
+    setup: SetupTroubles = field(default_factory=lambda: SetupTroubles({}))
     forecast: Forecast | None = None
     day_state: DayState = DayState.OPEN
 
@@ -241,6 +243,7 @@ class Dispatcher:
         found = await take_census(work.database, sorted(work.sources))
         if self._term:
             self._term.census = found
+            self._term.setup = setup_troubles(await SetupReports(work.database).last())
         work.metrics.store_counted(found.dead, found.last_webhooks, found.size)
         return _CENSUS_EVERY
 
@@ -254,7 +257,7 @@ class Dispatcher:
         now = work.clock()
         pauses = await CallLog(work.database, clock=work.clock).pauses()
         found = troubles(pauses, term.day.described(now), term.census, now, work.thresholds)
-        return (await term.alarm.step(found)).total_seconds()
+        return (await term.alarm.step({**found, **term.setup.wrong}, term.setup.unseen)).total_seconds()
 
     def _tell_day(self, term: _Term, now: datetime) -> None:
         """Log when the day's calls run short or begin anew, once each."""

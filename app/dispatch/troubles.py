@@ -3,12 +3,16 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from app.domain import ADVICE, Cause
 from app.marketo.codes import Consequence, Endpoint, meaning_of_call
 from app.store.calls import Pause
 from app.store.census import Census
 
+# What these checks look at holds the dispatcher up, and is told by its pauses and the day.
+_TOLD_OTHERWISE = frozenset({"marketo_network", "marketo_credentials", "marketo_allow_list", "daily_calls"})
+_LONGEST_NAME = 80
 _LASTS = timedelta(minutes=10)  # an outage of Marketo that is over by then needs nobody
 
 
@@ -34,6 +38,29 @@ def troubles(
     if (dead := sum(census.dead.values())) >= thresholds.dead:
         found["dead"] = f"{dead} dead letters need a person. {_commonest(census.dead)}"
     return found
+
+
+@dataclass(frozen=True, slots=True)
+class SetupTroubles:
+    """What the last check of the set-up found wrong, by its name, and the names of what could not be looked at."""
+
+    wrong: Mapping[str, str]
+    unseen: frozenset[str] = frozenset()
+
+
+def setup_troubles(report: Mapping[str, Any] | None) -> SetupTroubles:
+    """Return what a report says of the set-up: an inactive campaign takes every request, and sends nothing."""
+    findings = [one for one in report["findings"] if one["check"] not in _TOLD_OTHERWISE] if report else []
+    wrong = {_name(one): _sentence(one) for one in findings if one["verdict"] == "fail"}
+    return SetupTroubles(wrong, frozenset(_name(one) for one in findings if one["verdict"] == "unknown"))
+
+
+def _name(finding: Mapping[str, Any]) -> str:
+    return f"setup:{finding['check']}:{finding['subject'] or ''}"[:_LONGEST_NAME]
+
+
+def _sentence(finding: Mapping[str, Any]) -> str:
+    return f"{finding['section']}, {finding['title']}: {finding['found']}. {finding['advice'] or ''}".strip()
 
 
 def _of_pause(pause: Pause, now: datetime) -> tuple[str, str] | None:

@@ -303,6 +303,14 @@ class Settings(BaseSettings):
         "console; it stops nothing",
         expects="true or false",
     )
+    check_every_hours: float = _setting(
+        6.0,
+        "Check it again each time that so many hours have passed: a campaign that somebody deactivated takes every "
+        "request and sends nothing; 0 leaves it out",
+        expects="a number of hours from 0 to 720",
+        ge=0,
+        le=720,
+    )
     admin_token: OwnSecrets = _setting(
         (), "Turns the admin API and the console on. Several, comma-separated, while rotating, the new one first"
     )
@@ -325,7 +333,8 @@ class Settings(BaseSettings):
     alert_webhook_url: AlertUrl | None = _setting(
         None,
         "Where to say that something needs a person (Slack-compatible JSON): credentials refused, a campaign that "
-        "Marketo refuses, the day's calls near their end, a silent source, dead letters; once, and when it is over",
+        "Marketo refuses or that is inactive, whatever else is wrong with the set-up, the day's calls near "
+        "their end, a silent source, dead letters; once, and when it is over",
     )
     alert_silent_hours: float = _setting(
         72.0,

@@ -50,6 +50,21 @@ async def test_its_end_is_told_once_it_has_lasted(database: Database, clock: Mov
     assert len(chat.said) == 3
 
 
+async def test_what_cannot_be_seen_is_neither_new_nor_over(database: Database, clock: MovableClock) -> None:
+    """While Marketo does not answer, nobody knows whether the campaign was activated."""
+    chat = Chat()
+    alarm = Alarm(chat.send, Alarms(database), clock)
+    await alarm.step({"setup:a": "Inactive."})
+    for _ in range(2):
+        await alarm.step({}, {"setup:a", "setup:b"})
+        clock.move(timedelta(minutes=6))
+    assert len(chat.said) == 1
+    await alarm.step({})
+    clock.move(timedelta(minutes=5))
+    await alarm.step({})
+    assert chat.said[1:] == ["Marketo webhook relay: over again: Inactive."]
+
+
 async def test_all_that_is_new_is_one_message_and_the_next_waits(database: Database, clock: MovableClock) -> None:
     chat = Chat()
     alarm = Alarm(chat.send, Alarms(database), clock)

@@ -4,7 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from app.dispatch.troubles import Thresholds, troubles
+from app.dispatch.troubles import Thresholds, setup_troubles, troubles
+from app.doctor.report import Finding, Report, Verdict
 from app.store.calls import Pause
 from app.store.census import Census
 
@@ -56,3 +57,32 @@ def test_day_silence_and_dead_letters_are_told_from_their_thresholds_on() -> Non
     said = troubles([], None, Census({"expired": 4, "email_invalid": 6}, {}, 0), NOW, Thresholds())["dead"]
     assert "10 dead letters" in said
     assert "Correct the address" in said
+
+
+def finding(check: str, verdict: Verdict, subject: str = "") -> Finding:
+    return Finding(
+        "Smart campaign 7 (Send Webinar Reminder)", check, "Active", subject, verdict, "inactive", "Activate."
+    )
+
+
+def test_what_is_wrong_with_the_set_up_needs_a_person_and_what_was_not_seen_may() -> None:
+    """Marketo takes each request of an inactive campaign, and sends nothing: no answer of its would ever tell."""
+    findings = (
+        finding("campaign_active", Verdict.FAIL, "7"),
+        finding("campaign_limits", Verdict.WARN, "7"),
+        finding("token_title", Verdict.UNKNOWN, "1001"),
+        finding("email_title", Verdict.OK, "1001"),
+    )
+    found = setup_troubles(Report(findings).as_json())
+    said = "Smart campaign 7 (Send Webinar Reminder), Active: inactive. Activate."
+    assert found.wrong == {"setup:campaign_active:7": said}
+    assert found.unseen == {"setup:token_title:1001"}
+
+
+@pytest.mark.parametrize("check", ["marketo_network", "marketo_credentials", "marketo_allow_list", "daily_calls"])
+def test_what_pauses_tell_is_not_told_twice(check: str) -> None:
+    assert setup_troubles(Report((finding(check, Verdict.FAIL),)).as_json()).wrong == {}
+
+
+def test_before_the_first_check_nothing_is_wrong() -> None:
+    assert setup_troubles(None).wrong == {}

@@ -63,3 +63,10 @@ def test_a_campaign_that_marketo_refuses_is_told_in_the_chat(start: StartRelay, 
     until(lambda: "alert sent" in relay.process.output, what="the log's line")
     assert "/services/" not in relay.process.output
     assert (len(chat.messages), chat.elsewhere) == (1, 0)
+
+
+def test_an_inactive_campaign_is_told_though_marketo_takes_each_request(start: StartRelay, chat: Chat) -> None:
+    """Only a look at the set-up can tell; nobody reads its page when all seems well."""
+    url = f"http://127.0.0.1:{chat.server_port}/services/T0/B0/secret"
+    start(ALERT_WEBHOOK_URL=url, MARKETO_CAMPAIGN_ID=str(seed.INACTIVE_CAMPAIGN_ID), CHECK_AT_START="true")
+    until(lambda: any("Schedule > Activate" in said["text"] for _, said in chat.messages), within=90, what="a message")
