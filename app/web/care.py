@@ -20,6 +20,7 @@ from app.web.problems import NOTHING_HERE, Refused
 
 _MOST_IDS = 1000  # in one request
 _NAMED = 20  # replays that a list has
+Name = Annotated[Word, Field(min_length=1)]
 _ID = r"^(reg|evt)_[0-9a-z]{1,36}$"
 
 
@@ -45,8 +46,8 @@ class ReplayBody(BaseModel):
 
     ids: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=_MOST_IDS, description="reg_… or evt_…")
     cause: Cause | None = Field(None, description="All that are dead for this cause.")
-    source: Word | None = Field(None, description="All dead ones of this source.")
-    webinar: Word | None = Field(None, description="All dead ones of this webinar, by the source's own id.")
+    source: Name | None = Field(None, description="All dead ones of this source.")
+    webinar: Name | None = Field(None, description="All dead ones of this webinar, by the source's own id.")
     all: bool = Field(False, description="All that are dead.")
     sent: bool = Field(False, description="With webinar and resend: those that were sent, instead of dead ones.")
     resend: bool = Field(False, description="Mail those too who got an e-mail already, or may have.")
@@ -214,7 +215,7 @@ def _found(replay: Replay | None) -> ReplayOut:
 
 
 def _answer(answer: ReplayAnswer, status: int) -> Response:
-    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_none=True), status)
+    return JSONResponse(answer.model_dump(mode="json", by_alias=True, exclude_unset=True), status)
 
 
 def _fields(cause: str, detail: str | None) -> Sequence[str]:

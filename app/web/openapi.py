@@ -34,6 +34,7 @@ _PROBLEMS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is not of a JSON type.",
+    422: "Some fields are wrong; errors names each.",
     503: "It could not be stored; try again after Retry-After seconds.",
 }
 _IDEMPOTENCY_KEY = {
@@ -65,8 +66,19 @@ def described(app: FastAPI) -> dict[str, Any]:
         custom.pop("$defs", {}) | {"CustomBody": custom, "Problem": ProblemOut.model_json_schema(ref_template=REFS)}
     )
     components.setdefault("securitySchemes", {}).update(_schemes())
+    _retype_problems(found["paths"])
+    components["schemas"].pop(ProblemOut.__name__, None)
     found["paths"] = _webhooks() | found["paths"]
     return found
+
+
+def _retype_problems(paths: dict[str, Any]) -> None:
+    """Name the media type of problems, which FastAPI takes for the JSON of all other answers."""
+    as_json = {"schema": {"$ref": REFS.format(model=ProblemOut.__name__)}}
+    for operation in (one for path in paths.values() for one in path.values()):
+        for answer in operation["responses"].values():
+            if answer.get("content", {}).get("application/json") == as_json:
+                answer["content"] = _problem("")["content"]
 
 
 def _schemes() -> dict[str, Any]:
@@ -82,7 +94,6 @@ def _webhooks() -> dict[str, Any]:
     custom = _operation("custom", "A registration from an app of your own", security=_SIGNED)
     custom["requestBody"] = _body({"$ref": "#/components/schemas/CustomBody"}, EXAMPLE)
     custom["parameters"] = [_IDEMPOTENCY_KEY]
-    custom["responses"]["422"] = _problem("Some fields are wrong; errors names each.")
     secret = {"name": "token", "in": "path", "required": True, "schema": {"type": "string"}}
     eventbrite = _operation("eventbrite", "A webhook of Eventbrite", security=[]) | {
         "parameters": [secret | {"description": "EVENTBRITE_WEBHOOK_TOKEN"}]

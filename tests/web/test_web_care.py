@@ -139,6 +139,8 @@ async def test_a_confirmed_replay_begins_and_tells_how_far_it_is(cared: Relay, c
         {"cause": "nonsense"},
         {"all": True, "sent": True},
         {"all": True, "confrim": True},
+        {"all": True, "webinar": ""},
+        {"all": True, "source": ""},
         {"all": True, "why": "a\u0000b"},
     ],
 )
