@@ -10,6 +10,7 @@ from app.store.tallies import Now
 from app.web.console.guard import page_router
 from app.web.console.health import health, span
 from app.web.console.keeping import Kept
+from app.web.console.live import Live
 from app.web.console.pages import page
 from app.web.console.parts import ConsoleParts
 from app.web.console.plots import calls_plot, registrations_plot
@@ -22,7 +23,7 @@ OVERS = {
 }
 
 
-def overview_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
+def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
 
     def asks(over: str) -> Kept[tuple[datetime, Now]]:
@@ -41,6 +42,7 @@ def overview_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     kept = {over: asks(over) for over in OVERS}
 
     @router.get("")
+    @live.shared
     async def overview(request: Request) -> Response:
         over = request.query_params.get("over", "24h")
         over = over if over in OVERS else "24h"

@@ -9,6 +9,7 @@ from app.store.views import Page, RegistrationView
 from app.web.console import export
 from app.web.console.asking import Asked, asked
 from app.web.console.guard import page_router
+from app.web.console.live import Live
 from app.web.console.pages import page, problem_page
 from app.web.console.parts import ConsoleParts
 from app.web.console.words import STATES
@@ -20,10 +21,11 @@ _NOTHING: Page[RegistrationView] = Page([], None)
 _PAGES_OF_IDS = {"reg_": "registrations", "evt_": "events", "call_": "calls"}
 
 
-def registrations_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
+def registrations_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
 
     @router.get("/registrations")
+    @live.shared
     async def search(request: Request) -> Response:
         if address := _address_of_id(request.query_params.get("q", "").strip()):
             return RedirectResponse(address, 303)

@@ -7,6 +7,7 @@ from app.web.console.calls import calls_router
 from app.web.console.dead_letters import dead_letters_router
 from app.web.console.events import events_router
 from app.web.console.guard import NO_SUCH_THING, Guard, page_router
+from app.web.console.live import Live
 from app.web.console.overview import overview_router
 from app.web.console.parts import ConsoleParts
 from app.web.console.registration import registration_router
@@ -21,14 +22,8 @@ from app.web.console.webinars import webinars_router
 from app.web.parts import WebParts
 from app.web.problems import Refused
 
-_WITH_PARTS = (
-    overview_router,
-    registrations_router,
-    registration_router,
-    events_router,
-    webinars_router,
-    sources_router,
-)
+_WITH_PARTS = (registration_router, events_router, sources_router)
+_LIVE = (overview_router, registrations_router, webinars_router)  # that many people leave open
 
 
 def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
@@ -40,11 +35,13 @@ def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router = APIRouter()
     router.include_router(shipped_router())
     router.include_router(sign_in_router(sessions, guard, parts))
+    live = Live()
     pages = [make(parts, console) for make in _WITH_PARTS]
+    pages += [make(parts, console, live) for make in _LIVE]
     pages += [
         set_up_router(parts),
         calls_router(console),
-        dead_letters_router(console),
+        dead_letters_router(console, live),
         replays_router(console),
         _others(),
     ]

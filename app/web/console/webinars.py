@@ -9,6 +9,7 @@ from starlette.responses import Response
 from app.store.tallies import WebinarTally
 from app.web.console.guard import page_router
 from app.web.console.keeping import Kept
+from app.web.console.live import Live
 from app.web.console.pages import page
 from app.web.console.parts import ConsoleParts
 from app.web.parts import WebParts
@@ -16,7 +17,7 @@ from app.web.parts import WebParts
 LOOKED_BACK = timedelta(days=90)
 
 
-def webinars_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
+def webinars_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
 
     async def find() -> Sequence[WebinarTally]:
@@ -25,6 +26,7 @@ def webinars_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     kept = Kept(find)
 
     @router.get("/webinars")
+    @live.shared
     async def webinars(request: Request) -> Response:
         found = await kept.get()
         return page(request, "webinars.html", webinars=found, days=LOOKED_BACK.days, names=console.tokens)

@@ -23,7 +23,7 @@ function isBusy(part) {
 
 async function refresh() {
   if (document.hidden) return;
-  const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error" });
+  const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error", headers: { "x-console-live": "1" } });
   if (!answer.ok) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   localTimes(fresh);
