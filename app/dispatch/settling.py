@@ -18,6 +18,7 @@ from app.dispatch.backoff import after_failure
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
+from app.dispatch.refusals import Refusals
 from app.dispatch.window import SPAN, Pace
 from app.domain import FINAL_STATES, CallId, Cause, LeadId, RegistrationState
 from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
@@ -25,7 +26,7 @@ from app.marketo.codes import Consequence, Executed
 from app.marketo.envelope import Answer
 from app.marketo.failures import CallFailed
 from app.store.calls import CallLog
-from app.store.sending import Call, CallResult
+from app.store.sending import Call, CallKind, CallResult
 from app.store.takeover import OnAmbiguous
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
 
@@ -38,6 +39,7 @@ _CALM = 0.3  # below this share of the window there is no load
 _MOST_PAGES = 10  # of 300 activities, for 30 people
 _LONGEST = timedelta(minutes=15)
 _LEAST_CLEARLY = timedelta(seconds=2)  # activities are dated in whole seconds
+_NOBODY = "nobody@relay.invalid"
 _log = structlog.get_logger(__name__)
 _Found = TypeVar("_Found", bound=Answer)
 
@@ -65,6 +67,7 @@ class _Reading:
     page: str | None = None
     pages: int = 0
     is_whole: bool = True
+    others_work: bool = False  # whether Marketo has taken another call since the log's last refusal
     activities: list[Activity] = field(default_factory=list)
     check_id: CallId | None = None
 
@@ -89,17 +92,14 @@ class _Reading:
 
 @dataclass(slots=True)
 class Settler:
-    """Settles the lost requests of one term of leadership.
-
-    `delay` is after what time activities can be read. `refused` says why they cannot at all: then every request is
-    settled as under `retry`.
-    """
+    """Settles the lost requests of one term of leadership; as under `retry` while the activity log is closed."""
 
     caller: Caller
     log: ActivityLog
     unsettled: Unsettled
     calls: CallLog
-    refused: str = ""
+    _refusals: Refusals | None = None
+    _unread_since: datetime | None = None
     _types: Mapping[int, str] = field(default_factory=dict)
     _reading: _Reading | None = None
     _rest_until: float = float("-inf")
@@ -107,11 +107,16 @@ class Settler:
     @property
     def way(self) -> OnAmbiguous:
         """Return how lost requests are settled now."""
-        return "retry" if self.refused else self.caller.policy.on_ambiguous
+        return "retry" if self._rests() else self.caller.policy.on_ambiguous
 
     def described(self) -> str:
         """Return the same in words."""
-        return f"retry, not check: {self.refused}" if self.refused else self.way
+        return self._refusals.described() if self._refusals else self.way
+
+    def _rests(self) -> bool:
+        """Tell whether the log is closed and left alone for now."""
+        refusals = self._refusals
+        return refusals is not None and refusals.is_closed and self.caller.clock() < refusals.again_at
 
     async def step(self) -> float:
         """Make at most one request; return how many seconds to wait before the next one."""
@@ -130,11 +135,18 @@ class Settler:
         return 0.0
 
     async def _due(self) -> _Reading | None:
-        """Begin to read for what is due; when the day's calls end, only for what would come too late tomorrow."""
-        now, day = self.caller.clock(), self.caller.day
+        """Begin to read for what is due; when the day's calls end, only for what would come too late tomorrow.
+
+        While the log refuses, likewise only for what would come too late when it is asked again.
+        """
+        now, day, refusals = self.caller.clock(), self.caller.day, self._refusals
         lost = await self.unsettled.due(now)
         if day.state(now) is not DayState.OPEN:
-            lost = [one for one in lost if any(comes_too_late(r, day.ends_at, now) for r in one.registrations)]
+            lost = _urgent(lost, day.ends_at, now)
+        if refusals and now < refusals.again_at:
+            urgent = _urgent(lost, refusals.again_at, now)
+            await self.unsettled.postpone([one for one in lost if one not in urgent], look_at=refusals.again_at)
+            lost = urgent
         return _Reading.of(lost, now) if lost else None
 
     async def _idle(self) -> float:
@@ -162,18 +174,37 @@ class Settler:
             self._reading = None
             await self.unsettled.postpone(reading.lost, look_at=self.caller.clock() + _LONGEST)
             raise
-        if not reading.parts or self.refused:
+        if not reading.parts or self._rests():
             self._reading = None
         if not reading.parts:
             for lost in reading.lost:
                 await self._settle(lost, reading)
 
     async def _read(self, reading: _Reading) -> None:
+        if self._refusals and not reading.others_work:
+            reading.others_work = await self._do_others_work(reading, self._refusals.last)
+            return
+        await self._read_on(reading)
+        if not self._rests():
+            self._refusals = self._unread_since = None
+
+    async def _do_others_work(self, reading: _Reading, since: datetime) -> bool:
+        """Tell whether Marketo takes other calls from here; if there were none, search for a person whom it lacks."""
+        if await self.calls.has_worked(since, fence=self.caller.lease.fence):
+            return True
+        try:
+            await self._request(reading, lambda: self.caller.marketo.find_people([_NOBODY]), kind="lookup")
+        except CallFailed as failed:
+            if failed.consequence is not Consequence.NO_DATA:
+                raise
+        return True
+
+    async def _read_on(self, reading: _Reading) -> None:
         if not self._types:
             found = await self._request(reading, self.log.activity_types)
             self._types = {number: name.lower() for name, number in found.ids.items() if name.lower() in evidence.NAMES}
             if not self._types:
-                self._refuse("the instance has no activity types of the expected names.", "types")
+                self._close("the instance has no activity types of the expected names.")
         elif reading.token is None:
             reading.token = (await self._request(reading, lambda: self.log.paging_token(reading.since))).token
         else:
@@ -181,17 +212,19 @@ class Settler:
             page = await self._request(reading, lambda: self.log.activities(token, type_ids=types, lead_ids=leads))
             reading.take(page)
 
-    async def _request(self, reading: _Reading, ask: Callable[[], Awaitable[_Found]]) -> _Found:
+    async def _request(
+        self, reading: _Reading, ask: Callable[[], Awaitable[_Found]], *, kind: CallKind = "check"
+    ) -> _Found:
         """Make one request in a place of the window, and write it down before and after."""
         caller, begun = self.caller, self.caller.clock()
         caller.window.begin(caller.ticks(), Pace.SPACED)
         try:
-            reading.check_id = await self.calls.begin("check", fence=caller.lease.fence)
+            reading.check_id = await self.calls.begin(kind, fence=caller.lease.fence)
         except BaseException:
             caller.window.give_back()
             raise
         caller.day.begin_call(begun)
-        call = Call(reading.check_id, "check", None, ())
+        call = Call(reading.check_id, kind, None, ())
         try:
             answer = await self._asked(ask)
         except CallFailed as failed:
@@ -219,45 +252,65 @@ class Settler:
     async def _ended(self, call: Call, result: CallResult) -> None:
         code, request_id = result.code or "ok", result.request_id
         self.caller.metrics.call_finished(call.kind, code)
-        _log.info("activity log asked", call_id=call.id, outcome=result.outcome, code=code, request_id=request_id)
+        what = "activity log asked" if call.kind == "check" else "looked whether other calls work"
+        _log.info(what, call_id=call.id, outcome=result.outcome, code=code, request_id=request_id)
         await self.calls.end(call.id, result)
 
     async def _not_read(self, reading: _Reading, failed: CallFailed) -> None:
         """Go on later, without the log, or after a pause just where it stopped."""
+        if failed.consequence in _PAUSING:
+            return
+        self._reading = None
         if failed.consequence is Consequence.NOT_ALLOWED:
-            self._reading = None
-            self._refuse(failed.advice, failed.code)
-        elif failed.consequence not in _PAUSING:
-            self._reading = None
+            self._count_refusal(reading, failed)
+        if not self._rests():
             await self._put_off(reading, failed)
 
-    def _refuse(self, reason: str, code: str) -> None:
-        self.refused = reason
-        _log.warning("the activity log cannot be read", code=code, reason=reason, on_ambiguous="retry")
+    def _count_refusal(self, reading: _Reading, failed: CallFailed) -> None:
+        now, before = self.caller.clock(), self._refusals
+        if before is None:
+            self._refusals = Refusals(failed.code, failed.advice, now, now, self._delay)
+        else:
+            self._refusals = before.again(now, others_work=reading.others_work)
+        if self._refusals.is_closed and not (before and before.is_closed):
+            self._tell_closed(self._refusals)
+
+    def _close(self, reason: str) -> None:
+        self._refusals = Refusals.for_sure("types", reason, now=self.caller.clock(), delay=self._delay)
+        self._tell_closed(self._refusals)
+
+    @staticmethod
+    def _tell_closed(refusals: Refusals) -> None:
+        reason = refusals.reason
+        _log.warning("the activity log cannot be read", code=refusals.code, reason=reason, on_ambiguous="retry")
 
     async def _put_off(self, reading: _Reading, failed: CallFailed) -> None:
+        """Look later; whoever cannot wait for that, and everybody after an hour, is requested again."""
         now, delay = self.caller.clock(), self._delay
+        self._unread_since = self._unread_since or now
+        unread = now - self._unread_since
         why = f"Marketo's activity log cannot be read ({failed.code}: {failed.advice})."
         for lost in reading.lost:
-            age = now - lost.ended_at
-            if age > delay * _GIVEN_UP:
-                await self._write(lost, self._by_policy(lost, "retry", why), None, reading.check_id)
-            else:
-                await self.unsettled.postpone([lost], look_at=now + max(delay, min(_LONGEST, age / 2)))
+            look_at = now + max(delay, min(_LONGEST, (now - lost.ended_at) / 2))
+            look_at = self._refusals.again_at if self._refusals else look_at
+            is_last = unread > delay * _GIVEN_UP
+            hurried = [one for one in lost.registrations if is_last or comes_too_late(one, look_at, now)]
+            await self._write(lost, self._by_policy(hurried, "retry", why), look_at, reading.check_id)
 
     async def _release(self) -> float:
         """Settle everything without the log, as the settings or the missing permission want it."""
-        why = f"Marketo's activity log is not asked: {self.refused}" if self.refused else "The campaign may have run."
+        closed = self._refusals.reason if self._refusals else ""
+        why = f"Marketo's activity log is not asked: {closed}" if closed else "The campaign may have run."
         lost = await self.unsettled.due(None)
         for one in lost:
-            await self._write(one, self._by_policy(one, self.way, why), None, None)
+            await self._write(one, self._by_policy(one.registrations, self.way, why), None, None)
         return 0.0 if lost else _IDLE
 
-    def _by_policy(self, lost: LostRequest, way: OnAmbiguous, why: str) -> list[Decision]:
+    def _by_policy(self, people: Sequence[Undecided], way: OnAmbiguous, why: str) -> list[Decision]:
         if way == "hold":
-            return [_held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in lost.registrations]
+            return [_held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in people]
         now, detail = self.caller.clock(), f"{why} It is requested again (as under MARKETO_ON_AMBIGUOUS=retry)."
-        return [_again(one, detail, now + after_failure(one.attempts), "answer lost") for one in lost.registrations]
+        return [_again(one, detail, now + after_failure(one.attempts), "answer lost") for one in people]
 
     @property
     def _delay(self) -> timedelta:
@@ -304,6 +357,11 @@ class Settler:
                 self.caller.metrics.registration_settled(one.registration.source, one.state)
         if settled:
             self.caller.bell.ring()
+
+
+def _urgent(lost: Sequence[LostRequest], look_at: datetime, now: datetime) -> list[LostRequest]:
+    """Return those with somebody for whom a look at that time would be too late."""
+    return [one for one in lost if any(comes_too_late(r, look_at, now) for r in one.registrations)]
 
 
 def _tell(lost: LostRequest, decision: Decision) -> None:

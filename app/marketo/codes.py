@@ -207,7 +207,7 @@ TABLE: Mapping[str, Meaning] = {
 
 _NO_ACTIVITIES = _no(
     Consequence.NOT_ALLOWED,
-    "The API user may not read activities: give its role the permission Read-Only Activity, and start the relay again.",
+    "The API user may not read activities: give its role the permission Read-Only Activity; the relay notices it.",
 )
 
 _AT: Mapping[tuple[Endpoint, str], Meaning] = {

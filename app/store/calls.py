@@ -48,6 +48,13 @@ class CallLog:
             counted = select(func.count()).select_from(calls).where(calls.c.started_at >= since)
             return await connection.scalar(counted) or 0
 
+    async def has_worked(self, since: datetime, *, fence: int) -> bool:
+        """Tell whether Marketo has done what a call of this term asked for that began since then, looks left aside."""
+        c = calls.c
+        worked = select(c.id).where(c.started_at >= since, c.fence == fence, c.kind != "check", c.outcome == "done")
+        async with self._database.read() as connection:
+            return await connection.scalar(worked.limit(1)) is not None
+
     async def begin(self, kind: CallKind, *, fence: int) -> CallId:
         """Write down a call that is for no registration, before it is made."""
         now = self._clock()

@@ -3,8 +3,8 @@
 import asyncio
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -33,6 +33,7 @@ from tests.web.log_capture import captured_log
 CHECK = Policy(on_ambiguous="check", activity_delay=timedelta(minutes=1))
 SENT, DEAD, SENDING = RegistrationState.SENT, RegistrationState.DEAD, RegistrationState.SENDING
 REQUESTED, VISITED = 147, 1
+CLOSED = failure(Endpoint.ACTIVITIES, "603", "Access denied")
 
 
 @dataclass
@@ -52,6 +53,12 @@ class LoggedMarketo(SimulatedMarketo):
     log_faults: list[CallFailed] = field(default_factory=list)
     unreadable: CallFailed | None = None
     activities_a_page: int = 20
+    is_barred: bool = False  # whether the relay's address is not on the allow-list: 603 to whatever is asked
+
+    async def _take(self, request: Request, refuse: Callable[[], None] = lambda: None) -> None:
+        await super()._take(request, refuse)
+        if self.is_barred:
+            raise failure(request.endpoint, "603", "Access denied")
 
     async def trigger(
         self, campaign_id: CampaignId, lead_ids: Sequence[LeadId], tokens: "dict[str, str]", /
@@ -126,7 +133,8 @@ class Settling:
         if states.keys() & {RegistrationState.NEW, RegistrationState.KNOWN}:
             return 0.2
         at = await self.settler.unsettled.next_look()
-        return 0.2 if at is None else max(0.2, (at - self.stage.clock()).total_seconds())
+        paused = self.stage.sender.caller.pauses.wait()
+        return max(0.2, paused, (at - self.stage.clock()).total_seconds() if at else 0.0)
 
     def mails(self) -> list[int]:
         return sorted(count for count in self.marketo.sent.values() if count)
@@ -288,20 +296,96 @@ async def test_it_survives_a_restart(database: Database, clock: MovableClock, ou
     assert sorted((first.marketo.sent + second.marketo.sent).values()) == [1] * 5
 
 
-async def test_without_the_permission_it_is_requested_again(
-    sqlite: Database, clock: MovableClock, caplog: pytest.LogCaptureFixture
-) -> None:
-    """603 at the log is no reason to pause: the relay says once that it does without, and the timeline says why."""
-    here = await begin(sqlite, clock, "not 502", "not 502")
-    here.marketo.unreadable = failure(Endpoint.ACTIVITIES, "603", "Access denied")
+async def test_without_the_permission_it_is_requested_again(sqlite: Database, clock: MovableClock) -> None:
+    """603 at the log is no reason to pause: after three of them, while other calls work, the relay does without."""
+    here, began = await begin(sqlite, clock, "not 502", "not 502"), clock()
+    here.marketo.unreadable = CLOSED
     await here.stage.arrive(registered("ada@example.com"))
-    await here.work(at_most=timedelta(minutes=10))
+    await here.work()
     assert here.mails() == [1]
-    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 1
-    assert "Read-Only Activity" in here.settler.described()
+    assert timedelta(minutes=3) < clock() - began < timedelta(minutes=6)
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 3
+    assert here.settler.described().startswith("retry, not check: The API user may not read activities")
     one = await here.stage.the_only_one()
     assert any("Read-Only Activity" in entry.detail for entry in one.timeline)
     assert here.stage.sender.caller.pauses.described() == {}
+
+
+async def test_one_603_of_the_log_mails_nobody_twice(sqlite: Database, clock: MovableClock) -> None:
+    """It also means that the address was not allowed for a moment: what waits is not released."""
+    here = await begin(sqlite, clock, "ran")
+    here.marketo.log_faults = [CLOSED]
+    await here.stage.arrive(*people(5))
+    await here.work(at_most=timedelta(seconds=70))
+    assert here.settler.described().startswith("check, but the activity log is refused (603) since 12:01:")
+    await here.work()
+    assert here.mails() == [1] * 5
+    assert here.settler.described() == "check"
+
+
+async def test_an_address_that_is_barred_for_hours_mails_nobody_twice(sqlite: Database, clock: MovableClock) -> None:
+    """With nobody else to mail, the relay looks itself whether other calls work, and pauses as they do not."""
+    here = await begin(sqlite, clock, "ran")
+    await here.stage.arrive(*people(5))
+    await here.work(at_most=timedelta(seconds=50))
+    here.marketo.is_barred = True
+    for _ in range(8):
+        await here.work(at_most=timedelta(minutes=15))
+    assert await here.stage.states() == {SENDING: 5}
+    assert here.settler.way == "check"
+    here.marketo.is_barred = False
+    await here.work()
+    assert here.mails() == [1] * 5
+
+
+async def test_what_is_lost_while_the_log_refuses_shares_its_questions(sqlite: Database, clock: MovableClock) -> None:
+    """A request a minute is lost: the log is asked three times in all, not three times for each."""
+    here = await begin(sqlite, clock, *["ran"] * 4)
+    here.marketo.unreadable = CLOSED
+    for number in range(4):
+        await here.stage.arrive(*people(2, f"w-{number}"))
+        await here.work(at_most=timedelta(seconds=20))
+    await here.work()
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 3
+
+
+async def test_a_permission_that_is_given_later_is_noticed(sqlite: Database, clock: MovableClock) -> None:
+    """Nobody has to start the relay again: a later lost answer is looked up."""
+    here = await begin(sqlite, clock, "not 502", "ok", "ran")
+    here.marketo.unreadable = CLOSED
+    await here.stage.arrive(*people(1, "w-1"))
+    await here.work()
+    assert here.settler.way == "retry"
+    here.marketo.unreadable = None
+    here.stage.pass_time(16 * 60)
+    await here.stage.arrive(*people(1, "w-2"))
+    await here.work()
+    assert (here.mails(), here.settler.described()) == ([2], "check")
+
+
+async def test_a_permission_that_is_still_missing_costs_a_question_now_and_then(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """What was established once needs one refusal to stand."""
+    here = await begin(sqlite, clock, "not 502", "ok", "not 502", "ok", "not 502")
+    here.marketo.unreadable = CLOSED
+    for number, (pause, asked) in enumerate([(0, 3), (16 * 60, 4), (60, 4)]):
+        here.stage.pass_time(pause)
+        await here.stage.arrive(*people(1, f"w-{number}"))
+        await here.work()
+        assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == asked
+    assert here.mails() == [3]
+
+
+async def test_who_cannot_wait_for_the_log_is_requested_again(sqlite: Database, clock: MovableClock) -> None:
+    """The webinar begins before the log is asked again; for the others of that request it is waited."""
+    here, began = await begin(sqlite, clock, "not 502"), clock()
+    here.marketo.unreadable = CLOSED
+    soon = Webinar("w-1", "Talk", "https://example.com/j", starts_at=began + timedelta(minutes=2, seconds=30))
+    later = replace(soon, starts_at=began + timedelta(days=1))
+    await here.stage.arrive(Registered(Person("ada@example.com"), soon), Registered(Person("bob@example.com"), later))
+    await here.work(at_most=timedelta(minutes=2, seconds=20))
+    assert await here.stage.states() == {SENT: 1, SENDING: 1}
 
 
 async def test_an_instance_without_such_activities_is_told(sqlite: Database, clock: MovableClock) -> None:
