@@ -24,4 +24,4 @@ def sandbox(context: typer.Context) -> None:
     """Start the simulated Marketo, Eventbrite and Pendo; `relay sandbox --help` has its options."""
     from app.sandbox.__main__ import main as run_sandbox  # noqa: PLC0415  # as above
 
-    run_sandbox(context.args)
+    run_sandbox(context.args, prog="relay sandbox")

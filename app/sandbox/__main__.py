@@ -1,4 +1,4 @@
-"""`python -m app.sandbox`: start the simulation alone."""
+"""Start the simulated Marketo, Eventbrite and Pendo alone: `relay sandbox`, or `python -m app.sandbox`."""
 
 import argparse
 from collections.abc import Sequence
@@ -8,10 +8,13 @@ from pathlib import Path
 from app.sandbox.config import SandboxConfig
 from app.sandbox.server import DEFAULT_HOST, DEFAULT_PORT, run_sandbox
 
+_WHAT = "Start the simulated Marketo, Eventbrite and Pendo. Nothing leaves this machine."
+_MORE = "What it has seen, and how to make it go wrong, is described at /sandbox/openapi.json and in docs/sandbox.md."
 
-def main(arguments: Sequence[str] | None = None) -> None:
+
+def main(arguments: Sequence[str] | None = None, *, prog: str = "python -m app.sandbox") -> None:
     """Read the command line and serve until interrupted."""
-    parser = _parser()
+    parser = _parser(prog)
     chosen = parser.parse_args(arguments)
     try:
         config = SandboxConfig(
@@ -29,8 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         parser.error(str(wrong))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m app.sandbox", description=__doc__)
+def _parser(prog: str) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog=prog, description=_WHAT, epilog=_MORE)
     parser.add_argument("--host", default=DEFAULT_HOST)
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="0 takes any free one")
     parser.add_argument("--latency-ms", type=float, default=50)

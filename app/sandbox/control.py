@@ -1,4 +1,4 @@
-"""The simulation's levers: order faults, revoke credentials, put people, orders and visitors into the accounts."""
+"""The simulation's levers: revoke credentials, put people, orders and visitors into the accounts."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -11,90 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from app.sandbox import seed
 from app.sandbox.eventbrite_objects import Attendee, Event, Order
-from app.sandbox.faults import ANY, Fault
 from app.sandbox.people import writable
 from app.sandbox.programs import Qualification
 from app.sandbox.world import Simulation, pendo_visitor
-
-MATCHES = (
-    ANY,
-    "marketo",
-    "identity",
-    "eventbrite",
-    "pendo",
-    "filter",
-    "sync",
-    "trigger",
-    "campaigns",
-    "campaign",
-    "smart_campaign",
-    "smart_list",
-    "program",
-    "folder",
-    "describe",
-    "partitions",
-    "tokens",
-    "create_token",
-    "emails",
-    "email_content",
-    "activity_types",
-    "paging_token",
-    "activities",
-    "membership",
-    "usage",
-    "eventbrite_order",
-    "eventbrite_event",
-    "eventbrite_attendee",
-    "eventbrite_attendees",
-    "eventbrite_content",
-    "eventbrite_orders",
-    "eventbrite_me",
-    "eventbrite_organizations",
-    "eventbrite_webhooks",
-    "eventbrite_subscribe",
-    "pendo_visitor",
-)
 
 
 class _Body(BaseModel):
     """A control's body: unknown keys are refused, so that a misspelt lever is noticed."""
 
     model_config = ConfigDict(extra="forbid")
-
-
-class FaultOrder(_Body):
-    """What `app.sandbox.faults.Fault` says; `seconds` is how long it lasts."""
-
-    match: str = ANY
-    kind: str
-    times: int | None = Field(1, ge=1)
-    rate: float = Field(1.0, ge=0, le=1)
-    seed: int = 0
-    seconds: float | None = Field(None, gt=0)
-    contains: str | None = None
-    executes: bool | None = None
-
-    @field_validator("match")
-    @classmethod
-    def _known(cls, value: str) -> str:
-        if value not in MATCHES:
-            raise ValueError(f"one of {', '.join(MATCHES)}")
-        return value
-
-    def fault(self, now: datetime) -> Fault:
-        until = None if self.seconds is None else now + timedelta(seconds=self.seconds)
-        # A rate or a span of time says by itself how often; otherwise a fault happens once.
-        endless = "times" not in self.model_fields_set and (self.rate < 1 or until is not None)
-        return Fault(
-            match=self.match,
-            kind=self.kind,
-            times=None if endless else self.times,
-            rate=self.rate,
-            seed=self.seed,
-            until=until,
-            contains=self.contains,
-            executes=self.executes,
-        )
 
 
 class Permissions(_Body):
@@ -170,7 +95,6 @@ class VisitorOrder(_Body):
 def control_router(simulation: Simulation) -> APIRouter:
     """Return the routes under `/sandbox` that change something."""
     router = APIRouter(prefix="/sandbox", tags=["control"])
-    _add_faults(router, simulation)
     _add_marketo(router, simulation)
     _add_sources(router, simulation)
 
@@ -181,30 +105,6 @@ def control_router(simulation: Simulation) -> APIRouter:
         return {"status": "reset"}
 
     return router
-
-
-def _add_faults(router: APIRouter, simulation: Simulation) -> None:
-    @router.post("/faults", status_code=201)
-    async def order_fault(order: FaultOrder) -> dict[str, Any]:
-        """Order a fault; it stays until it has happened `times` times, its time is up, or all are deleted."""
-        world = simulation.world
-        try:
-            fault = order.fault(world.now())
-        except ValueError as wrong:
-            raise HTTPException(422, str(wrong)) from wrong
-        world.faults.faults.append(fault)
-        return fault.as_json()
-
-    @router.get("/faults")
-    async def faults() -> list[dict[str, Any]]:
-        return [fault.as_json() for fault in simulation.world.faults.faults]
-
-    @router.delete("/faults")
-    async def clear_faults() -> dict[str, int]:
-        book = simulation.world.faults
-        cleared = len(book.faults)
-        book.faults.clear()
-        return {"cleared": cleared}
 
 
 def _add_marketo(router: APIRouter, simulation: Simulation) -> None:

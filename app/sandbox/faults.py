@@ -2,6 +2,7 @@
 
 import json
 import random
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -9,8 +10,21 @@ from datetime import datetime
 from app.sandbox.wire import Request
 
 ANY = "any"
-_ANSWERED = ("code", "http", "redirect", "hang", "cut")  # the request is not carried out, but for `executes`
-_MANGLED = ("lost", "timeout", "garbage", "half", "slow")  # it is, and its answer goes wrong
+KINDS = (
+    "code:606",
+    "http:502",
+    "http:502 html",
+    "redirect",
+    "cut",
+    "hang",
+    "lost",
+    "timeout",
+    "garbage",
+    "half",
+    "slow:29",
+)  # one of each sort; numbers, codes and seconds may be others
+KIND_PATTERN = r"code:\w+|http:[1-5]\d\d( html)?|redirect|cut|hang|lost|timeout|garbage|half|slow:\d+(\.\d+)?"
+_MANGLED = ("lost", "timeout", "garbage", "half", "slow")  # the request is carried out, and its answer goes wrong
 
 
 @dataclass(slots=True)
@@ -37,12 +51,8 @@ class Fault:
     _random: random.Random = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        if self.name not in _ANSWERED + _MANGLED:
-            raise ValueError(f"unknown kind {self.kind!r}: one of {', '.join(_ANSWERED + _MANGLED)}")
-        if self.name in ("http", "slow"):
-            float(self.argument.partition(" ")[0])
-        if self.name == "code" and not self.argument:
-            raise ValueError("a code is needed, e.g. code:606")
+        if not re.fullmatch(KIND_PATTERN, self.kind):
+            raise ValueError(f"unknown kind {self.kind!r}: write {', '.join(KINDS)}; with the number that you want")
         self._random = random.Random(self.seed)  # noqa: S311  # repeatable, not secret
 
     @property

@@ -14,7 +14,7 @@ _SEALED = {"content-security-policy": "sandbox; script-src 'none'; object-src 'n
 def inspection_router(simulation: Simulation) -> APIRouter:
     """Return the routes under `/sandbox` that only look.
 
-    Lists are oldest first: up to `limit` records with a number above `after`.
+    Lists are oldest first: of the records asked for, up to `limit` with a number above `after`.
     """
     router = APIRouter(prefix="/sandbox", tags=["inspection"])
     _add_lists(router, simulation)
@@ -45,8 +45,8 @@ def _add_lists(router: APIRouter, simulation: Simulation) -> None:
     async def calls(
         after: int = 0, limit: int = Query(1000, ge=1, le=100_000), kind: str | None = None
     ) -> JSONResponse:
-        found = simulation.world.calls.after(after, limit)
-        return JSONResponse([call.as_json() for call in found if kind in (None, call.kind)])
+        found = simulation.world.calls.after(after, limit, lambda call: kind in (None, call.kind))
+        return JSONResponse([call.as_json() for call in found])
 
     @router.get("/people")
     async def people(limit: int = Query(1000, ge=1, le=100_000), email: str | None = None) -> JSONResponse:
@@ -73,9 +73,8 @@ def _add_emails(router: APIRouter, simulation: Simulation) -> None:
         to: str | None = None,
         html: bool = True,  # a query parameter
     ) -> JSONResponse:
-        found = simulation.world.emails.after(after, limit)
-        wanted = [email for email in found if to is None or email.to.lower() == to.lower()]
-        return JSONResponse([email.as_json(with_html=html) for email in wanted])
+        found = simulation.world.emails.after(after, limit, lambda email: to is None or email.to.lower() == to.lower())
+        return JSONResponse([email.as_json(with_html=html) for email in found])
 
     @router.get("/emails/{number}.html")
     async def email(number: int) -> HTMLResponse:

@@ -1,9 +1,10 @@
 """What happened in the simulation: calls, violations, e-mails. Bounded in memory; counts stay exact."""
 
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import datetime
+from itertools import islice
 from typing import Any, Generic, Protocol, TypeVar
 
 
@@ -34,9 +35,9 @@ class Log(Generic[Record]):
     def __iter__(self) -> Iterator[Record]:
         return iter(self._records)
 
-    def after(self, number: int, limit: int) -> list[Record]:
-        """Return up to `limit` of the kept records, those with a number above `number`, oldest first."""
-        return [record for record in self._records if record.n > number][:limit]
+    def after(self, number: int, limit: int, wanted: Callable[[Record], bool] = lambda _: True) -> list[Record]:
+        """Return up to `limit` of the kept records that are wanted and have a number above `number`, oldest first."""
+        return list(islice((record for record in self._records if record.n > number and wanted(record)), limit))
 
     def newest(self, count: int) -> list[Record]:
         """Return the newest records, newest first."""

@@ -4,6 +4,7 @@ from fastapi import FastAPI
 
 from app.sandbox.config import SandboxConfig
 from app.sandbox.control import control_router
+from app.sandbox.control_faults import faults_router
 from app.sandbox.control_setup import setup_router
 from app.sandbox.door import Door
 from app.sandbox.eventbrite import Eventbrite
@@ -30,9 +31,8 @@ def create_sandbox(config: SandboxConfig | None = None) -> FastAPI:
         telemetry={"tracing": False, "metrics": False, "logs": False},
     )
     app.state.simulation = simulation
-    routers = (control_router(simulation), setup_router(simulation), inspection_router(simulation))
-    for router in (*routers, page_router(simulation)):
-        app.include_router(router)
+    for router in (faults_router, control_router, setup_router, inspection_router, page_router):
+        app.include_router(router(simulation))
     for path, service in (
         ("/identity", Identity()),
         ("/rest", Marketo()),

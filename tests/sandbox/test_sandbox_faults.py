@@ -1,16 +1,22 @@
 """Faults on demand: what goes wrong, whether the request was carried out, and for how long."""
 
 import asyncio
+import json
+import re
 from collections.abc import AsyncIterator
 from datetime import timedelta
+from pathlib import Path
 
 import httpx
 import pytest
 
 from app.sandbox import SandboxConfig, seed
-from app.sandbox.faults import Fault
+from app.sandbox.faults import KINDS, Fault
+from app.sandbox.marketo import ENDPOINTS
 from app.sandbox.server import RunningSandbox, sandbox_running
 from tests.sandbox.account import CREDENTIALS, Account, code, opened
+
+SANDBOX_PAGE = (Path(__file__).parents[2] / "docs" / "sandbox.md").read_text(encoding="utf-8")
 
 
 async def test_a_code_is_answered_and_nothing_is_done(account: Account) -> None:
@@ -120,6 +126,40 @@ async def test_the_oldest_matching_fault_wins_and_all_can_be_cleared(account: Ac
 async def test_a_misspelt_fault_is_told(account: Account, order: dict[str, object]) -> None:
     """A fault that never happens makes a test that proves nothing."""
     assert (await account.http.post("/sandbox/faults", json=order)).status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("order", "told"),
+    [
+        ({"kind": "606"}, ("code:606", "http:502", "slow:29", "redirect")),
+        ({"kind": "lost", "match": "triger"}, ("'trigger'", "'sync'", "'pendo_visitor'")),
+    ],
+)
+async def test_a_misspelt_fault_is_answered_with_what_can_be_written(
+    account: Account, order: dict[str, object], told: tuple[str, ...]
+) -> None:
+    """Who tries `606` should not have to read the source to find `code:606`."""
+    answer = (await account.http.post("/sandbox/faults", json=order)).text
+    assert [word for word in told if word not in answer] == []
+
+
+async def test_the_schema_describes_every_fault(account: Account) -> None:
+    """It is the simulation's only documentation at hand: patterns, values and a sentence for each lever."""
+    schemas = (await account.http.get("/sandbox/openapi.json")).json()["components"]["schemas"]
+    levers = schemas["FaultOrder"]["properties"]
+    assert [name for name, lever in levers.items() if not lever.get("description")] == []
+    assert levers["kind"]["examples"] == list(KINDS)
+    assert [kind for kind in KINDS if not re.search(levers["kind"]["pattern"], kind)] == []
+    assert not re.search(levers["kind"]["pattern"], "606")
+    assert {"any", "marketo", "eventbrite", *(endpoint.name for endpoint in ENDPOINTS)} <= set(levers["match"]["enum"])
+
+
+async def test_every_fault_of_the_documentation_can_be_ordered(account: Account) -> None:
+    """The table in docs/sandbox.md has one line to copy for each sort of fault."""
+    orders = [json.loads(order) for order in re.findall(r"-d '(\{.*?\})' \$S/faults", SANDBOX_PAGE)]
+    answers = [await account.http.post("/sandbox/faults", json=order) for order in orders]
+    assert [answer.text for answer in answers if answer.status_code != 201] == []
+    assert {order["kind"].partition(":")[0] for order in orders} == {kind.partition(":")[0] for kind in KINDS}
 
 
 def test_only_some_kinds_carry_the_request_out() -> None:

@@ -74,6 +74,15 @@ async def test_emails_are_found_by_address_and_with_or_without_html(account: Acc
     assert "html" not in email
 
 
+async def test_what_is_sought_is_found_behind_more_than_a_list_holds(account: Account) -> None:
+    """The bound is on what is answered, not on where it is sought."""
+    for name in ("a", "b", "c"):
+        await account.trigger([await account.lead(f"{name}@example.com")])
+    assert [email["to"] for email in await account.seen("emails?to=c@example.com&limit=1")] == ["c@example.com"]
+    assert [call["n"] for call in await account.seen("calls?kind=trigger&limit=2")] == [3, 5]
+    assert [call["n"] for call in await account.seen("calls?kind=trigger&limit=2&after=3")] == [5, 7]
+
+
 async def test_an_email_is_shown_as_its_reader_sees_it_but_no_script_can_run(account: Account) -> None:
     await account.trigger([await account.lead()], {"WebinarTitle": "T"})
     shown = await account.http.get("/sandbox/emails/1.html")

@@ -11,7 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from rich.console import Console
+from typer.testing import CliRunner
 
+from app.cli import app
 from app.sandbox import SandboxConfig, seed
 from app.sandbox.__main__ import main
 from app.sandbox.banner import print_banner, relay_settings
@@ -73,6 +75,13 @@ def test_kinder_limits_are_no_option(arguments: list[str], capsys: pytest.Captur
         main([*arguments, "--port", "0"])
     assert ended.value.code == 2
     assert "error" in capsys.readouterr().err
+
+
+def test_help_names_the_command_that_was_typed() -> None:
+    """`relay sandbox --help` is copied from; the module's own name would lead elsewhere."""
+    told = CliRunner().invoke(app, ["sandbox", "--help"]).output
+    assert told.startswith("usage: relay sandbox ")
+    assert "docs/sandbox.md" in told
 
 
 def test_the_banner_has_every_setting_on_one_line_of_its_own() -> None:
