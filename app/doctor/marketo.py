@@ -14,6 +14,6 @@ def marketo_findings(wanted: Wanted, seen: MarketoPicture) -> Iterator[Finding]:
     for one in seen.campaigns:
         yield from judged(f"Smart campaign {one.name}", campaign.CHECKS, one, str(one.id))
     for program in seen.programs:
-        subject = tokens.Subject(wanted, program)
+        subject = tokens.Subject(wanted, program, seen.fields)
         yield from judged(f"Program {program.name}", (*tokens.CHECKS, *letters.CHECKS), subject, str(program.id))
     yield from judged("People in Marketo", people.CHECKS, people.Subject(wanted, seen))

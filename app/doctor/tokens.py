@@ -1,14 +1,15 @@
 """Judge a program's My Tokens: whether what the relay passes is known there, by the exact name and as text."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
 from app.doctor.access import not_looked
-from app.doctor.picture import ProgramPicture, Shelf
+from app.doctor.picture import NOT_ASKED, ProgramPicture, Shelf, Unseen
 from app.doctor.report import Check, Outcome, Verdict, fail, ok, warn
 from app.doctor.wanted import Wanted, WantedToken
 from app.marketo.assets import MyToken
+from app.marketo.schema import PersonField
 
 _WORST_FIRST = (Verdict.FAIL, Verdict.WARN, Verdict.UNKNOWN, Verdict.OK)
 _API_TYPES = frozenset({"date", "number", "rich text", "score", "sfdc campaign", "text"})
@@ -19,6 +20,11 @@ class Subject(NamedTuple):
 
     wanted: Wanted
     program: ProgramPicture
+    fields: Mapping[str, PersonField] | Unseen = NOT_ASKED
+
+    def lacks(self, field: str) -> bool:
+        """Tell whether people surely have no such field, which is told elsewhere."""
+        return not isinstance(self.fields, Unseen) and field not in self.fields
 
 
 def written(name: str) -> str:
@@ -61,7 +67,7 @@ def _judge(subject: Subject, wanted: WantedToken) -> Outcome:
     program = subject.program
     found = next(((shelf, token) for shelf, token in program.tokens() if token.name == wanted.name), None)
     if found is not None:
-        return _judge_found(program, wanted, *found)
+        return _judge_found(subject, wanted, *found)
     return not_looked(program.unseen) if program.unseen else _judge_missing(subject, wanted)
 
 
@@ -80,10 +86,10 @@ def _judge_missing(subject: Subject, wanted: WantedToken) -> Outcome:
     )
 
 
-def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, token: MyToken) -> Outcome:
+def _judge_found(subject: Subject, wanted: WantedToken, shelf: Shelf, token: MyToken) -> Outcome:
     where = f"Marketing Activities: open {shelf.place.name} > My Tokens"
     if wanted.field:
-        return _judge_mapped(wanted, wanted.field, token, where)
+        return _judge_mapped(subject, wanted, wanted.field, token, where)
     if token.type.lower() != "text":
         return fail(
             f"{written(wanted.name)} is of type {token.type}, not Text",
@@ -94,23 +100,26 @@ def _judge_found(program: ProgramPicture, wanted: WantedToken, shelf: Shelf, tok
             f"{written(wanted.name)} has no default value: a test from Marketo shows an empty place",
             f"{where}: give {wanted.name} a value, such as {wanted.example}.",
         )
-    above = "" if shelf is program.shelves[0] else f", from {shelf.place.name} above it"
+    above = "" if shelf is subject.program.shelves[0] else f", from {shelf.place.name} above it"
     return ok(f"{written(wanted.name)}{above}, default {_short(token.value)}")
 
 
-def _judge_mapped(wanted: WantedToken, field: str, token: MyToken, where: str) -> Outcome:
+def _judge_mapped(subject: Subject, wanted: WantedToken, field: str, token: MyToken, where: str) -> Outcome:
     """Judge a token whose value travels in a person field for some, and is passed for others: it must serve both."""
     kind = token.type.lower()
+    lacks = f"People have no field {field}: mend that first (Field for join links), then check again."
+    first = lacks if subject.lacks(field) else None
     if kind in _API_TYPES - {"text"}:
         return fail(
             f"{written(wanted.name)} is of type {token.type}, not Text or Email Script",
-            f"{where}: delete {wanted.name} and drag in a Text token of this name, with the value {{{{lead.…}}}} and "
-            f"the name of the field {field}.",
+            first
+            or f"{where}: delete {wanted.name} and drag in a Text token of this name, with the value {{{{lead.…}}}} "
+            f"and the name of the field {field}.",
         )
     if kind == "text" and "{{lead." not in token.value:
         return fail(
             f"{written(wanted.name)} reads no person field, where the relay puts the value ({field})",
-            f"{where}: give {wanted.name} the value {{{{lead.…}}}} with the name of the field {field}.",
+            first or f"{where}: give {wanted.name} the value {{{{lead.…}}}} with the name of the field {field}.",
         )
     return ok(f"{written(wanted.name)} reads a person field where the relay passes no value")
 

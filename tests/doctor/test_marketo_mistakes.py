@@ -286,6 +286,15 @@ async def test_a_token_whose_value_travels_in_a_person_field_must_read_it(
     assert found[f"token_join_link:{seed.PROGRAM_ID}"] == expected
 
 
+async def test_nothing_is_to_read_a_field_that_marketo_does_not_have(patient: Patient) -> None:
+    """Who follows the first advice of the report would put a name that does not exist into the e-mail."""
+    report = await patient.report(marketo_join_link_field="noSuchField")
+    advice = {one.check: one.advice for one in report.findings if one.verdict == FAIL}
+    assert "{{lead" not in advice["token_join_link"]
+    assert "People have no field noSuchField: mend that first" in advice["token_join_link"]
+    assert "Set MARKETO_JOIN_LINK_FIELD to a field's REST API name" in advice["join_link_field"]
+
+
 SPEAKER = {"marketo_token_fields": "Speaker=webinarSpeaker"}
 
 
