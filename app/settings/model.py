@@ -165,8 +165,9 @@ class Settings(BaseSettings):
     marketo_calls_per_day: int = _setting(
         50_000,
         "Calls a day of the instance, all integrations together, reset at midnight US Central",
-        expects="a whole number of at least 1: Marketo's daily quota, of all integrations together",
+        expects="a whole number from 1 to 10000000: Marketo's daily quota, of all integrations together",
         ge=1,
+        le=10_000_000,
     )
     marketo_on_ambiguous: Annotated[Literal["check", "retry", "hold"], LowerCase] = _setting(
         "check",

@@ -367,7 +367,13 @@ def test_any_text_is_taken_or_refused_in_words(
 
 def test_limits_that_marketo_does_not_have_are_told_at_the_start_with_their_setting(load: Load) -> None:
     """A window of 0 would send nothing, and 50 at a time be refused by Marketo, for everybody who uses the instance."""
-    found = problems(lambda: load({"MARKETO_CALLS_PER_WINDOW": "0", "MARKETO_MAX_IN_FLIGHT": "50"}))
-    assert set(found) == {"MARKETO_CALLS_PER_WINDOW", "MARKETO_MAX_IN_FLIGHT"}
+    wrong = {
+        "MARKETO_CALLS_PER_WINDOW": "0",
+        "MARKETO_MAX_IN_FLIGHT": "50",
+        "MARKETO_CALLS_PER_DAY": "99999999999",
+    }
+    found = problems(lambda: load(wrong))
+    assert set(found) == set(wrong)
     assert "from 1 to 100" in found["MARKETO_CALLS_PER_WINDOW"]
     assert "from 1 to 10" in found["MARKETO_MAX_IN_FLIGHT"]
+    assert "from 1 to 10000000" in found["MARKETO_CALLS_PER_DAY"]
