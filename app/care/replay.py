@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.care.at_hand import AtHand
@@ -47,13 +47,13 @@ async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, sa
 
 def preview_in_words(answer: Mapping[str, Any]) -> str:
     told = answer["preview"]
-    twice = "mailed a second time" if told["resend"] else "left out; --resend mails them a second time"
+    second = "--resend: whoever had one gets a second" if told["resend"] else ""
     lines = [
         f"{told['total']} webhooks and registrations fit.",
         _line("webhooks to read again", told["webhooks"], _fetched(told["toFetch"])),
         _line("registrations to map again", told["registrations"]),
-        _line("e-mails", told["wouldSend"], _names(told["wouldSendTo"], told["wouldSend"])),
-        _line("got one, or may have", told["alreadySent"], _names(told["alreadySentTo"], told["alreadySent"], twice)),
+        _line("e-mails", told["wouldSend"], _names(told["wouldSendTo"], told["wouldSend"], second)),
+        *_had_one(told),
         _line("would die again", sum(told["stillDead"].values()), _counts(told["stillDead"])),
         _line("left out otherwise", sum(told["leftOut"].values()), _counts(told["leftOut"])),
         _line("calls to Marketo, at most", told["calls"]),
@@ -68,6 +68,16 @@ def replay_in_words(now: Mapping[str, Any]) -> str:
     if now["state"] == "running":
         lines.append("No relay leads at the moment. The next one that starts does it.")
     return "\n".join([head, *lines])
+
+
+def _had_one(told: Mapping[str, Any]) -> Iterator[str]:
+    """Say who is left out for an e-mail that went out or may have, and what would change that."""
+    count = told["alreadySent"]
+    yield _line("left out: had one, or may have", count, _names(told["alreadySentTo"], count))
+    if count and not told["resend"]:
+        these = "this one" if count == 1 else f"these {count}"
+        yield f"    --resend mails {these}, too: a second time, to whoever had one."
+        yield "    Who is dead for answer_lost may have: Marketo's activity log of the person says whether it went out."
 
 
 def _line(what: str, number: int, more: str = "") -> str:
