@@ -79,7 +79,9 @@ class Metrics:
         )
         self._day_used = gauge("relay_day_calls_used", "Calls of Marketo's day that are used, by all integrations.")
         self._day_left = gauge("relay_day_calls_left", "Calls of Marketo's day that are left.")
-        self._forecast = gauge("relay_forecast_seconds", "When what waits will be sent, if nothing else comes.")
+        self._forecast = gauge(
+            "relay_forecast_seconds", "Seconds until what waits will be sent, if nothing else comes."
+        )
         self._forecast_calls = gauge("relay_forecast_calls", "Calls that it will take.")
         self._paused = gauge("relay_paused", "1 for each pause in force.", ["scope"])
         self._waiting = gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"])

@@ -49,7 +49,7 @@ def _row(one: Any) -> tuple[object, ...]:
 def _standing(told: Any) -> dict[str, object]:
     waiting = told["waiting"]
     return {
-        "calls to Marketo": told["calls"],
+        "calls of the relay to Marketo": told["calls"],
         "waiting": f"{waiting['registrations']} registrations, {waiting['webhooks']} webhooks",
         "oldest since (UTC)": at(waiting["oldest"]) if waiting["oldest"] else None,
     }

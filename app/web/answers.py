@@ -288,7 +288,7 @@ class Stats(Out):
     since: datetime
     until: datetime
     sources: list[SourceStats]
-    calls: int = Field(description="Requests to Marketo.")
+    calls: int = Field(description="Requests that the relay made to Marketo; others' are not in it.")
     waiting: Waits
     paused: list[Paused]
     dead: list[DeadStats]
