@@ -64,7 +64,9 @@ def test_no_env_file_is_tracked() -> None:
     assert not names & {".env", "relay.toml"}
 
 
-@pytest.mark.parametrize("name", ["requirements.lock", "requirements-dev.lock", "requirements-otel.lock"])
+@pytest.mark.parametrize(
+    "name", ["requirements.lock", "requirements-dev.lock", "requirements-otel.lock", "requirements-audit.lock"]
+)
 def test_every_locked_package_has_its_version_and_hashes(name: str) -> None:
     """pip refuses what was exchanged on its way."""
     entries = [entry for entry in re.split(r"\n(?=\S)", text(name).strip()) if not entry.startswith("#")]
