@@ -98,7 +98,7 @@ def test_a_test_webhook_is_sent_and_followed_to_its_end(relay: Relay, of_relay: 
         (found,) = told(run("show", ADA, "--json", **environ))["items"]
         assert (found["id"], found["state"]) == (registration["id"], "sent")
         assert told(run("stats", "--json", **environ))["sources"][0]["source"] == "custom"
-        assert "webhooks" in run("stats", **environ).stdout
+        assert "calls of the relay to Marketo" in run("stats", **environ).stdout
         page = run("show", registration["id"], **environ).stdout
         assert ADA in page
         assert "{{my.JoinLink}}" in page

@@ -149,7 +149,8 @@ async def test_the_overview_shows_it_all(signed_in: Relay, database: Database, a
     await record(database, NOW - timedelta(minutes=4), draft(NOW - timedelta(minutes=4), "b@example.com", **flaw))
     page = await signed_in.client.get("/console")
     text = text_of(page)
-    for said in ("Something needs a person.", "1 reminder could not be sent", "7 of 25", "2 under way", "11 more by",
+    for said in ("Something needs a person.", "1 reminder could not be sent", "7 of 25", "2 under way",
+                 "By the relay itself; 11 more by other integrations.",
                  "1 of 50,000", "through by 23 Nov 2026, 12:02:00", "4 minutes ago"):  # fmt: skip
         assert said in text
     assert "/console/dead-letters" in links_of(page)
