@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.backroom import Backroom
+from app.borrowing import Borrowed
 from app.checkup import check_up
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.holder import name_of_this_process
@@ -21,6 +22,7 @@ from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.replaying import Preview, Replaying
 from app.dispatch.trial import try_out
 from app.dispatch.troubles import Thresholds
+from app.doctor.pacing import Paced, share_beside
 from app.domain import CampaignId, utc_now
 from app.errors import StoreUnavailable
 from app.mailing import read_letter
@@ -137,7 +139,8 @@ async def _at_work(
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
     shared = InTheStore(settings.database_url.get_secret_value(), database, settings.secrets())
-    setup = SetupWatch(lambda: check_up(settings), shared=shared, clock=utc_now)
+    gate = Borrowed(backroom, workshop.dispatcher.errand, Paced(share_beside(settings.marketo_calls_per_window)))
+    setup = SetupWatch(lambda: check_up(settings, gate=gate), shared=shared, clock=utc_now)
     foreseeing = make_replaying(settings, database, workshop.sources)
     replaying = _ReplayingInBackroom(backroom, foreseeing, workshop.replaying)
     care = CareParts(DeadLetters(database), replaying, Replays(database))
@@ -163,7 +166,7 @@ async def _at_work(
         console=ConsoleParts(
             care=care,
             try_out=try_out_in_backroom,
-            read_letter=lambda campaign: read_letter(settings, CampaignId(campaign)),
+            read_letter=lambda campaign: read_letter(settings, CampaignId(campaign), gate=gate),
             senders=make_senders(settings),
             examples={name: example_of(name) for name in workshop.sources},
             search=Search(database),

@@ -13,7 +13,7 @@ from app.doctor.looking import look
 from app.doctor.marketo import marketo_findings
 from app.doctor.mending import Fix, TokenFix, token_fixes, webhook_fixes
 from app.doctor.own import CHECKS, SECTION, WEBINAR_CHECKS, House, WebinarSeen, settings_findings
-from app.doctor.pacing import Paced
+from app.doctor.pacing import Gate, Gated, Paced
 from app.doctor.pendo import look_at_pendo
 from app.doctor.report import Finding, Report, Verdict, judged, report_of
 from app.doctor.trial import Reminder, Tell, Trial
@@ -46,13 +46,22 @@ class Examined:
     fixes: tuple[Fix, ...] = ()
 
 
-async def check_up(settings: Settings, problems: tuple[FieldProblem, ...] = (), *, clock: Clock = utc_now) -> Examined:
-    """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo."""
+async def check_up(
+    settings: Settings,
+    problems: tuple[FieldProblem, ...] = (),
+    *,
+    gate: Gate | None = None,
+    clock: Clock = utc_now,
+) -> Examined:
+    """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo.
+
+    `gate` is what the calls to Marketo pass; without one they pass a window of their own.
+    """
     findings = list(settings_findings(problems, secrets=len(settings.secrets())))
     findings += await _own(settings, clock)
     fixes: list[Fix] = []
-    for look_at in (_marketo, _eventbrite, _pendo):
-        found, mendable = await look_at(settings, clock)
+    seen = [await _marketo(settings, clock, gate), await _eventbrite(settings, clock), await _pendo(settings, clock)]
+    for found, mendable in seen:
         findings += found
         fixes += mendable
     return Examined(report_of(findings), tuple(fixes))
@@ -114,9 +123,9 @@ def _webinars(settings: Settings, now: datetime) -> Iterator[Finding]:
 _Found = tuple[list[Finding], list[Fix]]
 
 
-async def _marketo(settings: Settings, clock: Clock) -> _Found:
+async def _marketo(settings: Settings, clock: Clock, gate: Gate | None) -> _Found:
     wanted = wanted_of(settings)
-    async with _setup(settings, clock) as marketo:
+    async with _setup(settings, clock, gate) as marketo:
         seen = await look(marketo, wanted, clock=clock)
     return list(marketo_findings(wanted, seen)), list(token_fixes(wanted, seen))
 
@@ -179,9 +188,9 @@ async def send_one(settings: Settings, reminder: Reminder, *, tell: Tell, clock:
 
 
 @asynccontextmanager
-async def _setup(settings: Settings, clock: Clock) -> AsyncIterator[MarketoSetup]:
+async def _setup(settings: Settings, clock: Clock, gate: Gate | None = None) -> AsyncIterator[MarketoSetup]:
     async with _client(settings, clock) as client:
-        yield MarketoSetup(Paced(client.send, most=settings.marketo_calls_per_window))
+        yield MarketoSetup(Gated(client.send, gate or Paced(settings.marketo_calls_per_window)))
 
 
 @asynccontextmanager

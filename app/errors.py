@@ -10,6 +10,7 @@ RelayError
 ├── StoreUnavailable       the event could not be committed: 503, the sender tries again
 ├── StoreTooNew            the database was migrated by a newer relay: the start is refused
 ├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
+├── NotNow                 a call of a check was not made: Marketo is paused, or registrations need the places
 ├── ResolveFailed          a source could not fetch what an event needs
 ├── AskedInVain            the command line asked a relay or its store and got no answer          (exit code 1)
 └── CallFailed             Marketo did not do what was asked (app.marketo.codes says what follows)
@@ -76,6 +77,10 @@ class StoreTooNew(RelayError):
 
 class LeadershipLost(RelayError):
     """The lease has gone to another process, so nothing may be sent or settled any more."""
+
+
+class NotNow(RelayError):
+    """A call that is for no registration was not made; the message says why, as the end of a sentence."""
 
 
 class AskedInVain(RelayError):

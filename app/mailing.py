@@ -6,6 +6,7 @@ from datetime import timedelta
 
 import structlog
 
+from app.doctor.pacing import Gate, Gated
 from app.domain import CampaignId, Clock, utc_now
 from app.errors import RelayError
 from app.making import make_auth
@@ -23,14 +24,14 @@ _log = structlog.get_logger(__name__)
 Letter = tuple[str, Mapping[str, str]]  # the e-mail's HTML, and the program's My Tokens with their defaults
 
 
-async def read_letter(settings: Settings, campaign: CampaignId, *, clock: Clock = utc_now) -> Letter | None:
+async def read_letter(settings: Settings, campaign: CampaignId, *, gate: Gate, clock: Clock = utc_now) -> Letter | None:
     """Return the e-mail of the campaign's program; None when it may not be read, or there is none."""
     address = base_urls(settings.marketo_base_url)
     auth = make_auth(settings, clock)
     try:
         async with asyncio.timeout(_PATIENCE.total_seconds()), open_http(address, most_connections=1) as http:
             client = MarketoClient(http=http, address=address, auth=auth, clock=clock)
-            return await letter_of(MarketoSetup(client.send), campaign, title=settings.marketo_token_title)
+            return await letter_of(MarketoSetup(Gated(client.send, gate)), campaign, title=settings.marketo_token_title)
     except (RelayError, TimeoutError) as problem:
         _log.info("the reminder's e-mail could not be read", campaign_id=campaign, reason=type(problem).__name__)
         return None

@@ -23,7 +23,7 @@ from app.log import Masker
 from app.store.database import Database, open_database
 from app.store.reports import SetupReports
 
-LONGEST = timedelta(minutes=2)
+LONGEST = timedelta(minutes=15)  # registrations go first, and a small window holds few calls
 FRESH = timedelta(seconds=2)  # so long a report that was read is told without asking the store again
 PATIENCE = timedelta(seconds=2)
 _LOOK_AGAIN = timedelta(seconds=0.5)

@@ -117,7 +117,7 @@ class Caller:
                 assert call.campaign_id is not None  # noqa: S101  # a trigger call is claimed with its campaign
                 taken = await self.marketo.trigger(call.campaign_id, verdicts.leads_of(call), tokens)
                 return _done(taken), verdicts.after_trigger(call, taken)
-            case "check" | "usage":
+            case "check" | "usage" | "setup":
                 raise ValueError(f"calls of the kind {call.kind} are made elsewhere")
 
     async def _look_up(self, call: Call) -> tuple[CallResult, list[Fate]]:
@@ -140,8 +140,8 @@ class Caller:
         try:
             answer = await self.marketo.find_people(addresses, next_page_token=token)
         except CallFailed as failed:
-            refusal = _refusal(failed)
-            await self._stored(call, lambda: self.log.end(page, refusal))
+            ended = refusal(failed)
+            await self._stored(call, lambda: self.log.end(page, ended))
             raise
         await self._stored(call, lambda: self.log.end(page, _done(answer)))
         return answer
@@ -163,7 +163,7 @@ class Caller:
 
     async def _refused(self, call: Call, failed: CallFailed, begun: datetime) -> None:
         await self.take_refusal(failed, call, begun)
-        result = _refusal(failed)
+        result = refusal(failed)
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy), begun)
         elif verdicts.must_split(call, failed):
@@ -261,7 +261,8 @@ def _done(answer: SyncAnswer | FindAnswer | TriggerAnswer) -> CallResult:
     return CallResult("done", request_id=answer.request_id)
 
 
-def _refusal(failed: CallFailed) -> CallResult:
+def refusal(failed: CallFailed) -> CallResult:
+    """Return how a call ended that failed."""
     outcome: Literal["refused", "lost"] = "refused" if failed.executed is Executed.NO else "lost"
     return CallResult(outcome, failed.code, failed.message, failed.request_id)
 

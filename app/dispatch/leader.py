@@ -13,6 +13,7 @@ from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
 from app.dispatch.day import Day, DayState
+from app.dispatch.errands import Errands, Make
 from app.dispatch.forecast import Forecast, Means, forecast
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
@@ -27,6 +28,7 @@ from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
 from app.domain import Clock, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
+from app.marketo.envelope import Reply
 from app.metrics import Metrics
 from app.sources.base import Source
 from app.store.alarms import Alarms
@@ -96,6 +98,7 @@ class _Term:
     window: Window
     day: Day
     reconciler: Reconciler
+    errands: Errands
     bells: tuple[Bell, ...]
     alarm: Alarm | None = None
     census: Census | None = None
@@ -124,6 +127,18 @@ class Dispatcher:
         self._bell.stop()
         for bell in self._term.bells if self._term else ():
             bell.stop()
+
+    async def errand(self, make: Make) -> Reply:
+        """Make a call that is for no registration, when no registration needs its place.
+
+        Raises:
+            CallFailed: from `make`.
+            LeadershipLost: this process does not lead; the call was not made.
+            NotNow: Marketo is paused, or registrations needed every place; the call was not made.
+        """
+        if self._term is None:
+            raise LeadershipLost("another process leads, or none does yet")
+        return await self._term.errands.run(make)
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the outbound work. Holds no secret and nobody's data."""
@@ -197,7 +212,7 @@ class Dispatcher:
         renewing, sweeping, counting, forgetting, settling, asking, replaying, purging = (Bell() for _ in range(8))
         censusing, alarming = Bell(), Bell()
         term.bells = (intake.bell, sender.bell, renewing, sweeping, counting, forgetting, settling, asking)
-        term.bells += (replaying, purging, censusing, alarming)
+        term.bells += (replaying, purging, censusing, alarming, term.errands.bell)
         steps = [
             repeat(intake.step, bell=intake.bell, name="intake"),
             repeat(sender.step, bell=sender.bell, name="sender"),
@@ -324,9 +339,14 @@ class Dispatcher:
         replaying = Replaying(Replays(work.database), work.sources, work.judge, work.clock)
         replayer = Replayer(replaying, intake.registrations, sending, lease)
         reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
-        bells = (intake.bell, sender_bell)
+        errands = Errands(
+            caller,
+            CallLog(work.database, clock=work.clock),
+            is_wanted=lambda: sender.is_wanting or intake.is_behind(),
+        )
+        bells = (intake.bell, sender_bell, errands.bell)
         alarm = Alarm(work.notify, Alarms(work.database), work.clock) if work.notify else None
-        return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, bells, alarm)
+        return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, errands, bells, alarm)
 
 
 def _of_day(day: Day, now: datetime) -> Mapping[str, str]:

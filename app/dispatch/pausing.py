@@ -22,6 +22,7 @@ _LONGEST_MENDING = timedelta(minutes=10)
 _STUMBLE = timedelta(seconds=1)
 _LONGEST_STUMBLE = timedelta(minutes=1)
 _KEPT = frozenset({"606", "607"})  # others may have been mended by whoever restarted the relay
+LIMIT_CODES = _KEPT | {"429", "615"}  # of the instance, by all together
 _log = structlog.get_logger(__name__)
 
 
@@ -83,6 +84,11 @@ class Pauses:
         """Return how many seconds everything has to wait; 0 when it may go on."""
         pause = self._known.get(EVERYTHING)
         return max(0.0, (pause.until - self._clock()).total_seconds()) if pause else 0.0
+
+    def of_a_limit(self) -> Pause | None:
+        """Return the pause of everything that a limit asks for, if one is in force: a further call makes it worse."""
+        pause = self._known.get(EVERYTHING)
+        return pause if pause and pause.code in LIMIT_CODES and pause.until > self._clock() else None
 
     def paused_campaigns(self) -> frozenset[CampaignId]:
         return frozenset(CampaignId(int(scope.partition(":")[2])) for scope in self._in_force() if scope != EVERYTHING)

@@ -37,6 +37,7 @@ class Sender:
     bell: Bell
     look_every: float = _IDLE
     is_more_coming: Callable[[], bool] = lambda: False  # whether the intake is behind with its events
+    is_wanting: bool = False  # whether something could be sent but for a place, at the last look
     _turns: Turns = field(default_factory=Turns)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _is_unclear: bool = False  # whether the last claim's answer was lost
@@ -56,11 +57,13 @@ class Sender:
         if self._is_unclear:
             await self._free()
         if paused := self._paused():
+            self.is_wanting = False
             return paused
         jobs, idle = await self._jobs()
         if paused := self._paused():  # a call may have ended while we looked
             return paused
         jobs = self._without_paused(jobs)
+        self.is_wanting = bool(jobs)
         ticks = self.caller.ticks()
         waits = [(_IDLE if wait is None else min(wait, _IDLE)) for wait in (self._wait(job, ticks) for job in jobs)]
         if 0 not in waits:

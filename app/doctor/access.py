@@ -4,7 +4,7 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import NamedTuple
 
-from app.doctor.picture import NOT_ASKED, MarketoPicture, Seen, Unseen
+from app.doctor.picture import NOT_ASKED, NOT_NOW, MarketoPicture, Seen, Unseen, all_else
 from app.doctor.report import Check, Outcome, fail, ok, unknown, warn
 from app.doctor.wanted import Wanted
 from app.marketo.codes import Trouble
@@ -40,6 +40,8 @@ def _host(access: Access) -> Outcome:
 def _network(access: Access) -> Outcome:
     first, wanted = access.seen.first, access.wanted
     way = f"through the proxy {wanted.proxy}" if wanted.proxy else "directly, without a proxy"
+    if isinstance(first, Unseen) and first.code == NOT_NOW:
+        return not_looked(first)
     if isinstance(first, Seen) or first.code in {*_REFUSED, *_BUSY, "603", "607"}:
         return ok(f"{wanted.host} answers, {way}")
     if first.code in _LOST:
@@ -77,7 +79,7 @@ def _credentials(access: Access) -> Outcome:
             "If they are the same, look whether the API user is still there in Admin > Security > Users & Roles.",
         )
     if isinstance(first, Unseen) and first.code not in {*_BUSY, "603", "607"}:
-        return not_looked(NOT_ASKED)
+        return not_looked(all_else(first))
     return ok("Marketo gave an access token for the client id and secret")
 
 
@@ -182,14 +184,14 @@ def _permission(may: bool | Unseen, yes: str, name: str, advice: str) -> Outcome
 
 def _after_first(access: Access, judge: Callable[[Seen], Outcome]) -> Outcome:
     first = access.seen.first
-    return not_looked(NOT_ASKED) if isinstance(first, Unseen) else judge(first)
+    return not_looked(all_else(first)) if isinstance(first, Unseen) else judge(first)
 
 
 def not_looked(why: Unseen) -> Outcome:
     """Return the outcome of a check whose object could not be seen."""
     if why.lacks_permission:
         return unknown("could not be looked at: the API user lacks the permission", "")
-    code = "" if why.code == "not asked" else f" ({why.code})"
+    code = "" if why.code in {NOT_ASKED.code, NOT_NOW} else f" ({why.code})"
     return unknown(f"could not be looked at: {why.message}{code}", why.advice)
 
 

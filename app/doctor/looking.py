@@ -5,7 +5,6 @@ from datetime import datetime
 from typing import TypeVar
 
 from app.doctor.picture import (
-    NOT_ASKED,
     CampaignPicture,
     Letter,
     MarketoPicture,
@@ -13,10 +12,12 @@ from app.doctor.picture import (
     Seen,
     Shelf,
     Unseen,
+    all_else,
     unseen,
 )
 from app.doctor.wanted import Wanted
 from app.domain import CampaignId, Clock
+from app.errors import NotNow
 from app.marketo.assets import EmailAsset, FolderKind, Place, SmartCampaign
 from app.marketo.failures import CallFailed
 from app.marketo.setup import MarketoSetup
@@ -62,21 +63,22 @@ def _middle(asked: datetime, answered: datetime) -> datetime:
 
 
 def _nothing(first: Unseen, wanted: Wanted, numbers: Sequence[CampaignId]) -> MarketoPicture:
+    why = all_else(first)
     return MarketoPicture(
         first=first,
-        campaigns=tuple(CampaignPicture(number, wanted.campaigns[number], NOT_ASKED) for number in numbers),
-        may_request=NOT_ASKED,
-        may_save=NOT_ASKED,
-        may_read_activities=NOT_ASKED,
-        fields=NOT_ASKED,
-        partitions=NOT_ASKED if wanted.partition else None,
+        campaigns=tuple(CampaignPicture(number, wanted.campaigns[number], why) for number in numbers),
+        may_request=why,
+        may_save=why,
+        may_read_activities=why,
+        fields=why,
+        partitions=why if wanted.partition else None,
     )
 
 
 async def _seen(call: Awaitable[_Value]) -> _Value | Unseen:
     try:
         return await call
-    except CallFailed as failed:
+    except (CallFailed, NotNow) as failed:
         return unseen(failed)
 
 

@@ -1,37 +1,98 @@
 """Keep a check's calls below a rate, since Marketo's window is shared with everybody who calls the instance."""
 
 import asyncio
+import threading
 import time
 from collections import deque
 from collections.abc import Awaitable, Callable
-from datetime import timedelta
+from typing import Protocol
 
+from app.errors import NotNow
 from app.marketo.envelope import Reply
 from app.marketo.requests import Outgoing
 from app.marketo.setup import Send
 
-WINDOW = timedelta(seconds=20)
+SPAN = 20.0  # seconds; Marketo's
+_LOOK_AGAIN = 0.1  # seconds, while every place is a running call's
+Make = Callable[[], Awaitable[Reply]]
+
+
+def share_beside(calls_per_window: int) -> int:
+    """Return how many calls in 20 seconds may be made beside a relay that uses its window: a tenth, at least two."""
+    return max(2, calls_per_window // 10)
+
+
+class Gate(Protocol):
+    """Makes a call once it is its turn. It may raise NotNow in its place, and what `make` raises."""
+
+    async def __call__(self, make: Make, /) -> Reply: ...
+
+
+class Gated:
+    """Passes calls on through a gate; one that it closed stays closed, so that a report does not wait for each call."""
+
+    def __init__(self, send: Send, gate: Gate) -> None:
+        self._send = send
+        self._gate = gate
+        self._closed: NotNow | None = None
+
+    async def __call__(self, call: Outgoing) -> Reply:
+        """Send a call when the gate lets it.
+
+        Raises:
+            CallFailed: there is no whole answer.
+            NotNow: it was not sent.
+        """
+        if self._closed is not None:
+            raise self._closed
+        try:
+            return await self._gate(lambda: self._send(call))
+        except NotNow as not_now:
+            self._closed = not_now
+            raise
 
 
 class Paced:
-    """Passes calls on, at most `most` in any 20 seconds."""
+    """A gate for at most `most` calls in any 20 seconds, whichever threads they come from.
+
+    A call counts from its beginning until 20 s after its end: when Marketo counts it lies in between.
+    """
 
     def __init__(
         self,
-        send: Send,
-        *,
         most: int,
+        *,
         ticks: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._send = send
+        self._most = most
         self._ticks = ticks
         self._wait = wait
-        self._recent: deque[float] = deque(maxlen=most)
+        self._lock = threading.Lock()
+        self._running = 0
+        self._leaving: deque[float] = deque()  # when each ended call leaves the window, oldest first
 
-    async def __call__(self, call: Outgoing) -> Reply:
-        """Send a call when the window has room for it."""
-        if len(self._recent) == self._recent.maxlen:
-            await self._wait(max(0.0, self._recent[0] + WINDOW.total_seconds() - self._ticks()))
-        self._recent.append(self._ticks())
-        return await self._send(call)
+    async def __call__(self, make: Make) -> Reply:
+        """Make a call when the window has room for it."""
+        while (seconds := self._take()) > 0:
+            await self._wait(seconds)
+        try:
+            return await make()
+        finally:
+            self._end()
+
+    def _take(self) -> float:
+        """Take a place, or return how many seconds to wait for one."""
+        with self._lock:
+            now = self._ticks()
+            while self._leaving and self._leaving[0] <= now:
+                self._leaving.popleft()
+            if self._running + len(self._leaving) >= self._most:
+                return self._leaving[0] - now if self._leaving else _LOOK_AGAIN
+            self._running += 1
+            return 0.0
+
+    def _end(self) -> None:
+        with self._lock:
+            self._running -= 1
+            self._leaving.append(self._ticks() + SPAN)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from app.domain import CampaignId
+from app.errors import NotNow
 from app.marketo.answers import CampaignInfo
 from app.marketo.assets import EmailAsset, Folder, MyToken, SmartCampaign, SmartList
 from app.marketo.failures import CallFailed
@@ -24,7 +25,13 @@ class Unseen:
         return self.code == "603"
 
 
+NOT_NOW = "not now"  # the code of what was left for later
 NOT_ASKED = Unseen("not asked", "Marketo was not reached, or did not let the relay in")
+
+
+def all_else(first: Unseen) -> Unseen:
+    """Return why nothing else was looked at, after a first call that was in vain."""
+    return first if first.code == NOT_NOW else NOT_ASKED
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,5 +117,7 @@ class MarketoPicture:
     campaigns_left_out: int = field(default=0)
 
 
-def unseen(failed: CallFailed) -> Unseen:
+def unseen(failed: CallFailed | NotNow) -> Unseen:
+    if isinstance(failed, NotNow):
+        return Unseen(NOT_NOW, str(failed), "Check again later.")
     return Unseen(failed.code, failed.message, failed.advice)

@@ -44,7 +44,7 @@ from app.store.tables import calls, registrations, timeline
 from app.store.tables import people as people_table
 from app.store.unsettled import note_lost
 
-CallKind = Literal["upsert", "lookup", "trigger", "check", "usage"]
+CallKind = Literal["upsert", "lookup", "trigger", "check", "usage", "setup"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 _AT_ONCE = 500  # keys in one statement

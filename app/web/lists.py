@@ -37,7 +37,7 @@ class EventQuery(_Query):
 class CallQuery(_Query):
     """Which requests to Marketo to list."""
 
-    kind: Word | None = Field(None, description="upsert, lookup, trigger, check or usage.")
+    kind: Word | None = Field(None, description="upsert, lookup, trigger, check, usage or setup.")
     outcome: Word | None = Field(None, description="done, refused or lost.")
     since: AwareDatetime | None = Field(None, description="Begun at or after this time.")
     until: AwareDatetime | None = Field(None, description="Begun before this time.")

@@ -2,6 +2,7 @@
 
 from pydantic import SecretStr
 
+from app.doctor.pacing import Paced
 from app.domain import CampaignId
 from app.mailing import read_letter
 from app.sandbox import seed
@@ -19,7 +20,7 @@ def settings_for(sandbox: Sandbox, secret: str = seed.CLIENT_SECRET) -> Settings
 
 
 async def test_the_campaigns_email_is_read_with_its_defaults(sandbox: Sandbox) -> None:
-    letter = await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID))
+    letter = await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50))
     assert letter is not None
     html, defaults = letter
     assert "{{my.WebinarTitle}}" in html
@@ -29,8 +30,8 @@ async def test_the_campaigns_email_is_read_with_its_defaults(sandbox: Sandbox) -
 
 async def test_without_campaign_permission_or_marketo_there_is_none(sandbox: Sandbox) -> None:
     """The console then shows the tutorial's; nobody's page breaks."""
-    assert await read_letter(settings_for(sandbox), CampaignId(999_999)) is None
+    assert await read_letter(settings_for(sandbox), CampaignId(999_999), gate=Paced(50)) is None
     wrong = settings_for(sandbox, "another-secret-0123456789abcdef")
-    assert await read_letter(wrong, CampaignId(seed.CAMPAIGN_ID)) is None
+    assert await read_letter(wrong, CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)) is None
     sandbox.process.stop()
-    assert await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID)) is None
+    assert await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)) is None

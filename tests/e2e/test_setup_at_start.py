@@ -24,9 +24,21 @@ def test_what_is_wrong_is_logged_at_the_start_and_stops_nothing(sandbox: Sandbox
     relay.in_state("ada@example.com", "sent")
 
 
+def test_the_checks_calls_are_counted_like_any_other(sandbox: Sandbox, start: StartRelay) -> None:
+    """Each has a place in the window, and is in the log of calls, from which a restart and the next leader count."""
+    relay = start(CHECK_AT_START="true")
+    until(lambda: relay.api("setup")["report"], what="the first check")
+    seen = [one for one in sandbox.get("calls?limit=1000") if one["service"] == "marketo"]
+    logged = relay.api("calls?limit=100")["items"]
+    assert len(seen) == len(logged) == relay.api("forecast")["dayUsed"] > 10
+    assert {one["kind"] for one in logged} >= {"setup"}
+    assert all(one["finishedAt"] for one in logged)
+
+
 def test_a_relay_whose_marketo_does_not_answer_starts_and_stops_in_time(sandbox: Sandbox, start: StartRelay) -> None:
     """The check hangs for as long as Marketo does; nobody waits for it."""
     sandbox.fault(match="identity", kind="hang")
     relay = start(CHECK_AT_START="true")
     assert relay.api("setup")["report"] is None
     assert relay.process.stop() == 0
+    assert "defect" not in relay.process.output

@@ -15,7 +15,7 @@ from app.web.parts import Setup, WebParts
 from app.web.problems import Refused
 from app.web.setup import SetupReport
 
-PATIENCE = timedelta(seconds=130)  # the check itself ends within two minutes
+PATIENCE = timedelta(seconds=130)  # a check that takes longer is shown when the page is asked for again
 FRESH = timedelta(seconds=10)
 _LOOK_EVERY = 0.1  # seconds
 TONES = {"ok": "good", "warn": "busy", "fail": "bad", "unknown": "idle"}
@@ -65,7 +65,7 @@ def set_up_router(parts: WebParts) -> APIRouter:
             return await shown(request)
         watch().begin()
         await _ended(watch())
-        problem = NOT_ENDED if await _last(watch()) == before else None
+        problem = NOT_ENDED if not watch().is_running and await _last(watch()) == before else None
         return await shown(request, problem)
 
     return router
