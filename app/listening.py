@@ -1,11 +1,13 @@
 """Take the address that the relay listens on, before anything else starts; and find it again for a health check."""
 
 import errno
+import resource
 import socket
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 
 from app.errors import AddressUnusable
 
+MOST_OPEN_FILES = 65_536  # of which each connection is one
 _EVERY_ADDRESS = {"0.0.0.0": "127.0.0.1", "::": "::1", "": "127.0.0.1"}  # noqa: S104  # read here, not bound
 
 
@@ -23,6 +25,18 @@ def bound_sockets(host: str, port: int) -> list[socket.socket]:
             raise AddressUnusable(advice(host, port, problem)) from problem
         undo.pop_all()
     return sockets
+
+
+def allow_many_connections() -> None:
+    """Let this process hold as many files open as the system grants it when asked.
+
+    Shells and services are given 1,024 for the sake of old programs, and slow senders alone may take as many.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with suppress(ValueError, OSError):  # a system that grants less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def own_address(host: str) -> str:

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from app.bootstrap import Relay, running_relay
-from app.listening import bound_sockets
+from app.listening import allow_many_connections, bound_sockets
 from app.log import UVICORN_OPTIONS
 from app.main import create_app
 from app.settings import Settings
@@ -46,6 +46,7 @@ async def serve(
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
     sys.setswitchinterval(SWITCH)
+    allow_many_connections()
     sockets = sockets or bound_sockets(settings.host, settings.port)
     async with running_relay(settings, figures=figures) as relay:
         server = _Server(make_config(settings, relay))

@@ -1,13 +1,14 @@
 """Where the relay listens: told in time when it can't, and found again."""
 
 import errno
+import resource
 import socket
 from contextlib import ExitStack
 
 import pytest
 
 from app.errors import AddressUnusable
-from app.listening import advice, bound_sockets, own_address
+from app.listening import MOST_OPEN_FILES, advice, allow_many_connections, bound_sockets, own_address
 
 
 def test_a_socket_is_bound_and_does_not_listen_yet() -> None:
@@ -23,6 +24,20 @@ def test_a_name_may_stand_for_several_addresses() -> None:
         names = {stack.enter_context(bound).getsockname()[0] for bound in bound_sockets("localhost", 0)}
     assert "127.0.0.1" in names
     assert names <= {"127.0.0.1", "::1"}
+
+
+def test_a_process_may_hold_as_many_files_as_the_system_grants() -> None:
+    """1,024 are usual, and too few for slow senders beside good ones."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    granted = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(MOST_OPEN_FILES, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
+    try:
+        allow_many_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (granted, hard)
+        allow_many_connections()
+        assert resource.getrlimit(resource.RLIMIT_NOFILE) == (granted, hard)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", ""])

@@ -1,9 +1,10 @@
 """Strangers on raw sockets beside good senders: no 5xx, no traceback, bounded memory, and nothing smuggled in."""
 
 import json
+import resource
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -12,15 +13,31 @@ import pytest
 from tests.e2e.harness import API_KEY, Relay, environment, registration, start_relay, web
 
 IDLE = 1000
+MANY = 10_000
+OWN_FILES = 500  # that this process needs besides
+MOST_FOR_MANY = 150_000  # kB for as many that have sent nothing: 15 kB each
 MOST_GROWTH = 100_000  # kB for all that are held open: a tenth of a megabyte each
 _numbers = count(1)
 
 
+@contextmanager
+def open_files(most: int) -> Iterator[int]:
+    """Let this process, and those that it starts, hold so many files open at most; gives how many it may have."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+    try:
+        yield allowed
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
 @pytest.fixture(scope="module")
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
-    """One relay for all strangers; Marketo is not reached, which accepting does not need."""
+    """One relay for all strangers, started as a shell does; Marketo is not reached, which accepting does not need."""
     folder = tmp_path_factory.mktemp("relay")
-    running = start_relay(environment("http://127.0.0.1:9", f"sqlite:///{folder / 'relay.db'}"), folder)
+    with open_files(1024):
+        running = start_relay(environment("http://127.0.0.1:9", f"sqlite:///{folder / 'relay.db'}"), folder)
     yield running
     assert running.process.stop() == 0
     assert "Traceback" not in running.process.output
@@ -86,6 +103,19 @@ def test_a_thousand_slow_connections_keep_nobody_waiting(relay: Relay, sent: byt
             held(relay, stack, sent)
         assert_good_traffic(relay, 20)
         assert memory(relay) - before < MOST_GROWTH
+
+
+def test_ten_thousand_idle_connections_keep_nobody_waiting(relay: Relay) -> None:
+    """Ten times what a shell lets a process have open, which the relay has raised (as far as the system lets it).
+
+    It takes some seconds, for so many connections are made.
+    """
+    before = memory(relay)
+    with open_files(MANY + OWN_FILES) as allowed, ExitStack() as stack:
+        for _ in range(min(MANY, allowed - OWN_FILES)):
+            held(relay, stack)
+        assert_good_traffic(relay, 20)
+        assert memory(relay) - before < MOST_FOR_MANY
 
 
 SMUGGLED = request(address="smuggled@example.com")
