@@ -38,6 +38,7 @@ from app.sandbox.marketo_answers import NOT_COUNTED
 from app.sandbox.simulation import create_sandbox
 from app.sandbox.world import Simulation, World
 from app.settings import Settings, load_settings
+from app.sources.base import Source
 from app.sources.custom import CustomSource
 from app.store.database import Database
 from app.store.events import EventQueue
@@ -72,6 +73,17 @@ class Life:
             raise StoreUnavailable("the process is dead")
 
 
+class MachineClock:
+    """The wall clock of a process's machine, which somebody may set."""
+
+    def __init__(self, true: Clock) -> None:
+        self._true = true
+        self.wrong_by = timedelta(0)
+
+    def __call__(self) -> datetime:
+        return self._true() + self.wrong_by
+
+
 class _Mortal(httpx.AsyncBaseTransport):
     """The network as a process sees it that may be killed."""
 
@@ -93,6 +105,7 @@ class Relay:
     inbox: Inbox
     database: Database
     life: Life
+    machine: MachineClock
     tasks: list["asyncio.Task[None]"] = field(default_factory=list)
 
     def start(self) -> None:
@@ -133,9 +146,9 @@ class Stage:
             await asyncio.gather(*(self._accept(one) for one in together))
 
     async def _accept(self, one: Registration) -> None:
-        now = self.clock()
-        event = NewEvent(EventId(new_id("evt", now)), "custom", now, now, {}, one.body(), None)
         relay = next(relay for relay in self.relays if not relay.life.is_killed)
+        now = relay.machine()
+        event = NewEvent(EventId(new_id("evt", now)), "custom", now, now, {}, one.body(), None)
         await relay.inbox.accept(event)
         self.accepted[one.key] = asyncio.get_running_loop().time()
 
@@ -219,15 +232,19 @@ async def simulated(
     began: datetime = NOON,
     relays: int = 1,
     calls_per_day: int = 50_000,
+    source: Source | None = None,
 ) -> AsyncIterator[Stage]:
-    """Start a simulated Marketo and the relay in the running virtual time, and stop them at the end of the block."""
+    """Start a simulated Marketo and the relay in the running virtual time, and stop them at the end of the block.
+
+    `source` takes the place of the custom one.
+    """
     clock = clock_from(began)
     app, world = marketo_in(clock, calls_per_day=calls_per_day)
     chosen = _settings(folder, settings or {})
     async with AsyncExitStack() as stack:
         running = []
         for number in range(relays):
-            relay = _relay(chosen, clock, InProcess(app), f"relay-{number}")
+            relay = _relay(chosen, MachineClock(clock), InProcess(app), f"relay-{number}", source)
             relay.start()
             stack.push_async_callback(relay.close)
             running.append(relay)
@@ -251,14 +268,18 @@ def _settings(folder: Path, changed: Mapping[str, str]) -> Settings:
     return load_settings(environ=environ, folder=folder, checks=CHECKS)
 
 
-def _relay(settings: Settings, clock: Clock, network: httpx.AsyncBaseTransport, holder: str) -> Relay:
+def _relay(
+    settings: Settings,
+    clock: MachineClock,
+    network: httpx.AsyncBaseTransport,
+    holder: str,
+    source: Source | None,
+) -> Relay:
     life = Life()
     database = open_in_one_thread(settings.database_url.get_secret_value())
     _make_mortal(database, life)
     catalogue = make_catalogue(settings)
-    source = CustomSource(
-        signing_secrets=[], api_keys=[seed.CUSTOM_API_KEY], allowed_campaigns=allowed_campaigns(settings)
-    )
+    source = source or custom_source(settings)
     work = Work(
         database=database,
         sources={source.name: source},
@@ -275,7 +296,13 @@ def _relay(settings: Settings, clock: Clock, network: httpx.AsyncBaseTransport, 
         hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
     )
     dispatcher = Dispatcher(work, holder=holder)
-    return Relay(dispatcher, Inbox(database, on_stored=dispatcher.wake), database, life)
+    return Relay(dispatcher, Inbox(database, on_stored=dispatcher.wake), database, life, clock)
+
+
+def custom_source(settings: Settings) -> CustomSource:
+    return CustomSource(
+        signing_secrets=[], api_keys=[seed.CUSTOM_API_KEY], allowed_campaigns=allowed_campaigns(settings)
+    )
 
 
 def _marketo(settings: Settings, clock: Clock, network: httpx.AsyncBaseTransport) -> MarketoClient:

@@ -22,6 +22,7 @@ from app.dispatch.pausing import Pauses
 from app.dispatch.replaying import Replayer, Replaying
 from app.dispatch.sender import Sender
 from app.dispatch.settling import ActivityLog, Settler
+from app.dispatch.steady import SteadyClock, jump_between
 from app.dispatch.troubles import SetupTroubles, Thresholds, setup_troubles, troubles
 from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
@@ -36,6 +37,7 @@ from app.store.calls import CallLog
 from app.store.census import Census, take_census
 from app.store.database import Database
 from app.store.events import EventQueue
+from app.store.jumps import follow_jump
 from app.store.leases import Leases
 from app.store.links import fall_back_from_other_fields
 from app.store.people import Memory, People
@@ -54,6 +56,7 @@ _PURGED_PACE = 0.25  # seconds between two steps of the purge: 800 of each kind 
 _CENSUS_EVERY = 30.0  # seconds
 _FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
 _PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
+_UNTIL_AT_REST = 0.2  # seconds between two looks whether running calls have ended
 _log = structlog.get_logger(__name__)
 
 
@@ -112,6 +115,7 @@ class Dispatcher:
 
     def __init__(self, work: Work, *, holder: str) -> None:
         self._work = work
+        self._clock = SteadyClock(work.clock, work.ticks)
         self._applicant = Applicant(Leases(work.database), holder, ticks=work.ticks)
         self._retention = Retention(work.database, keep=work.keep)
         self._bell = Bell()
@@ -142,7 +146,7 @@ class Dispatcher:
 
     def status(self) -> Mapping[str, object]:
         """Return what an operator wants to know of the outbound work. Holds no secret and nobody's data."""
-        term, now, ticks = self._term, self._work.clock(), self._work.ticks()
+        term, now, ticks = self._term, self._clock(), self._work.ticks()
         if term is None:
             return {"leader": False, "in_flight": 0, "window_used": 0, "paused": {}}
         return {
@@ -179,7 +183,13 @@ class Dispatcher:
         return 0.0
 
     async def _lead(self, lease: Lease) -> None:
-        term = self._make_term(lease)
+        try:
+            jumped = await self._set_clock(lease)
+            await self._lead_for(self._make_term(lease, jumped))
+        finally:
+            await _give_back(lease)
+
+    async def _lead_for(self, term: _Term) -> None:
         try:
             await self._prepare(term)
             self._term = term
@@ -190,7 +200,20 @@ class Dispatcher:
             self._term = None
             await term.intake.close()
             await term.sender.close(_PATIENCE)
-            await _give_back(lease)
+
+    async def _set_clock(self, lease: Lease) -> timedelta:
+        """Begin with the machine's time, and move what is stored along if the time has jumped since the last term."""
+        seen, silence = lease.found
+        self._clock.set()
+        now = self._clock()
+        jumped = jump_between(seen.at, now, silence) if seen.at else timedelta(0)
+        if jumped:
+            _log.warning("the time has jumped", seconds=jumped.total_seconds())
+            with lease.telling():
+                await follow_jump(
+                    self._work.database, fence=lease.fence, by=jumped, now=now, quota_day_ends=next_quota_day(now)
+                )
+        return jumped
 
     async def _prepare(self, term: _Term) -> None:
         work = self._work
@@ -198,14 +221,14 @@ class Dispatcher:
             work.database,
             fence=term.lease.fence,
             on_ambiguous=work.policy.on_ambiguous,
-            now=work.clock(),
+            now=self._clock(),
             activity_delay=work.policy.activity_delay,
         )
         if found.events or found.people or found.requests:
             _log.warning("took over", events=found.events, people=found.people, requests=found.requests)
         if others := await fall_back_from_other_fields(work.database, work.judge.fields):
             _log.warning("the mapping of tokens to fields has changed", registrations_with_own_tokens=others)
-        await term.sender.prepare(CallLog(work.database, clock=work.clock))
+        await term.sender.prepare(CallLog(work.database, clock=self._clock))
 
     async def _work_until_the_end(self, term: _Term) -> None:
         intake, sender = term.intake, term.sender
@@ -225,7 +248,7 @@ class Dispatcher:
             repeat(self._take_census, bell=censusing, name="census"),
             repeat(self._forget, bell=forgetting, name="forget"),
             repeat(self._purge, bell=purging, name="purge"),
-            repeat(lambda: self._renew(term.lease), bell=renewing, name="lease"),
+            repeat(lambda: self._renew(term), bell=renewing, name="lease"),
         ]
         loops = [asyncio.create_task(step) for step in steps]
         try:
@@ -235,10 +258,14 @@ class Dispatcher:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
 
-    async def _renew(self, lease: Lease) -> float:
-        lease.check()
-        await lease.renew()
-        return RENEWED_EVERY.total_seconds()
+    async def _renew(self, term: _Term) -> float:
+        term.lease.check()
+        await term.lease.renew(self._clock())
+        if not self._clock.has_been_left():
+            return RENEWED_EVERY.total_seconds()
+        if term.sender.rest():
+            raise LeadershipLost("this machine's clock has jumped")
+        return _UNTIL_AT_REST
 
     async def _count(self) -> float:
         work = self._work
@@ -246,7 +273,7 @@ class Dispatcher:
         registrations, due = await Sending(work.database).counted()
         if term := self._term:
             ahead = await Sending(work.database).ahead(webhooks=events)
-            now = work.clock()
+            now = self._clock()
             term.forecast = forecast(ahead, _means(term, now, work.ticks()))
             self._tell_day(term, now)
         ages = [at for at in (oldest, due) if at]
@@ -269,8 +296,8 @@ class Dispatcher:
         term.lease.check()
         if term.census is None:
             return _APPLY_AGAIN
-        now = work.clock()
-        pauses = await CallLog(work.database, clock=work.clock).pauses()
+        now = self._clock()
+        pauses = await CallLog(work.database, clock=self._clock).pauses()
         found = troubles(pauses, term.day.described(now), term.census, now, work.thresholds)
         return (await term.alarm.step({**found, **term.setup.wrong}, term.setup.unseen)).total_seconds()
 
@@ -283,31 +310,32 @@ class Dispatcher:
             term.day_state = state
 
     async def _forget(self) -> float:
-        gone = await People(self._work.database, self._work.memory).prune(self._work.clock())
+        gone = await People(self._work.database, self._work.memory).prune(self._clock())
         return 1.0 if gone else _FORGOTTEN_EVERY
 
     async def _purge(self) -> float:
-        if gone := await self._retention.step(self._work.clock()):
+        if gone := await self._retention.step(self._clock()):
             _log.info("purged", events=gone.events, registrations=gone.registrations, calls=gone.calls)
         return _PURGED_PACE if gone else _FORGOTTEN_EVERY
 
-    def _make_term(self, lease: Lease) -> _Term:
+    def _make_term(self, lease: Lease, jumped: timedelta) -> _Term:
         work = self._work
         sender_bell = Bell()
-        pauses = Pauses(CallLog(work.database, clock=work.clock), clock=work.clock)
+        hold = work.hold + max(jumped, timedelta(0))  # what has ended keeps the time at which it did
+        pauses = Pauses(CallLog(work.database, clock=self._clock), clock=self._clock)
         window = Window(limit=work.calls_per_window, most_in_flight=work.most_in_flight)
-        day = Day(work.calls_per_day, next_quota_day(work.clock()))
+        day = Day(work.calls_per_day, next_quota_day(self._clock()))
         sending = Sending(work.database)
         caller = Caller(
             marketo=work.marketo,
             sending=sending,
-            log=CallLog(work.database, clock=work.clock),
+            log=CallLog(work.database, clock=self._clock),
             lease=lease,
             window=window,
             pauses=pauses,
             policy=work.policy,
             metrics=work.metrics,
-            clock=work.clock,
+            clock=self._clock,
             bell=sender_bell,
             day=day,
             ticks=work.ticks,
@@ -315,12 +343,12 @@ class Dispatcher:
         )
         intake = Intake(
             events=EventQueue(work.database),
-            registrations=Registrations(work.database, people=People(work.database, work.memory), hold=work.hold),
+            registrations=Registrations(work.database, people=People(work.database, work.memory), hold=hold),
             sources=work.sources,
             judge=work.judge,
             lease=lease,
             metrics=work.metrics,
-            clock=work.clock,
+            clock=self._clock,
             bell=Bell(),
             sender_bell=sender_bell,
             look_every=work.look_every,
@@ -330,22 +358,22 @@ class Dispatcher:
         sender = Sender(
             sending=sending,
             caller=caller,
-            clock=work.clock,
+            clock=self._clock,
             bell=sender_bell,
             look_every=work.look_every,
             is_more_coming=intake.is_behind,
         )
-        settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=work.clock))
-        replaying = Replaying(Replays(work.database), work.sources, work.judge, work.clock)
+        settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=self._clock))
+        replaying = Replaying(Replays(work.database), work.sources, work.judge, self._clock)
         replayer = Replayer(replaying, intake.registrations, sending, lease)
-        reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=work.clock))
+        reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=self._clock))
         errands = Errands(
             caller,
-            CallLog(work.database, clock=work.clock),
+            CallLog(work.database, clock=self._clock),
             is_wanted=lambda: sender.is_wanting or intake.is_behind(),
         )
         bells = (intake.bell, sender_bell, errands.bell)
-        alarm = Alarm(work.notify, Alarms(work.database), work.clock) if work.notify else None
+        alarm = Alarm(work.notify, Alarms(work.database), self._clock) if work.notify else None
         return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, errands, bells, alarm)
 
 

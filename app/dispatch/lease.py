@@ -1,10 +1,12 @@
 """The leader's right to act: a lease in the store, and how long this process may believe in it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from app.dispatch.holder import has_died
+from app.dispatch.steady import Silence
 from app.domain import steady_seconds
 from app.errors import LeadershipLost
 from app.store.leases import LEADER, Leases, Seen
@@ -15,15 +17,26 @@ RENEWED_EVERY = timedelta(seconds=2)
 
 
 class Lease:
-    """A lease that this process holds. `check` costs nothing; a frozen process that wakes fails it at once."""
+    """A lease that this process holds. `check` costs nothing; a frozen process that wakes fails it at once.
+
+    `found` is what it looked like before, after how much silence.
+    """
 
     def __init__(
-        self, leases: Leases, fence: int, *, taken_at: float, ticks: Callable[[], float] = steady_seconds
+        self,
+        leases: Leases,
+        fence: int,
+        *,
+        taken_at: float,
+        ticks: Callable[[], float] = steady_seconds,
+        found: tuple[Seen, Silence] = (Seen(), Silence()),
     ) -> None:
         self._leases = leases
         self._ticks = ticks
+        self._told_at, self._tried_at = taken_at - found[1].at_most, taken_at - found[1].at_least
         self._believed_until = taken_at + LASTING.total_seconds()
         self.fence = fence
+        self.found = found
 
     def check(self) -> None:
         """Make sure that nobody else can lead yet.
@@ -34,17 +47,29 @@ class Lease:
         if self._ticks() >= self._believed_until:
             raise LeadershipLost("the lease ran out before it was renewed")
 
-    async def renew(self) -> None:
-        """Prolong the lease.
+    async def renew(self, at: datetime) -> None:
+        """Prolong the lease, and tell others what time it is.
 
         Raises:
             LeadershipLost: it has gone to another.
             StoreUnavailable: not known; `check` goes on counting.
         """
-        asked_at = self._ticks()  # before others can see it, so that we never believe longer than they wait
-        if not await self._leases.renew(LEADER, fence=self.fence):
-            raise LeadershipLost("another process leads now")
+        with self.telling() as asked_at:  # before others can see it, so that we never believe longer than they wait
+            if not await self._leases.renew(LEADER, fence=self.fence, at=at):
+                raise LeadershipLost("another process leads now")
         self._believed_until = asked_at + LASTING.total_seconds()
+
+    @contextmanager
+    def telling(self) -> Iterator[float]:
+        """Note that the store is told the time in this block; it may take what it does not answer."""
+        self._tried_at = self._ticks()
+        yield self._tried_at
+        self._told_at = self._tried_at
+
+    def silence(self) -> Silence:
+        """Return since when the store was not told the time."""
+        now = self._ticks()
+        return Silence(now - self._tried_at, now - self._told_at)
 
     async def give_back(self) -> None:
         """Let another process lead at once."""
@@ -61,17 +86,32 @@ class Applicant:
     is_dead: Callable[[str], bool] = has_died
     _seen: Seen = field(default_factory=Seen)
     _since: float = 0.0
+    _looked_at: float = float("-inf")
+    _before: float = float("-inf")  # when it was looked at last before it changed
+    _own: Lease | None = None  # the last that was taken here
 
     async def apply(self) -> Lease | None:
         """Return the lease, None while another process may hold it."""
+        asked_at = self.ticks()
         seen = await self.leases.look(LEADER)
         if seen != self._seen:
-            self._seen, self._since = seen, self.ticks()
-        if not self._is_to_be_had(seen):
-            return None
-        asked_at = self.ticks()
+            self._seen, self._since, self._before = seen, self.ticks(), self._looked_at
+        self._looked_at = asked_at
+        return await self._take(seen) if self._is_to_be_had(seen) else None
+
+    async def _take(self, seen: Seen) -> Lease | None:
+        asked_at, found = self.ticks(), (seen, self._silence(seen))
         fence = await self.leases.take(LEADER, holder=self.holder, seen=seen)
-        return None if fence is None else Lease(self.leases, fence, taken_at=asked_at, ticks=self.ticks)
+        if fence is None:
+            return None
+        self._own = Lease(self.leases, fence, taken_at=asked_at, ticks=self.ticks, found=found)
+        return self._own
+
+    def _silence(self, seen: Seen) -> Silence:
+        if self._own and self._own.fence == seen.fence:
+            return self._own.silence()
+        now = self.ticks()
+        return Silence(now - self._since, now - self._before)
 
     def _is_to_be_had(self, seen: Seen) -> bool:
         silent_for = self.ticks() - self._since

@@ -41,6 +41,7 @@ class Sender:
     _turns: Turns = field(default_factory=Turns)
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _is_unclear: bool = False  # whether the last claim's answer was lost
+    _rests: bool = False
     _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
 
     async def prepare(self, log: CallLog) -> None:
@@ -54,6 +55,8 @@ class Sender:
     async def step(self) -> float:
         """Begin at most one call; return how many seconds to wait before the next look."""
         self.caller.lease.check()
+        if self._rests:
+            return _IDLE
         if self._is_unclear:
             await self._free()
         if paused := self._paused():
@@ -90,6 +93,11 @@ class Sender:
             self.caller.metrics.registration_settled(source, RegistrationState.DEAD)
             _log.error("registration dead", registration_id=registration_id, cause="expired")
         return _SWEEP_EVERY
+
+    def rest(self) -> bool:
+        """Begin no further call; tell whether the last has ended."""
+        self._rests = True
+        return not self._running
 
     async def close(self, patience: timedelta) -> None:
         """Let running calls end; what does not is settled by the next leader."""

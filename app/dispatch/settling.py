@@ -7,7 +7,7 @@ urgent passes it.
 
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Literal, Protocol, TypeVar
 
@@ -38,6 +38,7 @@ _SHARE = 5  # under load, at most every fifth call of the window is a look
 _CALM = 0.3  # below this share of the window there is no load
 _MOST_PAGES = 10  # of 300 activities, for 30 people
 _LONGEST = timedelta(minutes=15)
+_SAME_TIME = timedelta(seconds=10)  # dates of answers are in whole seconds, and under way for some
 _LEAST_CLEARLY = timedelta(seconds=2)  # activities are dated in whole seconds
 _NOBODY = "nobody@relay.invalid"
 _log = structlog.get_logger(__name__)
@@ -100,6 +101,7 @@ class Settler:
     calls: CallLog
     _refusals: Refusals | None = None
     _unread_since: datetime | None = None
+    _ahead: timedelta = timedelta(0)  # how much later it is for Marketo
     _types: Mapping[int, str] = field(default_factory=dict)
     _reading: _Reading | None = None
     _rest_until: float = float("-inf")
@@ -202,15 +204,24 @@ class Settler:
     async def _read_on(self, reading: _Reading) -> None:
         if not self._types:
             found = await self._request(reading, self.log.activity_types)
+            self._compare_clocks(found.date)
             self._types = {number: name.lower() for name, number in found.ids.items() if name.lower() in evidence.NAMES}
             if not self._types:
                 self._close("the instance has no activity types of the expected names.")
         elif reading.token is None:
-            reading.token = (await self._request(reading, lambda: self.log.paging_token(reading.since))).token
+            since = reading.since + self._ahead
+            begun = await self._request(reading, lambda: self.log.paging_token(since))
+            self._compare_clocks(begun.date)
+            reading.token = begun.token
         else:
             token, leads, types = reading.page or reading.token, reading.parts[0], list(self._types)
             page = await self._request(reading, lambda: self.log.activities(token, type_ids=types, lead_ids=leads))
             reading.take(page)
+
+    def _compare_clocks(self, date: datetime | None) -> None:
+        """Activities are dated by Marketo's clock; ours may be wrong by days."""
+        ahead = date - self.caller.clock() if date else timedelta(0)
+        self._ahead = ahead if abs(ahead) > _SAME_TIME else timedelta(0)
 
     async def _request(
         self, reading: _Reading, ask: Callable[[], Awaitable[_Found]], *, kind: CallKind = "check"
@@ -321,7 +332,8 @@ class Settler:
         leads = {registration.lead_id for registration in lost.registrations}
         others = await self.unsettled.others(lost, leads, since=reading.since)
         look_at = next_look(lost.ended_at, reading.began_at, self._delay)
-        runs = evidence.runs_of(reading.activities, lost.campaign_id, self._types)
+        dated = [replace(one, at=one.at - self._ahead) for one in reading.activities]
+        runs = evidence.runs_of(dated, lost.campaign_id, self._types)
         decisions = []
         for registration in lost.registrations:
             at = runs.get(registration.lead_id, ())

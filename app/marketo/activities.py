@@ -39,16 +39,18 @@ class Activity:
 
 @dataclass(frozen=True, slots=True)
 class ActivityTypes(Answer):
-    """The ids of activity types by their names, as the instance writes them."""
+    """The ids of activity types by their names, as the instance writes them. `date` is Marketo's own time."""
 
     ids: Mapping[str, int]
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class PagingToken(Answer):
-    """Where reading activities begins."""
+    """Where reading activities begins. `date` is Marketo's own time."""
 
     token: str
+    date: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +100,7 @@ def read_activity_types(reply: Reply) -> ActivityTypes:
         envelope = open_envelope(Endpoint.ACTIVITIES, reply)
         types = [as_object(entry) for entry in envelope.result]
         ids = {text(one, "name"): number(one, "id", smallest=0) for one in reversed(types)}
-        return ActivityTypes(envelope.request_id, envelope.warnings, ids)
+        return ActivityTypes(envelope.request_id, envelope.warnings, ids, reply.date)
 
 
 def read_paging_token(reply: Reply) -> PagingToken:
@@ -111,7 +113,7 @@ def read_paging_token(reply: Reply) -> PagingToken:
         envelope = open_envelope(Endpoint.ACTIVITIES, reply)
         if envelope.next_page_token is None:
             raise WrongShape("nextPageToken is missing")
-        return PagingToken(envelope.request_id, envelope.warnings, envelope.next_page_token)
+        return PagingToken(envelope.request_id, envelope.warnings, envelope.next_page_token, reply.date)
 
 
 def read_activities(reply: Reply) -> ActivityPage:

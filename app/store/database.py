@@ -3,12 +3,23 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any, cast
 
-from sqlalchemy import Connection, Engine, Executable, Table, create_engine, event
+from sqlalchemy import (
+    ColumnElement,
+    Connection,
+    Engine,
+    Executable,
+    Interval,
+    Table,
+    create_engine,
+    event,
+    func,
+    literal,
+)
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError, IntegrityError
@@ -90,6 +101,12 @@ class Database:
             dialect.insert(table).values(values).on_conflict_do_update(index_elements=on, set_=changed)
         )
         return statement
+
+    def moved(self, column: ColumnElement[datetime], by: timedelta) -> ColumnElement[datetime]:
+        """Return the time in the column, so much later; SQLite keeps texts of times, and reckons to the millisecond."""
+        if not self.is_sqlite:
+            return column + literal(by, Interval)
+        return func.strftime("%Y-%m-%d %H:%M:%f000", column, f"{by.total_seconds():+.3f} seconds")
 
     async def close(self) -> None:
         await self.engine.dispose()

@@ -1,10 +1,12 @@
 """Leases: at most one process holds a name at a time, and a fence tells its writes from those of earlier holders.
 
 No wall clock decides who holds one: a holder counts up its beats, and who sees no beat for long enough, by a clock of
-its own, may take the lease. The machines' times may differ by hours, or jump.
+its own, may take the lease. The machines' times may differ by hours, or jump. What time it is for the holder is noted
+with each beat, for the next one to compare.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -24,6 +26,7 @@ class Seen:
     fence: int = 0
     beats: int = 0
     is_free: bool = True
+    at: datetime | None = field(default=None, compare=False)
 
 
 class Leases:
@@ -37,10 +40,10 @@ class Leases:
         c = leases.c
         async with self._database.read() as connection:
             found = await connection.execute(
-                select(c.holder, c.fence, c.beats, c.is_free).where(c.name == name),
+                select(c.holder, c.fence, c.beats, c.is_free, c.at).where(c.name == name),
             )
             row = found.one_or_none()
-        return Seen() if row is None else Seen(row.holder, row.fence, row.beats, bool(row.is_free))
+        return Seen() if row is None else Seen(row.holder, row.fence, row.beats, bool(row.is_free), row.at)
 
     async def take(self, name: str, *, holder: str, seen: Seen) -> int | None:
         """Return the new fence; None when the lease no longer looks as it was seen."""
@@ -57,9 +60,9 @@ class Leases:
             fence: int | None = taken.scalar_one_or_none()
             return fence
 
-    async def renew(self, name: str, *, fence: int) -> bool:
+    async def renew(self, name: str, *, fence: int, at: datetime) -> bool:
         """Give a sign of life; False when the lease has gone to another."""
-        return await self._change(name, fence, {"beats": leases.c.beats + 1})
+        return await self._change(name, fence, {"beats": leases.c.beats + 1, "at": at})
 
     async def give_back(self, name: str, *, fence: int) -> None:
         """End the lease, so that another can take it at once."""

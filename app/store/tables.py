@@ -262,6 +262,7 @@ leases = Table(
     Column("fence", BigInteger, nullable=False),
     Column("beats", BigInteger, nullable=False),  # signs of life under this fence
     Column("is_free", Integer, nullable=False),
+    Column("at", UtcDateTime, nullable=True),  # what time it was for its holder at the last beat, see app.store.jumps
 )
 
 probes = Table(

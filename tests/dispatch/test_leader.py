@@ -59,6 +59,7 @@ class Process:
         self.marketo = marketo or SimulatedMarketo(time.monotonic)
         self.metrics = Metrics()
         self.source = ScriptedSource(read=lambda event, _: [registered(event.body.decode())])
+        began = ticks()
         work = Work(
             database=database,
             sources={"custom": self.source},
@@ -66,7 +67,7 @@ class Process:
             judge=JUDGE,
             policy=policy,
             metrics=self.metrics,
-            clock=clock,
+            clock=lambda: clock() + timedelta(seconds=ticks() - began),
             calls_per_window=50,
             calls_per_day=calls_per_day,
             most_in_flight=5,
@@ -270,7 +271,7 @@ async def test_a_stop_while_a_term_is_prepared_leads_nothing(sqlite: Database, c
 
 async def test_the_status_tells_what_an_operator_asks(sqlite: Database, clock: MovableClock) -> None:
     """Who leads, how much of the window is used, and why nothing goes out. JSON, and nobody's data."""
-    process = Process(sqlite, clock)
+    process = Process(sqlite, clock, ticks=Ticks())
     process.marketo.faults = [failure(Endpoint.SYNC, "603", "access denied for ada@example.com")]
     async with process.running():
         await until(lambda: process.leads)

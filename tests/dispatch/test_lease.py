@@ -1,12 +1,17 @@
 """The lease: one holder, believed for less long than others wait, lost at once when another has it."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from app.dispatch.lease import GONE_AFTER, LASTING, RENEWED_EVERY, Applicant, Lease
-from app.errors import LeadershipLost
+from app.dispatch.steady import Silence
+from app.errors import LeadershipLost, StoreUnavailable
 from app.store.database import Database
 from app.store.leases import Leases
 from tests.dispatch.stage import Ticks
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -44,7 +49,7 @@ async def test_signs_of_life_prolong_it(leases: Leases) -> None:
     lease, other = await taken(Applicant(leases, "a", ticks)), Applicant(leases, "b", ticks)
     for _ in range(10):
         ticks.move(RENEWED_EVERY.total_seconds())
-        await lease.renew()
+        await lease.renew(NOON)
         lease.check()
         assert await other.apply() is None
 
@@ -60,7 +65,7 @@ async def test_another_takes_over_after_a_silence(leases: Leases) -> None:
     alive = await taken(other)
     assert alive.fence > dead.fence
     with pytest.raises(LeadershipLost, match="another"):
-        await dead.renew()
+        await dead.renew(NOON)
 
 
 async def test_who_was_frozen_while_it_watched_takes_nothing_from_the_living(leases: Leases) -> None:
@@ -68,7 +73,7 @@ async def test_who_was_frozen_while_it_watched_takes_nothing_from_the_living(lea
     ticks = Ticks()
     alive, other = await taken(Applicant(leases, "a")), Applicant(leases, "b", ticks)
     assert await other.apply() is None
-    await alive.renew()
+    await alive.renew(NOON)
     ticks.move(3600)
     assert await other.apply() is None
 
@@ -90,3 +95,66 @@ async def test_given_back_it_is_free_at_once(leases: Leases) -> None:
     lease = await taken(Applicant(leases, "a"))
     await lease.give_back()
     assert await Applicant(leases, "b").apply() is not None
+
+
+def seconds(silence: Silence) -> tuple[float, float]:
+    return silence.at_least, silence.at_most
+
+
+async def test_who_first_looks_knows_no_upper_bound_of_the_silence(leases: Leases) -> None:
+    """The machine may have been switched off for days."""
+    await (await taken(Applicant(leases, "a"))).renew(NOON)
+    ticks = Ticks()
+    late = await taken(Applicant(leases, "b", ticks, is_dead=lambda _: True))
+    assert late.found[0].at == NOON
+    assert seconds(late.found[1]) == (0, float("inf"))
+
+
+async def test_who_watched_knows_the_silence_to_a_look(leases: Leases) -> None:
+    """So it can compare its own time with the one that the dead leader told."""
+    ticks = Ticks()
+    alive, other = await taken(Applicant(leases, "a")), Applicant(leases, "b", ticks)
+    assert await other.apply() is None
+    ticks.move(1)
+    await alive.renew(NOON)
+    assert await other.apply() is None
+    ticks.move(9)
+    assert seconds((await taken(other)).found[1]) == (9, 10)
+
+
+async def test_who_led_itself_knows_the_silence_exactly(leases: Leases) -> None:
+    """A term ends when the machine's clock jumps; the same process begins the next one."""
+    ticks = Ticks()
+    applicant = Applicant(leases, "a", ticks)
+    lease = await taken(applicant)
+    ticks.move(100)
+    await lease.renew(NOON)
+    ticks.move(3)
+    await lease.give_back()
+    again = await taken(applicant)
+    assert again.found[0].at == NOON
+    assert seconds(again.found[1]) == (3, 3)
+
+
+async def test_a_time_that_may_not_have_been_told_leaves_the_silence_open(leases: Leases) -> None:
+    """The store's answer was lost: it may have taken the new time, or still have the one before."""
+    ticks = Ticks()
+    applicant = Applicant(leases, "a", ticks)
+    lease = await taken(applicant)
+    await lease.renew(NOON)
+    ticks.move(4)
+    with pytest.raises(StoreUnavailable), lease.telling():
+        raise StoreUnavailable("no answer")
+    ticks.move(2)
+    await lease.give_back()
+    assert seconds((await taken(applicant)).found[1]) == (2, 6)
+
+
+async def test_a_term_that_told_no_time_leaves_the_silence_before_it(leases: Leases) -> None:
+    """What stands in the store was told by an earlier leader."""
+    ticks = Ticks()
+    await (await taken(Applicant(leases, "a"))).renew(NOON)
+    applicant = Applicant(leases, "b", ticks, is_dead=lambda _: True)
+    await (await taken(applicant)).give_back()
+    ticks.move(2)
+    assert seconds((await taken(applicant)).found[1]) == (2, float("inf"))

@@ -1,6 +1,7 @@
 """Leases: one holder at a time, told apart by a fence that only grows; no clock has a say in it."""
 
 import asyncio
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,6 +12,8 @@ from app.store.leases import LEADER, Leases, Seen, hold_on
 from app.store.sending import Sending
 from tests.conftest import MovableClock
 from tests.store.given import accept, new_event
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
@@ -33,7 +36,7 @@ async def test_a_sign_of_life_keeps_others_from_taking_it(leases: Leases) -> Non
     """Who has waited long enough takes the lease only as it was all that time."""
     await take(leases, "a")
     seen = await leases.look(LEADER)
-    assert await leases.renew(LEADER, fence=1)
+    assert await leases.renew(LEADER, fence=1, at=NOON)
     assert await leases.take(LEADER, holder="b", seen=seen) is None
     assert (await leases.look(LEADER)).holder == "a"
 
@@ -49,7 +52,7 @@ async def test_a_lost_lease_is_neither_renewed_nor_given_back(leases: Leases) ->
     """The earlier holder wakes up late; the lease is another's."""
     await take(leases, "a")
     await take(leases, "b")
-    assert not await leases.renew(LEADER, fence=1)
+    assert not await leases.renew(LEADER, fence=1, at=NOON)
     await leases.give_back(LEADER, fence=1)
     assert await leases.look(LEADER) == Seen("b", 2, 0, is_free=False)
 

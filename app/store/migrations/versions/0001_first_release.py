@@ -88,6 +88,7 @@ def upgrade() -> None:
         sa.Column("fence", sa.BigInteger(), nullable=False),
         sa.Column("beats", sa.BigInteger(), nullable=False),
         sa.Column("is_free", sa.Integer(), nullable=False),
+        sa.Column("at", UtcDateTime, nullable=True),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_leases")),
     )
     op.create_table(
