@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import islice
 
 import structlog
 
@@ -77,6 +78,7 @@ class Intake:
     sender_bell: Bell
     look_every: float = _IDLE
     pace: float = _PACE
+    patience: timedelta = _PATIENCE
     ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     tracing: Tracing | None = None
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
@@ -162,10 +164,9 @@ class Intake:
             detail = f"The source {event.source} is not configured any more."
             return _dead(event, Cause.SOURCE_CREDENTIALS_MISSING, detail)
         try:
-            async with asyncio.timeout(_PATIENCE.total_seconds()):
-                is_whole = event.fetched is not None and not lacks_something(event.fetched)
-                fetched = event.fetched if is_whole else await source.resolve(event)
-            return Understood(event, fetched, list(source.map(event, fetched)), known=_known(event, source))
+            is_whole = event.fetched is not None and not lacks_something(event.fetched)
+            fetched = event.fetched if is_whole else await _resolved(source, event, self.patience)
+            return Understood(event, fetched, _mapped(source, event, fetched), known=_known(event, source))
         except ResolveFailed as failed:
             fate = after_resolve_failed(event, failed, now=self.clock())
             log = _log.bind(event_id=event.id, source=event.source)
@@ -174,7 +175,7 @@ class Intake:
             )
             if failed.fetched is None:
                 return fate
-            findings = list(source.map(event, failed.fetched))
+            findings = _mapped(source, event, failed.fetched)
             return Understood(event, failed.fetched, findings, failed, _known(event, source))
         except TimeoutError:
             slow = ResolveFailed(Cause.SOURCE_UNAVAILABLE, "The source took too long.")
@@ -236,7 +237,8 @@ class Intake:
     def _judged(self, outcome: Understood, now: datetime) -> Meaning:
         event, findings = outcome.event, outcome.findings
         if len(findings) > _MOST_PEOPLE:
-            return Meaning(_dead(event, Cause.BAD_PAYLOAD, f"One webhook with {len(findings)} registrations."))
+            detail = f"One webhook with more than {_MOST_PEOPLE:,} registrations: send them in several."
+            return Meaning(_dead(event, Cause.BAD_PAYLOAD, detail))
         drafts = [
             replace(self._draft(found, event, now), traceparent=event.traceparent)
             for found in findings
@@ -247,6 +249,33 @@ class Intake:
 
     def _draft(self, found: Registered, event: Event, now: datetime) -> Draft:
         return self.judge.draft(found, source=event.source, received_at=event.counts_from, now=now)
+
+
+async def _resolved(source: Source, event: Event, patience: timedelta) -> Json:
+    """Ask the source, and go on without it when that takes too long: it may not even heed that it is stopped.
+
+    Raises:
+        TimeoutError: it took too long.
+    """
+    asking = asyncio.create_task(source.resolve(event))
+    asking.add_done_callback(_forget)
+    try:
+        await asyncio.wait({asking}, timeout=patience.total_seconds())
+        if not asking.done():
+            raise TimeoutError
+        return asking.result()
+    finally:
+        asking.cancel()
+
+
+def _forget(asking: "asyncio.Task[Json]") -> None:
+    if not asking.cancelled():
+        asking.exception()  # else it is complained of, should nobody wait for it any more
+
+
+def _mapped(source: Source, event: Event, fetched: Json) -> list[Finding]:
+    """Return what the event means; of a source that finds people without end, one more than are taken."""
+    return list(islice(source.map(event, fetched), _MOST_PEOPLE + 1))
 
 
 def _as_stored(gone: Cancelled, judge: Judge) -> Cancelled:
@@ -261,7 +290,7 @@ def _known(event: Event, source: Source) -> frozenset[tuple[str, str]]:
     """
     if event.attempts < 2 or not lacks_something(event.fetched):
         return frozenset()
-    found = source.map(event, event.fetched)
+    found = _mapped(source, event, event.fetched)
     return frozenset(_identity(one) for one in found if isinstance(one, Registered))
 
 

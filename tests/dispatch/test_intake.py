@@ -1,6 +1,8 @@
 """Events in, registrations out: what one event or source does harms no other, and nothing is fetched twice."""
 
 import asyncio
+import contextlib
+import itertools
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -346,6 +348,43 @@ async def test_an_event_with_a_million_findings_is_refused(sqlite: Database, clo
     [view] = await settled(stage, *await events_of(stage, b"1"))
     assert (view.state, view.cause) == (EventState.DEAD, Cause.BAD_PAYLOAD)
     assert await stage.registrations() == []
+
+
+async def test_a_source_that_finds_people_without_end_is_stopped(sqlite: Database, clock: MovableClock) -> None:
+    """Its event is dead with what to do; the memory holds no more than are taken, and the next event goes on."""
+    stage = await set_stage(sqlite, clock)
+    counted = itertools.count()
+    endless = (registered(f"p{number}@example.com") for number in counted)
+    stage.source.read = lambda event, _: endless if event.body == b"bad" else [registered("ada@example.com")]  # type: ignore[assignment,return-value]  # an adapter that breaks its promise
+    bad, _ = await settled(stage, *await events_of(stage, b"bad", b"good"))
+    assert (bad.state, bad.cause) == (EventState.DEAD, Cause.BAD_PAYLOAD)
+    assert "send them in several" in (bad.detail or "")
+    assert next(counted) == 10_001
+    assert [one.email for one in await stage.registrations()] == ["ada@example.com"]
+
+
+async def test_a_source_that_does_not_heed_its_end_holds_up_nobody(sqlite: Database, clock: MovableClock) -> None:
+    """It catches all that is raised in it, and goes on; its event is tried again as after any time-out."""
+    stage = await set_stage(sqlite, clock)
+    stage.intake.patience = timedelta(milliseconds=50)
+    let_go = asyncio.Event()
+
+    async def fetch(event: Event) -> Json:
+        while event.body == b"bad" and not let_go.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await let_go.wait()
+        return None
+
+    stage.source.fetch = fetch
+    stage.source.meanings = {b"good": [registered("ada@example.com")]}
+    bad, good = await events_of(stage, b"bad", b"good")
+    await settled(stage, good)
+    await until(lambda: all(task.done() for task in stage.intake._running))
+    await stage.intake.step()
+    view = await stage.event(bad)
+    assert (view.state, view.cause, view.attempts) == (EventState.WAITING, Cause.SOURCE_UNAVAILABLE, 1)
+    assert view.due_at > clock()
+    let_go.set()
 
 
 async def test_a_source_that_is_not_configured_any_more_is_told(sqlite: Database, clock: MovableClock) -> None:
