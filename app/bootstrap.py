@@ -261,6 +261,7 @@ class _Workshop:
             memory=make_memory(settings),
             keep=timedelta(days=settings.retention_days),
             hold=timedelta(seconds=settings.marketo_link_field_hold_seconds),
+            runs_on=timedelta(seconds=settings.marketo_upsert_runs_on_seconds),
             notify=Notifier(self._sources_http, url).send if (url := settings.alert_webhook_url) else None,
             thresholds=Thresholds(timedelta(hours=settings.alert_silent_hours), settings.alert_dead_letters),
         )

@@ -40,7 +40,7 @@ from app.store.events import EventQueue
 from app.store.jumps import follow_jump
 from app.store.leases import Leases
 from app.store.links import fall_back_from_other_fields
-from app.store.people import Memory, People
+from app.store.people import RUNS_ON, Memory, People
 from app.store.registrations import Registrations
 from app.store.replays import Replays
 from app.store.reports import SetupReports
@@ -86,6 +86,7 @@ class Work:
     thresholds: Thresholds = field(default_factory=Thresholds)
     hold: timedelta = timedelta(minutes=10)  # how long after a campaign request the person's fields are still read
     tracing: Tracing | None = None
+    runs_on: timedelta = RUNS_ON  # how long Marketo may go on with an upsert whose answer never came
 
 
 @dataclass(slots=True)
@@ -325,7 +326,7 @@ class Dispatcher:
         pauses = Pauses(CallLog(work.database, clock=self._clock), clock=self._clock)
         window = Window(limit=work.calls_per_window, most_in_flight=work.most_in_flight)
         day = Day(work.calls_per_day, next_quota_day(self._clock()))
-        sending = Sending(work.database)
+        sending = Sending(work.database, runs_on=work.runs_on)
         caller = Caller(
             marketo=work.marketo,
             sending=sending,

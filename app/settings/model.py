@@ -145,6 +145,14 @@ class Settings(BaseSettings):
         expects="a whole number of at least 0",
         ge=0,
     )
+    marketo_upsert_runs_on_seconds: float = _setting(
+        90.0,
+        "How long Marketo may go on with an upsert whose answer never came (its own time-out); until then nobody in it "
+        "is upserted again, as that would make a second person",
+        expects="a number of seconds from 1 to 600",
+        ge=1,
+        le=600,
+    )
     marketo_token_title: TokenName = _setting("WebinarTitle", "Name of the My Token for the title")
     marketo_token_join_link: TokenName = _setting("JoinLink", "Name of the My Token for the join link")
     marketo_token_image: TokenName = _setting("WebinarImage", "Name of the My Token for the image's address")

@@ -21,7 +21,8 @@ from app.store.tables import keys, people
 
 APART = timedelta(seconds=5)  # after an answer; Marketo makes duplicates of upserts that come close together
 RUNS_ON = timedelta(seconds=90)  # Marketo's time-out of Sync Leads: an upsert without an answer is over by then
-IN_FLIGHT = timedelta(seconds=120)  # from the claim, should no answer be written down: it is sent within half a minute
+SENT_WITHIN = timedelta(seconds=30)  # of its claim; so much longer it is waited for, should no answer be written down
+IN_FLIGHT = SENT_WITHIN + RUNS_ON
 _AT_ONCE = 1000  # rows that one statement takes
 _PEOPLE_KEY = "people"
 
@@ -107,14 +108,20 @@ def _oldest(which: ColumnElement[bool], most: int) -> Delete:
     return delete(people).where(c.key_hash.in_(some))
 
 
-async def ask(database: Database, connection: AsyncConnection, hashes: Collection[str], now: datetime) -> set[str]:
+async def ask(
+    database: Database,
+    connection: AsyncConnection,
+    hashes: Collection[str],
+    now: datetime,
+    runs_on: timedelta = RUNS_ON,
+) -> set[str]:
     """Note that these people are upserted now; return those that are ours, the others are another's at the moment.
 
     Two transactions that want the same person wait for each other here, and one of them gets it.
     """
     if not hashes:
         return set()
-    rows = [{"key_hash": key_hash, "quiet_until": now + IN_FLIGHT} for key_hash in sorted(hashes)]
+    rows = [{"key_hash": key_hash, "quiet_until": now + SENT_WITHIN + runs_on} for key_hash in sorted(hashes)]
     statement = database.insert(people).values(rows)
     ours = await connection.execute(
         statement.on_conflict_do_update(
@@ -126,14 +133,18 @@ async def ask(database: Database, connection: AsyncConnection, hashes: Collectio
     return set(ours.scalars())
 
 
-async def ask_again(connection: AsyncConnection, hashes: Collection[str], now: datetime) -> None:
+async def ask_again(
+    connection: AsyncConnection, hashes: Collection[str], now: datetime, runs_on: timedelta = RUNS_ON
+) -> None:
     """Note a further upsert of people who are in our hands already: a part of a call that was refused."""
-    await _quiet(connection, hashes, until=now + IN_FLIGHT)
+    await _quiet(connection, hashes, until=now + SENT_WITHIN + runs_on)
 
 
-async def answered(connection: AsyncConnection, hashes: Collection[str], outcome: str, now: datetime) -> None:
+async def answered(
+    connection: AsyncConnection, hashes: Collection[str], outcome: str, now: datetime, runs_on: timedelta = RUNS_ON
+) -> None:
     """Note how the upsert of these people ended: `done`, `refused` (nothing was done) or `lost` (it may run on)."""
-    after = {"done": APART, "refused": timedelta(0), "lost": RUNS_ON + APART}
+    after = {"done": APART, "refused": timedelta(0), "lost": runs_on + APART}
     await _quiet(connection, hashes, until=now + after[outcome])
 
 

@@ -6,7 +6,7 @@ writes are fenced: what another leader has taken over meanwhile is left alone.
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from sqlalchemy import (
@@ -140,10 +140,14 @@ class Ahead:
 
 
 class Sending:
-    """What waits for Marketo, and what is under way. Only the leader uses it."""
+    """What waits for Marketo, and what is under way. Only the leader uses it.
 
-    def __init__(self, database: Database) -> None:
+    `runs_on` is how long Marketo may go on with an upsert whose answer never came.
+    """
+
+    def __init__(self, database: Database, *, runs_on: timedelta = people.RUNS_ON) -> None:
         self._database = database
+        self._runs_on = runs_on
 
     async def waiting(
         self, now: datetime, horizon: Horizon | None = None, paused: Collection[CampaignId] = ()
@@ -242,7 +246,7 @@ class Sending:
         """Note these people's upsert; return the registrations of those who were free."""
         locked = due.add_columns(registrations.c.person_hash).with_for_update(skip_locked=True, of=registrations)
         rows = (await connection.execute(locked)).all()
-        free = await people.ask(self._database, connection, {row.person_hash for row in rows}, now)
+        free = await people.ask(self._database, connection, {row.person_hash for row in rows}, now, self._runs_on)
         return [row.id for row in rows if row.person_hash in free]
 
     async def free(self, *, fence: int, but: Collection[CallId], now: datetime) -> int:
@@ -282,7 +286,7 @@ class Sending:
                 .values(call_id=again.id)
             )
             if call.kind == "upsert":
-                await people.ask_again(connection, {r.person_hash for r in part}, now)
+                await people.ask_again(connection, {r.person_hash for r in part}, now, self._runs_on)
         return again
 
     async def settle(
@@ -304,7 +308,7 @@ class Sending:
             held = await _still_held(connection, call, fence)
             if call.kind == "upsert":
                 asked = {r.person_hash for r in call.registrations if r.id in held}
-                await people.answered(connection, asked, result.outcome, now)
+                await people.answered(connection, asked, result.outcome, now, self._runs_on)
             ours = [_unless_refunded(fate, held) for fate in fates if fate.registration.id in held]
             if ours:
                 await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])

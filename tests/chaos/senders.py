@@ -20,7 +20,8 @@ _AGAIN = 0.05  # seconds between two tries of one registration
 class Senders:
     """Threads that register one new person after the other, at these addresses in turn, until the block ends.
 
-    `per_second` bounds all of them together. `failed` counts requests that got no answer, or none of 2xx.
+    `per_second` bounds all of them together. `unreached` counts requests that found nobody to take them, `unanswered`
+    those that were taken and got no answer.
     """
 
     urls: Sequence[str]
@@ -29,6 +30,7 @@ class Senders:
     prefix: str = "p"
     acknowledged: dict[str, str] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
+    unreached: int = 0
     unanswered: int = 0
     slowest: float = 0.0
 
@@ -48,8 +50,13 @@ class Senders:
             thread.join(30)
 
     @property
-    def failed(self) -> int:
+    def disappointed(self) -> int:
+        """Return how many requests somebody took and did not accept."""
         return self.unanswered + sum(count for status, count in self.answers.items() if status >= 300)
+
+    @property
+    def failed(self) -> int:
+        return self.unreached + self.disappointed
 
     def _work(self) -> None:
         pause = self.threads / self.per_second
@@ -74,6 +81,9 @@ class Senders:
         began = time.monotonic()
         try:
             answer = client.post(f"{url}/webhooks/custom", json=registration(address), headers={"Idempotency-Key": key})
+        except httpx.ConnectError:
+            self.unreached += 1
+            return None
         except httpx.HTTPError:
             self.unanswered += 1
             return None

@@ -9,7 +9,7 @@ from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
 from tests.e2e.harness import until
 
-_PATIENCE = 240.0  # seconds; a person whose upsert was cut off is left alone for two minutes
+_PATIENCE = 120.0  # seconds; a person whose upsert was cut off is left alone for half a minute
 _OPEN = """
     SELECT (SELECT count(*) FROM events WHERE state = 'waiting')
          + (SELECT count(*) FROM registrations WHERE state IN ('new', 'known', 'sending'))
