@@ -16,8 +16,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import Clock, EventState
 from app.store.database import Database
 from app.store.finding import Calls
-from app.store.overview import Overview
-from app.store.search import first_id
+from app.store.overview import Overview, waits
+from app.store.search import first_id, unindexed
 from app.store.tables import calls, events, registrations, timeline
 from app.store.tallies import Stats
 from app.store.views import (
@@ -58,8 +58,8 @@ class Listing:
         columns = [c[field.name] for field in fields(EventLine)]
         found: list[Any] = []
         async with self._database.read() as connection:
-            for one in _event_ranges(which):
-                statement = select(*columns).where(*one, *within).order_by(c.id.desc()).limit(limit + 1)
+            for one, key in _event_ranges(which):
+                statement = select(*columns).where(*one, *within).order_by(key.desc()).limit(limit + 1)
                 found += (await connection.execute(statement)).mappings()
         found.sort(key=lambda row: row["id"], reverse=True)
         items = [EventLine(**{**row, "state": EventState(row["state"])}) for row in found[:limit]]
@@ -111,15 +111,17 @@ class Listing:
         return ActivityPage(sorted(lines, key=lambda line: line.at), f"{last_entry}.{last_event}")
 
 
-def _event_ranges(which: EventFilter) -> list[list[ColumnElement[bool]]]:
-    """Return the ranges that are read one by one, so that each finds its partial index."""
-    state = events.c.state
-    of_source = [events.c.source == which.source] if which.source else []
+def _event_ranges(which: EventFilter) -> list[tuple[list[ColumnElement[bool]], ColumnElement[str]]]:
+    """Return the ranges that are read one by one, each with what it is ordered by, so that it finds its own index."""
+    c = events.c
+    of_source = [c.source == which.source] if which.source else []
+    some_waiting = [waits(), unindexed(c.source) == which.source] if which.source else [waits()]
+    waiting, settled = (some_waiting, unindexed(c.id)), ([~waits(), *of_source], c.id)
+    if which.state is EventState.WAITING:
+        return [waiting]
     if which.state:
-        return [[state == literal_column(f"'{which.state.value}'"), *of_source]]
-    if which.source:
-        return [[state == literal_column("'waiting'"), *of_source], [state != literal_column("'waiting'"), *of_source]]
-    return [[]]
+        return [([c.state == literal_column(f"'{which.state.value}'"), *settled[0]], c.id)]
+    return [waiting, settled] if which.source else [([], c.id)]
 
 
 def _between(
@@ -164,9 +166,12 @@ async def _webhooks(
 ) -> Sequence[Any]:
     c = events.c
     statement = select(c.id, c.source, c.received_at, c.state, c.cause, c.detail)
-    if which.source:
-        statement = statement.where(c.source == which.source)
-    return await _read(connection, statement, (c.id, c.received_at), after=after, settled=settled, limit=limit)
+    found: list[Any] = []
+    for one, key in _event_ranges(EventFilter(source=which.source)):
+        of_these = statement.where(*one)
+        found += await _read(connection, of_these, (key, c.received_at), after=after, settled=settled, limit=limit)
+    found.sort(key=lambda row: row["id"])
+    return found[-limit:] if after is None else found[:limit]
 
 
 async def _read(

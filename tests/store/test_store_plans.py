@@ -10,20 +10,23 @@ import pytest
 from sqlalchemy import Engine, text
 from sqlalchemy import event as listen
 
-from app.domain import RegistrationState
+from app.domain import EventState, RegistrationState
 from app.store.calls import CallLog
+from app.store.census import take_census
 from app.store.database import Database
 from app.store.events import EventQueue
+from app.store.listing import Listing
 from app.store.lookup import Lookup
 from app.store.sending import Sending
 from app.store.tables import metadata
 from app.store.takeover import take_over
-from app.store.views import RegistrationFilter
+from app.store.views import ActivityFilter, CallFilter, EventFilter, RegistrationFilter
 from tests.conftest import MovableClock
-from tests.store.given import DONE, accept, batch, draft, fate, found, new_event, people, record, sending
+from tests.store.given import DONE, accept, batch, draft, ended, fate, found, new_event, people, record, sending
 
 Statement = tuple[str, Any]
 _GROWING = ("events", "registrations", "timeline", "calls", "people")
+_FOR_FEW_ROWS = ("seqscan", "sort", "bitmapscan")  # what PostgreSQL does where there is little to read
 _LINES = (
     "ix_events_waiting_of_source",
     "ix_registrations_new_of_source",
@@ -56,12 +59,15 @@ def written_down() -> Iterator[list[Statement]]:
         listen.remove(Engine, "before_cursor_execute", note)
 
 
-async def plans(database: Database, statements: Sequence[Statement]) -> list[tuple[str, str]]:
+async def plans(
+    database: Database, statements: Sequence[Statement], costlies: Sequence[str] = ("seqscan",)
+) -> list[tuple[str, str]]:
     """Return each statement with how the database would go about it, were its tables large."""
     told = []
     async with database.engine.connect() as connection:
         if not database.is_sqlite:
-            await connection.execute(text("SET enable_seqscan = off"))  # few rows are read in sequence otherwise
+            for costly in costlies:  # few rows are read, or sorted, so otherwise
+                await connection.execute(text(f"SET enable_{costly} = off"))
         explain = "EXPLAIN QUERY PLAN " if database.is_sqlite else "EXPLAIN "
         for statement, parameters in statements:
             rows = (await connection.exec_driver_sql(explain + statement, parameters)).all()
@@ -169,3 +175,56 @@ async def test_the_dead_are_listed_by_an_index_of_their_own(database: Database, 
         await Lookup(database).registrations(RegistrationFilter(state=RegistrationState.DEAD), limit=10)
     ((_, plan),) = await plans(database, statements)
     assert "ix_registrations_dead" in plan
+
+
+async def list_all(database: Database, clock: MovableClock) -> None:
+    """Show every list of what came and what happened, each as it may be narrowed, and a page further on."""
+    listing, now = Listing(database, clock=clock), clock()
+    for which in (
+        EventFilter(),
+        EventFilter(since=now - timedelta(hours=1), until=now + timedelta(hours=1)),
+        EventFilter(source="custom"),
+        EventFilter(state=EventState.DEAD),
+        EventFilter(state=EventState.WAITING),
+        EventFilter(source="custom", state=EventState.MAPPED),
+    ):
+        first = await listing.events(which, limit=1)
+        await listing.events(which, limit=1, cursor=first.items[0].id if first.items else "evt_z")
+    for kinds in (CallFilter(), CallFilter(since=now), CallFilter(kind="trigger"), CallFilter(outcome="lost")):
+        await listing.calls(kinds, limit=1)
+    for watched in (ActivityFilter(), ActivityFilter(source="custom"), ActivityFilter(email="ada@example.com")):
+        there = await listing.activity(watched, limit=10)
+        await listing.activity(watched, limit=10, cursor=there.next_cursor)
+
+
+def is_bounded(statement: str, plan: str, *, is_sqlite: bool) -> bool:
+    """Tell whether a statement reads no further than its page: in the order of an index, without sorting all first."""
+    if not reads_all(plan, is_sqlite=is_sqlite):
+        return True
+    sorts = "TEMP B-TREE" in plan if is_sqlite else "Sort" in plan or "Seq Scan" in plan
+    return "LIMIT" in statement and not sorts
+
+
+async def test_no_list_reads_further_than_its_page(database: Database, clock: MovableClock) -> None:
+    """Years of webhooks and requests are listed from their end."""
+    await sending(database, clock())
+    with written_down() as statements:
+        await list_all(database, clock)
+    assert len(statements) > 20
+    for statement, plan in await plans(database, statements, _FOR_FEW_ROWS):
+        assert is_bounded(statement, plan, is_sqlite=database.is_sqlite), (statement, plan)
+        assert "ix_events_" in plan or "events.source =" not in statement, (
+            "a silent source's would be looked for in all"
+        )
+
+
+async def test_the_census_reads_what_is_dead_and_no_more(database: Database, clock: MovableClock) -> None:
+    """It is taken every half a minute, over all sources."""
+    await ended(database, clock(), state="dead")
+    with written_down() as statements:
+        await take_census(database, ["custom", "pendo"])
+    asked = [told for told in await plans(database, statements, _FOR_FEW_ROWS) if "events" in told[0]]
+    assert len(asked) >= 3
+    for statement, plan in asked:
+        assert not reads_all(plan, is_sqlite=database.is_sqlite), (statement, plan)
+        assert "uq_events" not in plan, "all of a source's, sorted"
