@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Update, insert, update
+from sqlalchemy import Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CallId, Cause, EventState, RegistrationState
@@ -19,6 +19,7 @@ _SENTENCE = {
     "retry": "The relay stopped during the campaign request. It is requested again (MARKETO_ON_AMBIGUOUS=retry).",
     "hold": "The relay stopped during the campaign request. A person decides (MARKETO_ON_AMBIGUOUS=hold).",
 }
+_REFUSED = "Marketo had refused the whole request, and the relay stopped before it asked for a part of it again."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +71,21 @@ _BECOMES = {
 }
 
 
+async def _put_back_refused(connection: AsyncConnection, fence: int, now: datetime) -> None:
+    """Free those of requests that Marketo had refused whole, and that were being asked for again in smaller parts."""
+    c = registrations.c
+    refused = select(calls.c.id).where(calls.c.id == c.call_id, calls.c.outcome == "refused").exists()
+    put_back = await connection.execute(
+        _held(RegistrationState.SENDING, fence)
+        .where(refused)
+        .values(state=RegistrationState.KNOWN, detail=_REFUSED, claimed_by=None, due_at=now, updated_at=now)
+        .returning(c.id, c.call_id)
+    )
+    entry = {"at": now, "what": "waiting", "detail": _REFUSED}
+    if entries := [entry | {"registration_id": row.id, "call_id": row.call_id} for row in put_back]:
+        await connection.execute(insert(timeline), entries)
+
+
 async def _settle_requests(
     connection: AsyncConnection, fence: int, on_ambiguous: OnAmbiguous, now: datetime, activity_delay: timedelta
 ) -> int:
@@ -79,6 +95,7 @@ async def _settle_requests(
         .where(c.cause == Cause.REFUNDED)
         .values(state=RegistrationState.CANCELLED, claimed_by=None, updated_at=now)
     )
+    await _put_back_refused(connection, fence, now)
     state, cause = _BECOMES[on_ambiguous]
     detail = _SENTENCE[on_ambiguous]
     settled = await connection.execute(

@@ -10,9 +10,11 @@ from app.store.events import EventQueue
 from app.store.people import IN_FLIGHT
 from app.store.sending import Sending
 from app.store.takeover import Found, OnAmbiguous, take_over
+from app.store.unsettled import Unsettled
 from tests.conftest import MovableClock
 from tests.store.given import (
     DONE,
+    REFUSED,
     batch,
     claimed_event,
     draft,
@@ -71,6 +73,32 @@ async def test_a_lost_request_is_held_when_that_is_the_policy(database: Database
     assert view.detail == view.timeline[-1].detail
     assert "A person decides" in view.timeline[-1].detail
     assert await batch(database, clock(), fence=2) is None
+
+
+@pytest.mark.parametrize("policy", ["check", "retry", "hold"])
+async def test_what_marketo_had_refused_is_no_lost_request(
+    database: Database, clock: MovableClock, policy: OnAmbiguous
+) -> None:
+    """A batch that is being halved carries its refusal: nobody was mailed, and nobody has to wait or decide."""
+    call = await sending(database, clock())
+    await Sending(database).settle(call, REFUSED, [], fence=1, now=clock())
+    assert await take_over(database, fence=2, on_ambiguous=policy, now=clock()) == Found(0, 0, 0)
+    view = await seen(database, call.registrations[0].id)
+    assert (view.state, view.cause, view.due_at) == (RegistrationState.KNOWN, None, clock())
+    assert (view.timeline[-1].what, view.timeline[-1].detail) == ("waiting", view.detail)
+    assert await Unsettled(database).next_look() is None
+    assert await batch(database, clock(), fence=2) is not None
+
+
+async def test_of_a_halved_request_only_the_part_that_was_asked_is_lost(
+    database: Database, clock: MovableClock
+) -> None:
+    """The half whose call was written down may have been mailed."""
+    call = await sending(database, clock())
+    await Sending(database).settle(call, REFUSED, [], fence=1, now=clock())
+    await Sending(database).split(call, call.registrations, fence=1, now=clock())
+    assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 0, 1)
+    assert (await seen(database, call.registrations[0].id)).cause == "answer_lost"
 
 
 async def test_unfinished_calls_are_marked_as_lost(database: Database, clock: MovableClock) -> None:
