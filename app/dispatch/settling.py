@@ -299,12 +299,11 @@ class Settler:
         """Look later; whoever cannot wait for that, and everybody after an hour, is requested again."""
         now, delay = self.caller.clock(), self._delay
         self._unread_since = self._unread_since or now
-        unread = now - self._unread_since
         why = f"Marketo's activity log cannot be read ({failed.code}: {failed.advice})."
         for lost in reading.lost:
             look_at = now + max(delay, min(_LONGEST, (now - lost.ended_at) / 2))
             look_at = self._refusals.again_at if self._refusals else look_at
-            is_last = unread > delay * _GIVEN_UP
+            is_last = now - max(lost.ended_at, self._unread_since) > delay * _GIVEN_UP
             hurried = [one for one in lost.registrations if is_last or comes_too_late(one, look_at, now)]
             await self._write(lost, self._by_policy(hurried, "retry", why), look_at, reading.check_id)
 

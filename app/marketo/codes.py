@@ -158,7 +158,7 @@ TABLE: Mapping[str, Meaning] = {
     "429": _no(Consequence.RATE, "Too many calls in 20 seconds, all integrations together; the relay waits."),
     "500": _maybe("Marketo had an internal error."),
     "502": _maybe("A gateway of Marketo's lost the answer, most likely a time-out."),
-    "503": _UNAVAILABLE,
+    "503": _maybe("A gateway of Marketo's had no answer; it may have passed the request on before."),
     "601": _TOKEN,
     "602": _TOKEN,
     "603": _no(

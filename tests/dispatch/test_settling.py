@@ -156,7 +156,7 @@ async def begin(
     )
 
 
-AMBIGUOUS = pytest.mark.parametrize("code", ["500", "502", "504", Trouble.TIMED_OUT, Trouble.ANSWER_LOST])
+AMBIGUOUS = pytest.mark.parametrize("code", ["500", "502", "503", "504", Trouble.TIMED_OUT, Trouble.ANSWER_LOST])
 
 
 async def test_who_got_the_mail_gets_no_second_one(database: Database, clock: MovableClock) -> None:
@@ -375,6 +375,22 @@ async def test_a_permission_that_is_still_missing_costs_a_question_now_and_then(
         await here.work()
         assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == asked
     assert here.mails() == [3]
+
+
+async def test_an_outage_of_a_gateway_costs_few_calls_and_mails_nobody_twice(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """It answers 503 for most of an hour: what may have run is looked up ever more seldom, not each minute."""
+    here = await begin(sqlite, clock, *["not 503"] * 50)
+    here.marketo.unreadable = failure(Endpoint.ACTIVITIES, "503", "no")
+    await here.stage.arrive(*people(3))
+    await here.work(at_most=timedelta(minutes=50))
+    during = len(here.marketo.requests)
+    here.marketo.unreadable, here.marketo.outcomes = None, []
+    await here.work()
+    assert here.mails() == [1] * 3
+    assert during <= 15
+    assert here.marketo.broken_rules == []
 
 
 async def test_who_cannot_wait_for_the_log_is_requested_again(sqlite: Database, clock: MovableClock) -> None:

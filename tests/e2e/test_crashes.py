@@ -12,7 +12,7 @@ from tests.e2e.harness import Sandbox, registration, until
 
 def test_a_kill_between_accept_and_trigger_loses_nothing(start: StartRelay, sandbox: Sandbox) -> None:
     """202 means stored: also for a process that never gets to send."""
-    sandbox.fault(match="sync", kind="http:503")
+    sandbox.fault(match="sync", kind="code:608")
     relay = start()
     people = [f"p{n}@example.com" for n in range(20)]
     assert {relay.send(registration(person)).status_code for person in people} == {202}

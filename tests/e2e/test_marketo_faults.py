@@ -16,9 +16,9 @@ PATIENCE = 60.0  # several relays and simulations share this machine
 UNKNOWN_CAMPAIGN = 9999
 
 # What passes by itself. None of it says that the request was carried out.
-PASSING = ["code:601", "code:602", "code:604", "code:608", "code:611", "code:615", "code:713", "code:719", "http:503"]
+PASSING = ["code:601", "code:602", "code:604", "code:608", "code:611", "code:615", "code:713", "code:719"]
 # After these nobody knows whether it was.
-UNCERTAIN = ["http:500", "http:502", "http:502 html", "cut"]
+UNCERTAIN = ["http:500", "http:502", "http:502 html", "http:503", "cut"]
 # And after these it was, though no answer says so.
 DONE = ["lost", "half", "garbage"]
 

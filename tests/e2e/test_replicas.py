@@ -108,7 +108,7 @@ def test_another_leads_when_the_leader_is_killed(start: StartRelay, sandbox: San
     replicas = [start(), start()]
     gone = leader(replicas)
     [other] = [one for one in replicas if one is not gone]
-    sandbox.fault(match="sync", kind="http:503")
+    sandbox.fault(match="sync", kind="code:608")
     assert accepted_by(replicas, people(30)) == {202}
     gone.process.kill()
     sandbox.heal()

@@ -29,7 +29,7 @@ def test_a_locked_store_is_a_503_and_heals(relay: Relay, tmp_path: Path, sandbox
 
 def test_a_full_disk_is_a_503_and_heals(start: StartRelay, tmp_path: Path, sandbox: Sandbox) -> None:
     """The kernel refuses every write that makes a file longer; what was acknowledged before is kept."""
-    sandbox.fault(match="sync", kind="http:503")  # nothing is sent, so that the file only grows
+    sandbox.fault(match="sync", kind="code:608")  # nothing is sent, so that the file only grows
     relay = start()
     wal = tmp_path / "relay.db-wal"
     assert relay.send(registration("first@example.com")).status_code == 202

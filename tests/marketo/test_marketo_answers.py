@@ -272,7 +272,7 @@ def test_an_error_in_the_body_counts_whatever_the_status(name: str, code: object
         (429, Consequence.RATE, Consequence.RATE),
         (500, Consequence.RETRY, Consequence.AMBIGUOUS),
         (502, Consequence.RETRY, Consequence.AMBIGUOUS),
-        (503, Consequence.RETRY, Consequence.RETRY),
+        (503, Consequence.RETRY, Consequence.AMBIGUOUS),
     ],
 )
 def test_a_status_without_a_code_speaks_for_itself(

@@ -24,7 +24,7 @@ AT_CALLS: dict[str, tuple[Consequence, Consequence, Consequence, Executed, Conse
     "429": (C.RATE, C.RATE, C.RATE, NO, None),
     "500": (C.RETRY, C.RETRY, C.AMBIGUOUS, MAYBE, None),
     "502": (C.RETRY, C.RETRY, C.AMBIGUOUS, MAYBE, None),
-    "503": (C.RETRY, C.RETRY, C.RETRY, NO, None),
+    "503": (C.RETRY, C.RETRY, C.AMBIGUOUS, MAYBE, None),
     "504": (C.RETRY, C.RETRY, C.AMBIGUOUS, MAYBE, None),
     "601": (C.CREDENTIALS, C.CREDENTIALS, C.CREDENTIALS, NO, None),
     "602": (C.CREDENTIALS, C.CREDENTIALS, C.CREDENTIALS, NO, None),
