@@ -46,6 +46,27 @@ def fill(database: Path, rows: int, now: datetime) -> None:
         connection.close()
 
 
+def fill_events(database: Path, rows: int, now: datetime) -> None:
+    """Add the webhooks of so many registrations, settled long ago; the older half is blanked."""
+    connection = sqlite3.connect(database, timeout=30)
+    columns = "id, source, received_at, headers, body, dedupe_key, dedupe_scope, state, due_at, attempts, settled_at"
+    statement = f"INSERT INTO events ({columns}) VALUES ({', '.join('?' * 11)})"
+    try:
+        for first in range(0, rows, _AT_ONCE):
+            with connection:
+                connection.executemany(statement, _events(first, min(rows, first + _AT_ONCE), rows, now))
+    finally:
+        connection.close()
+
+
+def _events(first: int, end: int, rows: int, now: datetime) -> Iterator[tuple[Any, ...]]:
+    for n in range(first, end):
+        at = now - _SPAN + n * (_SPAN / rows)
+        when, body = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"), b"x" * 400 if n > rows // 2 else None
+        row_id = f"evt_{int(at.timestamp() * 1000):012x}{n:016x}"
+        yield row_id, "custom", when, "{}", body, f"{n:064x}", "forever", "mapped", when, 0, when
+
+
 def _rows(first: int, end: int, rows: int, now: datetime) -> Iterator[tuple[Any, ...]]:
     for n in range(first, end):
         yield _row(n, now - _SPAN + n * (_SPAN / rows))

@@ -10,6 +10,7 @@ from app.sources.signing import sign_standard_webhook
 from bench.noop import PATH
 
 WEBINARS = 3
+_NOT_OURS = "whsec_bm90LXRoZS1zZWNyZXQtb2YtYW55Ym9keS1oZXJl"
 
 Maker = Callable[[int, str], bytes]
 
@@ -65,7 +66,32 @@ def noop(number: int, prefix: str) -> bytes:
     return signed(number, prefix, PATH)
 
 
-MAKERS: Mapping[str, Maker] = {"signed": signed, "bearer": bearer, "eventbrite": eventbrite, "noop": noop}
+def hostile(number: int, prefix: str) -> bytes:
+    """Return one of the requests that strangers make; each has to be refused."""
+    good, key = custom_body(number, prefix), {"authorization": f"Bearer {seed.CUSTOM_API_KEY}"}
+    now = datetime.fromtimestamp(time.time(), UTC)
+    forged = sign_standard_webhook(_NOT_OURS, f"{prefix}_{number}", now, good)
+    kinds = [
+        ("/webhooks/custom", good, forged),
+        ("/webhooks/custom", good, {}),
+        ("/webhooks/custom", good[:-1], key),
+        ("/webhooks/custom", b"[" * 5000, key),
+        ("/webhooks/custom", good.replace(b"joinLink", b"joinlink"), key),
+        ("/webhooks/custom", good, key | {"content-type": "text/plain"}),
+        ("/webhooks/eventbrite/not-the-secret", good, {}),
+        ("/webhooks/nobody", good, key),
+        ("/.env", good, {}),
+    ]
+    return _request(*kinds[number % len(kinds)])
+
+
+MAKERS: Mapping[str, Maker] = {
+    "signed": signed,
+    "bearer": bearer,
+    "eventbrite": eventbrite,
+    "noop": noop,
+    "hostile": hostile,
+}
 
 
 def _request(path: str, body: bytes, headers: Mapping[str, str]) -> bytes:

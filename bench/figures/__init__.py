@@ -2,7 +2,20 @@
 
 from collections.abc import Awaitable, Callable, Mapping
 
-from bench.figures import accept, console, crowd, faults, footprint, latency, lone, replicas, stream, takeover
+from bench.figures import (
+    accept,
+    aged,
+    console,
+    crowd,
+    faults,
+    footprint,
+    hostile,
+    latency,
+    lone,
+    replicas,
+    stream,
+    takeover,
+)
 from bench.plan import Plan
 from bench.results import Figure
 
@@ -10,11 +23,13 @@ Measure = Callable[[Plan], Awaitable[Figure]]
 
 FIGURES: Mapping[str, Measure] = {
     "accept": accept.measure,
+    "hostile": hostile.measure,
     "latency": latency.measure,
     "lone": lone.measure,
     "footprint": footprint.measure,
     "crowd": crowd.measure,
     "console": console.measure,
+    "aged": aged.measure,
     "replicas": replicas.measure,
     "stream": stream.measure,
     "takeover": takeover.measure,

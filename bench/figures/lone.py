@@ -25,7 +25,7 @@ _SHARES = [share / 100 for share in range(1, 101)]
 
 async def measure(plan: Plan) -> Figure:
     async with staged(latency_ms=MARKETO_MS) as stage:
-        await _one(stage, 0, webinar=0)  # fetches the access token, which lives for an hour
+        await registered(stage, 0, webinar=0)  # fetches the access token, which lives for an hour
         new = [await _spaced(plan, stage, number, webinar=1) for number in range(1, plan.samples + 1)]
         known = [await _spaced(plan, stage, number, webinar=2) for number in range(1, plan.samples + 1)]
     return Figure(
@@ -54,10 +54,10 @@ async def measure(plan: Plan) -> Figure:
 async def _spaced(plan: Plan, stage: Stage, number: int, *, webinar: int) -> float:
     await asyncio.sleep(_APART * random.uniform(0.9, 1.1))
     plan.tell(f"{'new' if webinar == 1 else 'known'} person {number} of {plan.samples}")
-    return await _one(stage, number, webinar=webinar)
+    return await registered(stage, number, webinar=webinar)
 
 
-async def _one(stage: Stage, number: int, *, webinar: int) -> float:
+async def registered(stage: Stage, number: int, *, webinar: int) -> float:
     """Register one person and return the seconds until the trigger call came in."""
     before = len(await _triggers(stage))
     request = signed(number, f"lone{webinar}", webinar=webinar, person="lone")

@@ -6,13 +6,29 @@ from urllib.parse import parse_qsl
 
 import pytest
 
+from app.domain import EventState
 from app.store.database import open_database
+from app.store.events import EventQueue
+from app.store.listing import Listing
 from app.store.migrate import migrate
 from app.store.search import Search
+from app.store.views import EventFilter
 from app.web.console.asking import asked
-from bench.filling import SEARCHES, fill
+from bench.filling import SEARCHES, fill, fill_events
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+async def test_the_webhooks_of_an_aged_store_are_settled(tmp_path: Path) -> None:
+    """None of them is due any more, and each is known again by its key."""
+    path = tmp_path / "relay.db"
+    database = open_database(f"sqlite:///{path}")
+    await migrate(database)
+    fill_events(path, 300, NOW)
+    assert (await EventQueue(database).waiting())[0] == 0
+    page = await Listing(database, clock=lambda: NOW).events(EventFilter(), limit=200)
+    await database.close()
+    assert {one.state for one in page.items} == {EventState.MAPPED}
 
 
 @pytest.mark.parametrize("what", SEARCHES)
