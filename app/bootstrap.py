@@ -14,6 +14,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.backroom import Backroom
+from app.beside import Beside
 from app.borrowing import Borrowed
 from app.checkup import check_up
 from app.dispatch.backoff import next_quota_day
@@ -139,7 +140,9 @@ async def _at_work(
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
     shared = InTheStore(settings.database_url.get_secret_value(), database, settings.secrets())
-    gate = Borrowed(backroom, workshop.dispatcher.errand, Paced(share_beside(settings.marketo_calls_per_window)))
+    few = Paced(share_beside(settings.marketo_calls_per_window))
+    beside = Beside(settings.database_url.get_secret_value(), few, clock=utc_now)
+    gate = Borrowed(backroom, workshop.dispatcher.errand, beside)
     setup = SetupWatch(lambda: check_up(settings, gate=gate), shared=shared, clock=utc_now)
     foreseeing = make_replaying(settings, database, workshop.sources)
     replaying = _ReplayingInBackroom(backroom, foreseeing, workshop.replaying)

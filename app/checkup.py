@@ -1,28 +1,33 @@
 """Build what `relay doctor` needs from the settings, look, and judge."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+import httpx
 from pydantic import SecretStr
 
+from app.beside import apart, gate_of_a_command
 from app.doctor import eventbrite, pendo
 from app.doctor.eventbrite import WantedWebhook, look_at_eventbrite
 from app.doctor.looking import look
 from app.doctor.marketo import marketo_findings
 from app.doctor.mending import Fix, TokenFix, token_fixes, webhook_fixes
 from app.doctor.own import CHECKS, SECTION, WEBINAR_CHECKS, House, WebinarSeen, settings_findings
-from app.doctor.pacing import Gate, Gated, Paced
+from app.doctor.pacing import Gate, Gated
 from app.doctor.pendo import look_at_pendo
-from app.doctor.report import Finding, Report, Verdict, judged, report_of
+from app.doctor.report import Finding, Report, Verdict, judged, report_of, unknown
 from app.doctor.trial import Reminder, Tell, Trial
 from app.doctor.wanted import Wanted, WantedToken
 from app.domain import CampaignId, Clock, utc_now
-from app.errors import FieldProblem, SettingsInvalid
+from app.errors import FieldProblem, NotNow, SettingsInvalid
 from app.making import make_auth
 from app.marketo.address import base_urls, campaign_id
+from app.marketo.answers import SyncAnswer
 from app.marketo.client import MarketoClient
+from app.marketo.envelope import Reply
+from app.marketo.requests import Outgoing, PersonRecord
 from app.marketo.setup import MarketoSetup
 from app.marketo.transport import open_http, proxy_for, shown
 from app.settings import Settings
@@ -55,7 +60,7 @@ async def check_up(
 ) -> Examined:
     """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo.
 
-    `gate` is what the calls to Marketo pass; without one they pass a window of their own.
+    `gate` is what the calls to Marketo pass; without one, a process that only checks is taken for granted.
     """
     findings = list(settings_findings(problems, secrets=len(settings.secrets())))
     findings += await _own(settings, clock)
@@ -183,30 +188,58 @@ def reminder_of(settings: Settings, address: str, *, patience: timedelta) -> Rem
 
 async def send_one(settings: Settings, reminder: Reminder, *, tell: Tell, clock: Clock = utc_now) -> Verdict:
     """Send a reminder, tell each step, and return how the last one came out."""
-    async with _client(settings, clock) as client:
-        return await Trial(client, reminder, tell=tell, clock=clock).run()
+    gate = await gate_of_a_command(settings, clock=clock)
+    async with _http(settings) as http:
+        client = _BesideTheRelay(settings, http, clock, gate)
+        try:
+            return await Trial(client, reminder, tell=tell, clock=clock).run()
+        except NotNow as not_now:
+            tell("Marketo", unknown(f"not asked: {not_now}", "Try again later."))
+            return Verdict.UNKNOWN
 
 
 @asynccontextmanager
 async def _setup(settings: Settings, clock: Clock, gate: Gate | None = None) -> AsyncIterator[MarketoSetup]:
-    async with _client(settings, clock) as client:
-        yield MarketoSetup(Gated(client.send, gate or Paced(settings.marketo_calls_per_window)))
+    async with _http(settings) as http:
+        client = _Client(settings, http, clock)
+        yield MarketoSetup(Gated(client.send, gate or await gate_of_a_command(settings, clock=clock)))
 
 
-@asynccontextmanager
-async def _client(settings: Settings, clock: Clock) -> AsyncIterator[MarketoClient]:
-    address = base_urls(settings.marketo_base_url)
-    auth = make_auth(settings, clock)
-    async with open_http(address, most_connections=_CONNECTIONS) as http:
-        yield MarketoClient(
+def _http(settings: Settings) -> AbstractAsyncContextManager[httpx.AsyncClient]:
+    return open_http(base_urls(settings.marketo_base_url), most_connections=_CONNECTIONS)
+
+
+class _Client(MarketoClient):
+    """A client by the settings, with a token of its own."""
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient, clock: Clock) -> None:
+        super().__init__(
             http=http,
-            address=address,
-            auth=auth,
+            address=base_urls(settings.marketo_base_url),
+            auth=make_auth(settings, clock),
             lookup_field=settings.marketo_lookup_field,
             partition=settings.marketo_partition,
             set_by=settings.setting_of_fields,
             clock=clock,
         )
+
+
+class _BesideTheRelay(_Client):
+    """A client whose calls pass a gate, and whose upsert keeps apart from the relay's of the same person."""
+
+    def __init__(self, settings: Settings, http: httpx.AsyncClient, clock: Clock, gate: Gate) -> None:
+        super().__init__(settings, http, clock)
+        self._gate = gate
+        self._settings = settings
+
+    async def sync_people(self, records: Sequence[PersonRecord]) -> SyncAnswer:
+        [record] = records
+        async with apart(self._settings, record.key, clock=self._clock):
+            return await super().sync_people(records)
+
+    async def send(self, call: Outgoing) -> Reply:
+        send = super().send
+        return await self._gate(lambda: send(call))
 
 
 def wanted_of(settings: Settings) -> Wanted:

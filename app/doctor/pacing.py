@@ -65,7 +65,7 @@ class Paced:
         ticks: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
-        self._most = most
+        self.most = most
         self._ticks = ticks
         self._wait = wait
         self._lock = threading.Lock()
@@ -87,7 +87,7 @@ class Paced:
             now = self._ticks()
             while self._leaving and self._leaving[0] <= now:
                 self._leaving.popleft()
-            if self._running + len(self._leaving) >= self._most:
+            if self._running + len(self._leaving) >= self.most:
                 return self._leaving[0] - now if self._leaving else _LOOK_AGAIN
             self._running += 1
             return 0.0

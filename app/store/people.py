@@ -88,6 +88,17 @@ class People:
             found |= {row.key_hash: LeadId(row.lead_id) for row in rows}
         return found
 
+    async def take(self, person_key: str, now: datetime) -> bool:
+        """Note that this person is upserted now; False while somebody else's upsert may still run."""
+        await self.prepare()
+        async with self._database.write() as connection:
+            return bool(await ask(self._database, connection, {self.hashed(person_key)}, now))
+
+    async def leave(self, person_key: str, outcome: str, now: datetime) -> None:
+        """Note how that upsert ended, as `answered` has it."""
+        async with self._database.write() as connection:
+            await answered(connection, {self.hashed(person_key)}, outcome, now)
+
     async def prune(self, now: datetime) -> int:
         """Forget the oldest people beyond the time to live and the number, at most 1,000; return how many."""
         c = people.c
