@@ -1,6 +1,7 @@
 """`relay replay`, `relay forget`, `relay backup`: look after what is stored."""
 
 import json
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.running import ConfigOption, RelayOption, asking_settings, fail, run, settings_for
+from app.domain import Cause
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -18,7 +20,10 @@ if TYPE_CHECKING:
 def replay(
     ids: Annotated[list[str] | None, typer.Argument(help="Registrations (reg_…) or webhooks (evt_…).")] = None,
     *,
-    cause: Annotated[str | None, typer.Option(help="All that are dead for this cause, e.g. title_missing.")] = None,
+    cause: Annotated[
+        str | None,
+        typer.Option(help="All that are dead for this cause, e.g. title_missing.", autocompletion=lambda: list(Cause)),
+    ] = None,
     source: Annotated[str | None, typer.Option(help="All dead ones of this source.")] = None,
     webinar: Annotated[str | None, typer.Option(help="All dead ones of this webinar, by the source's id.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
@@ -84,7 +89,11 @@ def forget(
         typer.echo(caring.shown(run(caring.traces_of(url, person), settings), as_json=as_json))
 
 
-def backup(file: Annotated[Path, typer.Argument(help="Where the copy goes; nothing is overwritten.")]) -> None:
+def backup(
+    file: Annotated[Path, typer.Argument(help="Where the copy goes; nothing is overwritten.")],
+    *,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
+) -> None:
     """Copy the SQLite store while the relay runs, and check the copy."""
     from app.store.backup import back_up  # noqa: PLC0415  # as above
 
@@ -93,6 +102,9 @@ def backup(file: Annotated[Path, typer.Argument(help="Where the copy goes; nothi
         made = back_up(settings.database_url.get_secret_value(), file)
     except StoreUnavailable as problem:
         fail(str(problem), code=1)
+    if as_json:
+        typer.echo(json.dumps({**asdict(made), "file": str(made.file)}, indent=2))
+        return
     typer.echo(
         f"{made.file}: {made.size} bytes, {made.events} webhooks, {made.registrations} registrations; it is whole."
     )

@@ -1,5 +1,6 @@
 """Which relay is asked: every command reads it from the same places."""
 
+import json
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -54,3 +55,17 @@ def test_a_replay_that_may_not_ask_says_what_it_needs(
     monkeypatch.chdir(tmp_path)
     ended = CliRunner().invoke(app, ["replay", "--all", "--relay", f"http://{nobody}"])
     assert (ended.exit_code, "Set ADMIN_TOKEN" in ended.stderr) == (2, True)
+
+
+def test_a_backup_is_told_as_json_for_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
+    told = json.loads(CliRunner().invoke(app, ["backup", "copy.db", "--json"]).stdout)
+    assert told == {"file": "copy.db", "size": Path("copy.db").stat().st_size, "events": 0, "registrations": 0}
+
+
+def test_a_cause_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody knows them by heart."""
+    monkeypatch.chdir(tmp_path)
+    asked = {"_RELAY_COMPLETE": "complete_bash", "COMP_WORDS": "relay replay --cause title_", "COMP_CWORD": "3"}
+    assert "title_missing" in CliRunner().invoke(app, [], env=asked, prog_name="relay").stdout

@@ -4,8 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from app.doctor.report import Verdict
+from app.checkup import wanted_of
+from app.doctor import people
+from app.doctor.picture import NOT_ASKED, MarketoPicture
+from app.doctor.report import Verdict, judged
 from app.sandbox import seed
+from app.settings import Settings
 from tests.doctor.mistakes import FAIL, OK, UNKNOWN, WARN, Lever, Mistake, check_told_alone
 from tests.doctor.patient import Patient, changed, patient_at_hand
 
@@ -400,3 +404,19 @@ async def test_looking_changes_nothing_and_sends_nobody_anything(patient: Patien
 async def test_an_instance_that_leaves_empty_keys_out_reads_the_same(sparse: bool, tmp_path: Path) -> None:
     async with patient_at_hand(tmp_path, sparse=sparse) as patient:
         assert {key for key, value in (await patient.verdicts()).items() if value is not Verdict.OK} == {"marketo_host"}
+
+
+def test_campaigns_that_were_not_looked_at_are_told() -> None:
+    """Nobody should take silence about the twenty-first for praise."""
+    none = MarketoPicture(
+        first=NOT_ASKED,
+        campaigns=(),
+        may_request=NOT_ASKED,
+        may_save=NOT_ASKED,
+        may_read_activities=NOT_ASKED,
+        fields=NOT_ASKED,
+        campaigns_left_out=3,
+    )
+    wanted = wanted_of(Settings(marketo_base_url="https://123-ABC-456.mktorest.com", marketo_campaign_id="1234"))
+    found = {one.check: one for one in judged("People", people.CHECKS, people.Subject(wanted, none))}
+    assert (found["campaigns_left_out"].verdict, "3 more" in found["campaigns_left_out"].found) == (Verdict.WARN, True)

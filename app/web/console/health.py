@@ -29,9 +29,12 @@ class Health:
     remarks: Sequence[Remark]
 
 
-def health(now: Now, at: datetime, *, over: str) -> Health:
-    """Return how things stand. `over` names the stretch of time that was counted, as in 'in the last 24 hours'."""
-    remarks = list(_remarks(now, at, over))
+def health(now: Now, at: datetime, *, over: str, wrong: int = 0) -> Health:
+    """Return how things stand. `over` names the stretch of time that was counted, as in 'in the last 24 hours'.
+
+    `wrong` counts what the last check of the set-up found wrong: Marketo may take every request, and send nothing.
+    """
+    remarks = [*_remarks(now, at, over), *_of_setup(wrong)]
     if any(remark.tone == "bad" for remark in remarks):
         return Health("bad", "Something needs a person.", remarks)
     if remarks:
@@ -65,6 +68,11 @@ def _remarks(now: Now, at: datetime, over: str) -> Iterator[Remark]:
             "/console/registrations?state=waiting",
         )
     yield from (remark for tally in now.tallies if (remark := _silent(tally, at)))
+
+
+def _of_setup(wrong: int) -> list[Remark]:
+    what = "1 thing is" if wrong == 1 else f"{wrong} things are"
+    return [Remark("bad", f"{what} wrong with the set-up, at its last check.", "/console/set-up")] if wrong else []
 
 
 def _paused(pause: Pausing) -> Remark:

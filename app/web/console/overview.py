@@ -14,7 +14,8 @@ from app.web.console.live import Live
 from app.web.console.pages import page
 from app.web.console.parts import ConsoleParts
 from app.web.console.plots import calls_plot, registrations_plot
-from app.web.parts import WebParts
+from app.web.parts import Setup, WebParts
+from app.web.setup import SetupReport
 
 OVERS = {
     "24h": ("24 hours", timedelta(hours=24), 24),
@@ -53,7 +54,7 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
             "overview.html",
             over=over,
             overs={name: words for name, (words, _, _) in OVERS.items()},
-            health=health(now, at, over=f"in the last {OVERS[over][0]}"),
+            health=health(now, at, over=f"in the last {OVERS[over][0]}", wrong=await _wrong(parts.setup)),
             now=now,
             at=at,
             oldest=span(at - now.backlog.oldest) if now.backlog.oldest else None,
@@ -67,6 +68,11 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
         )
 
     return router
+
+
+async def _wrong(setup: Setup | None) -> int:
+    report = await setup.last() if setup else None
+    return SetupReport.model_validate(report).counts.get("fail", 0) if report else 0
 
 
 def _rounded_up(at: datetime, width: timedelta) -> datetime:

@@ -39,6 +39,16 @@ def test_all_sent_is_fine() -> None:
     assert "Nobody registered" in health(stands(), NOW, over=OVER).sentence
 
 
+@pytest.mark.parametrize(("wrong", "said"), [(1, "1 thing is wrong"), (3, "3 things are wrong")])
+def test_a_wrong_set_up_is_not_fine(wrong: int, said: str) -> None:
+    """An inactive campaign takes every request: the figures look as if all had been sent."""
+    found = health(stands(Tally("custom", {SENT: 5})), NOW, over=OVER, wrong=wrong)
+    assert (found.tone, found.sentence) == ("bad", "Something needs a person.")
+    [remark] = found.remarks
+    assert remark.text.startswith(said)
+    assert remark.address == "/console/set-up"
+
+
 @pytest.mark.parametrize(
     ("now", "tone", "said"),
     [

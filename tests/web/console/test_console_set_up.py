@@ -49,6 +49,7 @@ async def test_findings_say_what_to_do(around: Surroundings, database: Database)
         await relay.client.post("/console/set-up", data={"form_token": token})
         assert asked == 1  # it was seconds ago
         assert "1 thing is wrong." in text_of(await relay.client.get("/console/set-up"))
+        assert "1 thing is wrong with the set-up" in text_of(await relay.client.get("/console"))
         around.now = NOW + timedelta(minutes=1)
         page = await relay.client.post("/console/set-up", data={"form_token": token})
     assert "The checks did not come to their end" in text_of(page)
