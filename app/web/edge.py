@@ -17,7 +17,7 @@ from structlog.contextvars import bind_contextvars
 
 from app.log import prepared_line
 from app.web.parts import WebParts
-from app.web.problems import DEFECT, STOPPING, Headers, Problem
+from app.web.problems import CLOSE, DEFECT, STOPPING, Headers, Problem
 from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
@@ -79,6 +79,9 @@ class Door:
             answer = self._refusal(DEFECT, scope, request_id)
             self._log.exception("webhook_failed", source=answer.source, request_id=request_id)
         if answer.status:
+            if self._parts.drain.is_draining and CLOSE not in answer.headers:
+                # Else the next request may be on its way over this connection when the port closes.
+                answer = answer._replace(headers=(*answer.headers, CLOSE))
             scope.get("extensions", {}).get(WHOLE_ANSWER, _NO_OFFER)["hold"]()
             await send_answer(answer, send, request_id)
         seconds = time.perf_counter() - started

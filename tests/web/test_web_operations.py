@@ -89,6 +89,14 @@ async def test_draining_makes_it_unready_and_it_still_accepts(relay: Relay, arou
     assert (await relay.post("/webhooks/custom", {})).status_code == 202
 
 
+async def test_a_draining_relay_lets_nobody_keep_a_connection(relay: Relay, around: Surroundings) -> None:
+    """A webhook that is under way on one when the port closes would get no answer."""
+    assert "connection" not in (await relay.post("/webhooks/custom", {"id": "a"})).headers
+    around.drain.is_draining = True
+    answers = [await relay.post("/webhooks/custom", body) for body in ({"id": "b"}, {"wrong": ["x"]})]
+    assert [answer.headers.get_list("connection") for answer in answers] == [["close"], ["close"]]
+
+
 @pytest.mark.parametrize(
     ("paused", "detail"),
     [({"all": "Marketo refuses the token"}, "all: Marketo refuses the token"), ("daily quota", "paused: daily quota")],
