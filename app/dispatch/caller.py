@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal, Protocol, TypeVar
 
@@ -13,7 +13,7 @@ from app.dispatch.bell import Bell
 from app.dispatch.day import Day
 from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
-from app.dispatch.verdicts import Policy
+from app.dispatch.verdicts import Halving, Policy
 from app.dispatch.window import Pace, Window
 from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
@@ -68,28 +68,33 @@ class Caller:
     under_way: set[CallId] = field(default_factory=set)
     _room: Bell = field(default_factory=Bell)
 
-    async def carry_out(self, call: Call) -> None:
-        """Make a call that was written down and has its place in the window; settle it whatever comes."""
+    async def carry_out(self, call: Call, halving: Halving | None = None) -> None:
+        """Make a call that was written down and has its place in the window; settle it whatever comes.
+
+        `halving` is that of the refused call of which this one is a part.
+        """
         self.under_way.add(call.id)
         try:
-            await self._carry_out(call)
+            await self._carry_out(call, halving)
         except LeadershipLost as lost:
             _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
         finally:
             self.under_way.discard(call.id)
 
-    async def _carry_out(self, call: Call) -> None:
+    async def _carry_out(self, call: Call, halving: Halving | None) -> None:
         begun = self.clock()
         try:
             result, fates = await self._ask(call)
         except CallFailed as failed:
-            await self._refused(call, failed, begun)
+            await self._refused(call, failed, begun, halving)
         except LeadershipLost:
             raise
         except Exception:  # noqa: BLE001  # a defect of ours must not leave registrations in nobody's hands
             _log.exception("a call failed in the relay itself", call_id=call.id, kind=call.kind)
-            await self._refused(call, _defect(call), begun)
+            await self._refused(call, _defect(call), begun, halving)
         else:
+            if halving:
+                halving.has_passed = True
             await self.pauses.worked(call, begun=begun)
             await self._settle(call, result, fates, begun)
 
@@ -161,15 +166,22 @@ class Caller:
         is_paused = self.pauses.wait() > 0 or call.campaign_id in self.pauses.paused_campaigns()
         return self.bell.is_stopping or is_paused or self.day.wait(self.clock()) > 0
 
-    async def _refused(self, call: Call, failed: CallFailed, begun: datetime) -> None:
+    async def _refused(self, call: Call, failed: CallFailed, begun: datetime, halving: Halving | None) -> None:
         await self.take_refusal(failed, call, begun)
         result = refusal(failed)
         if failed.consequence is Consequence.NO_DATA and call.kind == "lookup":
             await self._settle(call, result, verdicts.after_find(call, [], policy=self.policy), begun)
         elif verdicts.must_split(call, failed):
             await self._settle(call, result, [], begun)
-            for part in verdicts.halves(call):
-                await self._carry_out_part(call, result, part)
+            if halving is None:
+                whole = Halving(failed)
+                await self._halve(call, result, whole)
+                await self._end(whole)
+            else:
+                await self._halve(call, result, halving)
+        elif halving and halving.is_alike(failed):
+            await self._settle(call, result, [], begun)
+            halving.lone.append((call, result))
         else:
             fates = verdicts.after_refusal(call, failed, policy=self.policy, now=self.clock())
             await self._settle(call, result, fates, begun)
@@ -186,12 +198,25 @@ class Caller:
             _log.error("batch stopped", call_id=call.id, kind=call.kind, code=failed.code, reason=str(failed))
         await self.pauses.failed(failed, call, begun=begun)
 
-    async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed]) -> None:
+    async def _halve(self, call: Call, result: CallResult, halving: Halving) -> None:
+        for part in verdicts.halves(call):
+            if halving.is_shared:
+                halving.rest.append((replace(call, registrations=part), result))
+            else:
+                await self._carry_out_part(call, result, part, halving)
+
+    async def _end(self, halving: Halving) -> None:
+        """Settle who was refused alone, now that it is known whether that was the fault of each."""
+        for call, result in (*halving.lone, *halving.rest):
+            fates = halving.fates(call, policy=self.policy, now=self.clock())
+            self._tell_fates(call, result, await self._write(call, result, fates))
+
+    async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed], halving: Halving) -> None:
         if await self._place(call):
             smaller = await self._stored(
                 call, lambda: self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
             )
-            await self.carry_out(smaller)
+            await self.carry_out(smaller, halving)
         else:
             await self._write(call, result, verdicts.put_back(call, part))
 
@@ -229,6 +254,9 @@ class Caller:
             code=code,
             request_id=result.request_id,
         )
+        self._tell_fates(call, result, settled)
+
+    def _tell_fates(self, call: Call, result: CallResult, settled: Sequence[Fate]) -> None:
         for fate in settled:
             if fate.state in FINAL_STATES:
                 self.metrics.registration_settled(fate.registration.source, fate.state)

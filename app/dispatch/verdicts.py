@@ -1,7 +1,7 @@
 """Say what becomes of each registration after a call to Marketo. No I/O: answers and failures in, fates out."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
@@ -11,12 +11,16 @@ from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, 
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
 from app.marketo.requests import PersonRecord
-from app.store.sending import Call, Claimed, Fate
+from app.store.sending import Call, CallResult, Claimed, Fate
 from app.store.takeover import OnAmbiguous
 
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
 _STOPPED = timedelta(minutes=10)  # spread, so that whoever Marketo does not understand comes again in other company
 _TOO_LARGE = frozenset({"413", "414"})
+_FEW = 3
+_SHARED = (
+    "Several of the request were refused alone in the same words: the reason is what they share, as a token's value."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,13 +74,40 @@ def _apart(call: Call) -> list[list[Claimed]]:
 def halves(call: Call) -> tuple[Sequence[Claimed], Sequence[Claimed]]:
     """Return the registrations of a call in two parts, each person in one of them."""
     groups = _apart(call)
-    middle = len(groups) // 2
-    return list(chain(*groups[:middle])), list(chain(*groups[middle:]))
+    return list(chain(*groups[1::2])), list(chain(*groups[::2]))  # those who came together are parted
 
 
 def must_split(call: Call, failed: CallFailed) -> bool:
     """Tell whether a refusal of the whole call may be the fault of one of its records."""
     return failed.consequence in _ONE_BY_ONE and len(_apart(call)) > 1
+
+
+@dataclass(slots=True)
+class Halving:
+    """What is learnt while a refused call is halved: who is to blame, or that nobody is.
+
+    Where the first few who are asked for alone are refused in the words in which all were, and nobody has passed, the
+    reason is what they share: a token's value, a rule for the whole request. The rest need not be asked for.
+    """
+
+    whole: CallFailed
+    has_passed: bool = False
+    lone: list[tuple[Call, CallResult]] = field(default_factory=list)
+    rest: list[tuple[Call, CallResult]] = field(default_factory=list)
+
+    def is_alike(self, failed: CallFailed) -> bool:
+        """Tell whether one was refused as all were, for a reason that may be all's."""
+        may_be_shared = failed.consequence in (Consequence.SPLIT, Consequence.RECORD) and failed.code not in _TOO_LARGE
+        return may_be_shared and (failed.code, failed.message) == (self.whole.code, self.whole.message)
+
+    @property
+    def is_shared(self) -> bool:
+        return len(self.lone) >= _FEW and not self.has_passed
+
+    def fates(self, call: Call, *, policy: Policy, now: datetime) -> list[Fate]:
+        """Say what becomes of somebody who was refused alone, or not asked for after the few."""
+        fates = after_refusal(call, self.whole, policy=policy, now=now)
+        return [replace(fate, detail=f"{fate.detail} {_SHARED}") for fate in fates] if self.is_shared else fates
 
 
 def after_sync(call: Call, answer: SyncAnswer, *, now: datetime) -> list[Fate]:

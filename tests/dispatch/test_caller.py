@@ -192,6 +192,32 @@ async def test_a_poisonous_record_is_dead_alone_and_everybody_else_is_sent_once(
     await database.close()
 
 
+@pytest.mark.parametrize("size", [2, 3, 4, 7, 100])
+async def test_what_a_whole_batch_is_refused_for_costs_few_calls(
+    sqlite: Database, clock: MovableClock, size: int
+) -> None:
+    """A token's value that Marketo refuses is nobody's fault: not each of a hundred is asked for alone."""
+    stage = await set_stage(sqlite, clock)
+    stage.marketo.faults = [failure(Endpoint.TRIGGER, "1001", "Invalid value for {{my.WebinarTitle}}")] * 200
+    await stage.arrive(*(lead(number + 1) for number in range(size)))
+    await stage.work()
+    assert await stage.states() == {DEAD: size}
+    found = await stage.registrations()
+    assert {one.cause for one in found} == {"record_refused"}
+    assert all(("the reason is what they share" in (one.detail or "")) == (size > 2) for one in found)
+    assert len(stage.marketo.asked(Endpoint.TRIGGER)) <= 2 * size.bit_length() + 1
+
+
+async def test_several_bad_records_beside_one_another_are_dead_alone(sqlite: Database, clock: MovableClock) -> None:
+    """Whoever came together is parted first, so that the few who are tried stand for all."""
+    stage = await set_stage(sqlite, clock)
+    stage.marketo.poisonous = {"1", "2", "3", "4"}
+    await stage.arrive(*(lead(number + 1) for number in range(64)))
+    await stage.work()
+    assert await stage.states() == {SENT: 60, DEAD: 4}
+    assert set(stage.marketo.sent.values()) == {1}
+
+
 async def test_a_call_that_is_too_large_is_made_smaller(sqlite: Database, clock: MovableClock) -> None:
     """413: halves, until they fit; nobody is dead for the size of the batch."""
     stage = await set_stage(sqlite, clock)
@@ -273,7 +299,7 @@ async def test_a_stop_in_the_middle_of_a_split_begins_nothing_new(sqlite: Databa
 async def test_parts_of_a_refused_call_spend_the_days_budget(sqlite: Database, clock: MovableClock) -> None:
     """Halving is calls like any other."""
     stage = await set_stage(sqlite, clock, calls_per_day=2)
-    stage.marketo.poisonous = {"1"}
+    stage.marketo.poisonous = {"2"}
     await stage.arrive(*(lead(number) for number in range(1, 9)))
     await stage.work(at_most=timedelta(minutes=1))
     assert stage.marketo.sizes(Endpoint.TRIGGER) == [8, 4]
