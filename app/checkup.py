@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import httpx
@@ -45,10 +45,11 @@ _TEST = "A test of the webinar relay"
 
 @dataclass(frozen=True, slots=True)
 class Examined:
-    """What the checks came to, and what could be mended for them."""
+    """What the checks came to, what could be mended for them, and what the campaigns are called, by their numbers."""
 
     report: Report
     fixes: tuple[Fix, ...] = ()
+    campaigns: Mapping[str, str] = field(default_factory=dict)
 
 
 async def check_up(
@@ -66,10 +67,10 @@ async def check_up(
     findings += await _own(settings, clock)
     fixes: list[Fix] = []
     seen = [await _marketo(settings, clock, gate), await _eventbrite(settings, clock), await _pendo(settings, clock)]
-    for found, mendable in seen:
-        findings += found
-        fixes += mendable
-    return Examined(report_of(findings), tuple(fixes))
+    for found in seen:
+        findings += found.findings
+        fixes += found.fixes
+    return Examined(report_of(findings), tuple(fixes), seen[0].campaigns)
 
 
 async def mend(settings: Settings, fix: Fix, *, clock: Clock = utc_now) -> None:
@@ -125,19 +126,24 @@ def _webinars(settings: Settings, now: datetime) -> Iterator[Finding]:
         yield from judged("Webinars of relay.toml", WEBINAR_CHECKS, seen, key)
 
 
-_Found = tuple[list[Finding], list[Fix]]
+@dataclass(frozen=True, slots=True)
+class _Found:
+    findings: Sequence[Finding] = ()
+    fixes: Sequence[Fix] = ()
+    campaigns: Mapping[str, str] = field(default_factory=dict)
 
 
 async def _marketo(settings: Settings, clock: Clock, gate: Gate | None) -> _Found:
     wanted = wanted_of(settings)
     async with _setup(settings, clock, gate) as marketo:
         seen = await look(marketo, wanted, clock=clock)
-    return list(marketo_findings(wanted, seen)), list(token_fixes(wanted, seen))
+    campaigns = {str(one.id): one.called for one in seen.campaigns if one.called}
+    return _Found(list(marketo_findings(wanted, seen)), list(token_fixes(wanted, seen)), campaigns)
 
 
 async def _eventbrite(settings: Settings, clock: Clock) -> _Found:
     if not (settings.eventbrite_webhook_token and settings.eventbrite_api_token):
-        return [], []
+        return _Found()
     wanted = WantedWebhook(
         secrets=tuple(one.get_secret_value() for one in settings.eventbrite_webhook_token),
         actions=settings.eventbrite_actions,
@@ -145,16 +151,16 @@ async def _eventbrite(settings: Settings, clock: Clock) -> _Found:
     )
     async with _account(settings, clock) as account:
         seen = await look_at_eventbrite(account, wanted)
-    return list(judged("Eventbrite", eventbrite.CHECKS, seen)), list(webhook_fixes(seen))
+    return _Found(list(judged("Eventbrite", eventbrite.CHECKS, seen)), list(webhook_fixes(seen)))
 
 
 async def _pendo(settings: Settings, clock: Clock) -> _Found:
     if not settings.pendo_webhook_secret:
-        return [], []
+        return _Found()
     key = settings.pendo_integration_key
     async with open_client() as http:
         api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
-        return list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api))), []
+        return _Found(list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api))))
 
 
 @asynccontextmanager
@@ -274,9 +280,9 @@ def _token(settings: Settings, which: str, default: str | None, otherwise: str) 
 
 def _further_tokens(settings: Settings) -> Iterator[WantedToken]:
     known = (settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image)
-    for name, field in settings.fields_of_tokens.items():
+    for name, carrier in settings.fields_of_tokens.items():
         if name not in known:
-            yield WantedToken(name, "MARKETO_TOKEN_FIELDS", name, field)
+            yield WantedToken(name, "MARKETO_TOKEN_FIELDS", name, carrier)
 
 
 def _campaigns(settings: Settings) -> Mapping[CampaignId, str]:

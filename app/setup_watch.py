@@ -40,7 +40,9 @@ class Examination:
 
     def as_json(self) -> dict[str, Json]:
         fixes: list[Json] = [fix.what for fix in self.examined.fixes]
-        return {"checkedAt": self.at.isoformat(), **self.examined.report.as_json(), "fixes": fixes}
+        campaigns: dict[str, Json] = dict(self.examined.campaigns)
+        made = {"checkedAt": self.at.isoformat(), **self.examined.report.as_json()}
+        return {**made, "fixes": fixes, "campaigns": campaigns}
 
 
 class Shared(Protocol):

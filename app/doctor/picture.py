@@ -97,9 +97,14 @@ class CampaignPicture:
     rules: SmartList | Unseen | None = None
 
     @property
-    def name(self) -> str:
+    def called(self) -> str | None:
+        """Return its name in Marketo, where it could be seen."""
         known = self.smart if isinstance(self.smart, SmartCampaign) else self.basic
-        return f"{self.id} ({known.name})" if isinstance(known, SmartCampaign | CampaignInfo) else str(self.id)
+        return known.name if isinstance(known, SmartCampaign | CampaignInfo) else None
+
+    @property
+    def name(self) -> str:
+        return f"{self.id} ({self.called})" if self.called else str(self.id)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,12 +1,13 @@
 """The last check of the set-up, and another one when asked: what `relay doctor` says, over HTTP."""
 
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from fastapi import APIRouter
 from pydantic import BaseModel, Field
 
 from app.web.admin import gated_router
-from app.web.parts import WebParts
+from app.web.parts import Setup, WebParts
 from app.web.problems import NOTHING_HERE, Refused
 
 
@@ -31,6 +32,7 @@ class SetupReport(BaseModel):
     counts: dict[str, int]
     findings: list[SetupFinding]
     fixes: list[str] = Field(description="What `relay doctor --fix` offers to do.")
+    campaigns: dict[str, str] = Field({}, description="What the campaigns are called, by their numbers.")
 
 
 class SetupState(BaseModel):
@@ -38,6 +40,12 @@ class SetupState(BaseModel):
 
     running: bool
     report: SetupReport | None
+
+
+async def campaign_names(setup: Setup | None) -> Mapping[str, str]:
+    """Return what the campaigns are called by their numbers, as the last check saw them."""
+    report = await setup.last() if setup else None
+    return SetupReport.model_validate(report).campaigns if report else {}
 
 
 def setup_router(parts: WebParts) -> APIRouter:

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from app.checkup import wanted_of
+from app.checkup import check_up, wanted_of
 from app.doctor import people
 from app.doctor.picture import NOT_ASKED, MarketoPicture
 from app.doctor.report import Verdict, judged
@@ -268,6 +268,12 @@ async def test_a_good_instance_has_only_the_warning_that_it_is_a_simulation(pati
     assert [one.key for one in report.findings if one.verdict is not Verdict.OK] == ["marketo_host"]
     assert report.exit_code == 1
     assert all(not one.advice for one in report.findings if one.verdict is Verdict.OK)
+
+
+async def test_the_campaigns_are_told_by_their_names(patient: Patient) -> None:
+    """The console shows them; nobody in marketing knows a number."""
+    found = await check_up(patient.settings(marketo_allowed_campaign_ids=("9999",)))
+    assert found.campaigns == {str(seed.CAMPAIGN_ID): "Send Webinar Reminder"}
 
 
 PERSONAL = {"marketo_campaign_id": str(seed.LINK_FIELD_CAMPAIGN_ID)}

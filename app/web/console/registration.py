@@ -14,6 +14,7 @@ from app.web.console.pages import email_page, page, paused_of
 from app.web.console.parts import ConsoleParts, ReadLetter
 from app.web.parts import WebParts
 from app.web.problems import Refused
+from app.web.setup import campaign_names
 
 _MOST_EVENTS = 10
 _MOST_CAMPAIGNS = 100
@@ -53,6 +54,7 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     async def registration(request: Request, registration_id: str) -> Response:
         view = await found(registration_id)
         events = await events_of(view)
+        campaigns = await campaign_names(parts.setup)
         return page(
             request,
             "registration.html",
@@ -60,7 +62,8 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             name=words.name_of(view),
             title=view.tokens.get(console.tokens.title) or view.webinar_id,
             verdict=words.verdict(view, paused_of(parts.status())),
-            steps=words.steps(view, events),
+            steps=words.steps(view, events, campaigns),
+            campaign=words.campaign_name(view.campaign_id, campaigns),
             calls=view.calls,
             webhooks=[(event, masked(event.headers), shown.payload(event.body, secrets)) for event in events],
             has_email=bool(view.tokens),

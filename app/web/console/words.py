@@ -62,6 +62,7 @@ _REPLAYS: Mapping[str, str] = {
     RegistrationState.SENT: "Send again",
 }
 _REPLAY_NAMED = re.compile(r"(?P<said>Replayed by .*?) \((?P<id>rpl_[0-9a-z]+)\)\.(?P<rest>.*)", re.DOTALL)
+_CAMPAIGN = re.compile(r"(?<=campaign )\d+")
 _WAS_DEAD = re.compile(r"(?<=It was dead: )\w+(?=\.)")
 _CALLS = {
     "upsert": "Create or update people",
@@ -176,10 +177,16 @@ def cause_name(cause: str) -> str:
     return cause.replace("_", " ").capitalize()
 
 
-def steps(view: RegistrationView, events: Iterable[EventView]) -> list[Step]:
-    """Return the timeline from the webhook to the campaign, oldest first."""
+def campaign_name(campaign: int | str, names: Mapping[str, str]) -> str:
+    """Return a campaign as people call it, with its number; the number alone where its name is not known."""
+    name = names.get(str(campaign))
+    return f"{name} ({campaign})" if name else str(campaign)
+
+
+def steps(view: RegistrationView, events: Iterable[EventView], campaigns: Mapping[str, str]) -> list[Step]:
+    """Return the timeline from the webhook to the campaign, oldest first. `campaigns` are names by numbers."""
     came = {event.id: _came(event) for event in events}
-    told = [_step(entry, view, is_linked=entry.event_id in came) for entry in view.timeline]
+    told = [_step(entry, view, campaigns, is_linked=entry.event_id in came) for entry in view.timeline]
     return sorted([*came.values(), *told], key=lambda step: step.at)
 
 
@@ -188,11 +195,13 @@ def _came(event: EventView) -> Step:
     return Step(event.received_at, f"Webhook from {sender}", "Stored before it was answered.", "idle", event.id)
 
 
-def _step(entry: TimelineEntry, view: RegistrationView, *, is_linked: bool) -> Step:
+def _step(entry: TimelineEntry, view: RegistrationView, campaigns: Mapping[str, str], *, is_linked: bool) -> Step:
     heading, tone = _HEADINGS.get(entry.what, entry.what.capitalize()), _TONES.get(entry.what, "idle")
     if entry.what in ("registered", "reopened") and entry.detail == view.detail:  # it came with its flaw
         heading, tone = f"{heading}, but it cannot be sent", state_tone(view.state)
     detail, replay_id = _said(entry)
+    if entry.what == "sent":
+        detail = _CAMPAIGN.sub(lambda number: campaign_name(number[0], campaigns), detail, count=1)
     return Step(entry.at, heading, detail, tone, None if is_linked else entry.event_id, entry.call_id, replay_id)
 
 

@@ -7,11 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain import Cancelled, Cause, EventId, NewEvent, RegistrationState, new_id
+from app.domain import Cancelled, Cause, EventId, Json, NewEvent, RegistrationState, new_id
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.lookup import Lookup
 from app.store.registrations import Meaning, Registrations
+from app.store.reports import SetupReports
+from app.store.views import TimelineEntry
 from app.web.console import email, shown, words
 from app.web.console.parts import WebinarTokens
 from tests.store.given import FENCE, accept, draft, ended, mapped, record, seen, sending
@@ -245,3 +247,25 @@ def test_every_state_has_a_word(state: RegistrationState) -> None:
     """And is found by one of the search's choices."""
     assert words.state_word(state) in ("Waiting", "Sending", "Sent", "Not sent", "Cancelled", "Ignored")
     assert any(state in states for _, states in words.STATES.values())
+
+
+async def test_a_campaign_is_told_by_the_name_that_the_last_check_saw(signed_in: Relay, database: Database) -> None:
+    """Nobody in marketing knows its number."""
+    one = await ended(database, NOW, state="sent")
+    report: dict[str, Json] = {"checkedAt": NOW.isoformat(), "exitCode": 0, "summary": "", "counts": {}, "findings": []}
+    kept: dict[str, Json] = {**report, "fixes": [], "campaigns": {"1234": "Send Webinar Reminder"}}
+    await SetupReports(database).keep(kept, at=NOW)
+    text = text_of(await signed_in.client.get(f"/console/registrations/{one}"))
+    assert "Smart campaign Send Webinar Reminder (1234)" in text
+
+
+async def test_the_timeline_names_the_campaign_once_its_name_is_known(database: Database) -> None:
+    view = await seen(database, await ended(database, NOW, state="sent"))
+    entry = TimelineEntry(NOW, "sent", "Marketo took it: campaign 1234, request 17a2#1234, with 63 others.", None, None)
+    view = replace(view, timeline=[entry])
+    names = {"1234": "Send Webinar Reminder"}
+    (named,), (bare,) = (words.steps(view, (), known) for known in (names, {}))
+    assert named.detail == (
+        "Marketo took it: campaign Send Webinar Reminder (1234), request 17a2#1234, with 63 others."
+    )
+    assert bare.detail == entry.detail
