@@ -2,6 +2,7 @@
 
 import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -65,6 +66,21 @@ def _events(first: int, end: int, rows: int, now: datetime) -> Iterator[tuple[An
         when, body = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"), b"x" * 400 if n > rows // 2 else None
         row_id = f"evt_{int(at.timestamp() * 1000):012x}{n:016x}"
         yield row_id, "custom", when, "{}", body, f"{n:064x}", "forever", "mapped", when, 0, when
+
+
+def fill_untitled(database: Path, rows: int, now: datetime) -> None:
+    """Add webhooks of a custom app that wait to be mapped, each of another person, and lack the webinar's title."""
+    when = now.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f")
+    statement = (
+        "INSERT INTO events (id, source, received_at, headers, body, state, due_at, attempts) "
+        "VALUES (?, 'custom', ?, '{}', ?, 'waiting', ?, 0)"
+    )
+    with closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        bodies = (b'{"email": "dead.%d@example.com", "webinar": {"id": "w-%d"}}' % (n, n % 7) for n in range(rows))
+        first = int(now.timestamp() * 1000)
+        connection.executemany(
+            statement, ((f"evt_{first:012x}{n:016x}", when, body, when) for n, body in enumerate(bodies))
+        )
 
 
 def _rows(first: int, end: int, rows: int, now: datetime) -> Iterator[tuple[Any, ...]]:

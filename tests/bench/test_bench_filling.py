@@ -7,14 +7,17 @@ from urllib.parse import parse_qsl
 import pytest
 
 from app.domain import EventState
+from app.sources.base import Accepted, Inbound
+from app.sources.custom import CustomSource
 from app.store.database import open_database
 from app.store.events import EventQueue
 from app.store.listing import Listing
+from app.store.lookup import Lookup
 from app.store.migrate import migrate
 from app.store.search import Search
 from app.store.views import EventFilter
 from app.web.console.asking import asked
-from bench.filling import SEARCHES, fill, fill_events
+from bench.filling import SEARCHES, fill, fill_events, fill_untitled
 
 NOW = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -29,6 +32,22 @@ async def test_the_webhooks_of_an_aged_store_are_settled(tmp_path: Path) -> None
     page = await Listing(database, clock=lambda: NOW).events(EventFilter(), limit=200)
     await database.close()
     assert {one.state for one in page.items} == {EventState.MAPPED}
+
+
+async def test_webhooks_without_a_title_wait_to_be_mapped(tmp_path: Path) -> None:
+    """They die as in earnest: a registration of each is made, and lacks what an e-mail needs."""
+    path = tmp_path / "relay.db"
+    database = open_database(f"sqlite:///{path}")
+    await migrate(database)
+    fill_untitled(path, 30, NOW)
+    page = await Listing(database, clock=lambda: NOW).events(EventFilter(state=EventState.WAITING), limit=100)
+    event = await Lookup(database).event(page.items[0].id)
+    await database.close()
+    assert len(page.items) == 30
+    assert event
+    source = CustomSource(signing_secrets=[], api_keys=["k" * 20], allowed_campaigns=[])
+    verdict = source.receive(Inbound({"authorization": "Bearer " + "k" * 20, "content-type": "x"}, event.body, NOW))
+    assert isinstance(verdict, Accepted)
 
 
 @pytest.mark.parametrize("what", SEARCHES)
