@@ -14,7 +14,7 @@ from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose
 from app.dispatch.window import SPAN, Pace
 from app.domain import Clock, RegistrationState
 from app.errors import StoreUnavailable
-from app.store.calls import CallLog
+from app.store.calls import MAY_RUN, CallLog
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
 from app.store.sending import Call, Sending
 
@@ -48,7 +48,7 @@ class Sender:
         """Take over the window and the pauses of an earlier leader."""
         now, ticks = self.clock(), self.caller.ticks()
         ended = await log.ended_since(now - timedelta(seconds=SPAN))
-        self.caller.window.remember(ticks - max(0.0, (now - at).total_seconds()) for at in ended)
+        self.caller.window.remember(ticks - max(now - at, -MAY_RUN).total_seconds() for at in ended)
         self.caller.day.own = await log.count_since(self.caller.day.began_at)
         await self.caller.pauses.load()
 

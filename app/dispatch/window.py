@@ -4,6 +4,7 @@ Marketo allows 100 calls in any 20 s and 10 at a time, all integrations together
 50 and 5. Times are seconds of a monotonic clock, so that a jump of the wall clock neither bursts nor stalls.
 """
 
+from bisect import bisect_right, insort
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -60,11 +61,15 @@ class Window:
     def end(self, now: float) -> None:
         """Count a call as ended, whatever came of it."""
         self.in_flight -= 1
-        self._leaving.append(now + SPAN)
+        insort(self._leaving, now + SPAN)  # what an earlier leader left may leave later
 
     def remember(self, ended: Iterable[float]) -> None:
-        """Take over calls of an earlier leader, oldest first."""
+        """Take over calls of an earlier leader, oldest first; one that ends later is in flight until then."""
         self._leaving.extend(at + SPAN for at in ended)
+
+    def left_in_flight(self, now: float) -> int:
+        """Return how many calls of an earlier leader may still run at Marketo."""
+        return len(self._leaving) - bisect_right(self._leaving, now + SPAN)
 
     def used(self, now: float) -> int:
         """Return how many calls the window holds."""
@@ -79,7 +84,7 @@ class Window:
     def wait(self, now: float, pace: Pace) -> float | None:
         """Return how many seconds to wait before the next call of this pace; None until a running call ends."""
         used, limit = self.used(now), self.rate.at(now)
-        if self.in_flight >= self.concurrency.at(now):
+        if self.in_flight + self.left_in_flight(now) >= self.concurrency.at(now):
             return None
         if used >= limit:
             return self._until_room(now, used - limit)

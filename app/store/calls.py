@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import delete, func, insert, literal, select, update
+from sqlalchemy import and_, delete, func, insert, literal, or_, select, update
 
 from app.domain import CallId, Clock, new_id
 from app.store.database import Database
@@ -11,6 +11,7 @@ from app.store.sending import CallKind, CallResult
 from app.store.tables import UtcDateTime, calls, pauses
 
 _LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s
+MAY_RUN = timedelta(seconds=30)  # from its beginning, a call whose relay stopped: Marketo's time-out
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,14 +34,18 @@ class CallLog:
         self._clock = clock
 
     async def ended_since(self, since: datetime) -> list[datetime]:
-        """Return when each call ended that may still be in Marketo's window, oldest first; now, if that is unknown."""
-        c = calls.c
-        ended = func.coalesce(c.finished_at, literal(self._clock(), UtcDateTime))
+        """Return when each call ended that may still be in Marketo's window, oldest first.
+
+        Of one whose relay stopped nobody knows: it may run until Marketo's time-out, which may be still to come.
+        """
+        now, c = self._clock(), calls.c
+        is_left = or_(c.finished_at.is_(None), and_(c.outcome == "lost", c.code.is_(None)))
+        ended = func.coalesce(c.finished_at, literal(now, UtcDateTime))
+        counts = or_(ended >= since, and_(is_left, c.started_at >= since - MAY_RUN))
+        asked = select(ended, c.started_at, is_left).where(c.started_at >= since - _LONGEST_CALL, counts)
         async with self._database.read() as connection:
-            rows = await connection.execute(
-                select(ended).where(c.started_at >= since - _LONGEST_CALL, ended >= since).order_by(ended)
-            )
-            return list(rows.scalars())
+            rows = (await connection.execute(asked)).all()
+        return sorted(max(at, started_at + MAY_RUN) if left else at for at, started_at, left in rows)
 
     async def count_since(self, since: datetime) -> int:
         """Return how many calls were written down since then."""

@@ -13,6 +13,7 @@ from app.marketo.codes import Endpoint
 from app.marketo.failures import failure
 from app.store.database import Database
 from app.store.heads import Backlog
+from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
 from tests.dispatch.stage import CAMPAIGN, OTHER_CAMPAIGN, Ticks, locked, people, registered, set_stage, until
@@ -23,6 +24,26 @@ SENT, KNOWN, NEW, DEAD = (
     RegistrationState.NEW,
     RegistrationState.DEAD,
 )
+
+
+async def test_calls_that_a_dead_leader_left_take_places_in_flight(sqlite: Database, clock: MovableClock) -> None:
+    """Marketo may still work on them: the next one waits out its time-out before it makes as many of its own."""
+    first = await set_stage(sqlite, clock, most_in_flight=2)
+    first.marketo.gate = asyncio.Event()
+    await first.arrive(*(registered(f"p{number}@example.com", f"w-{number}") for number in range(4)))
+    first.marketo.gate.set()
+    await first.work_until_known()
+    first.marketo.gate.clear()
+    await first.work(at_most=timedelta(seconds=2))
+    assert len(first.marketo.asked(Endpoint.TRIGGER)) == 2
+    await first.lease.give_back()
+    await take_over(sqlite, fence=first.lease.fence + 1, on_ambiguous="hold", now=clock())
+    second = await set_stage(sqlite, clock, most_in_flight=2, ticks=first.ticks)
+    await second.work(at_most=timedelta(seconds=25))
+    assert second.marketo.asked(Endpoint.TRIGGER) == []
+    await second.work(at_most=timedelta(seconds=10))
+    assert len(second.marketo.asked(Endpoint.TRIGGER)) == 2
+    await first.sender.close(timedelta(0))
 
 
 async def test_a_registration_goes_the_whole_way(database: Database, clock: MovableClock) -> None:

@@ -113,6 +113,18 @@ def test_calls_of_an_earlier_leader_are_remembered() -> None:
     assert window.used(125.0) == 1
 
 
+def test_calls_that_an_earlier_leader_left_are_in_flight_until_they_may_have_ended() -> None:
+    """Its answers are lost; Marketo may work on them, and counts them afterwards as it counts ours."""
+    window = Window(50, 2)
+    window.remember([100.0, 130.0, 135.0])
+    assert (window.left_in_flight(105.0), window.wait(105.0, Pace.AT_ONCE)) == (2, None)
+    assert (window.left_in_flight(130.0), window.wait(130.0, Pace.AT_ONCE)) == (1, 0)
+    window.begin(130.0)
+    assert window.wait(130.0, Pace.AT_ONCE) is None
+    window.end(131.0)
+    assert [window.used(at) for at in (149.9, 150.5, 151.5, 155.5)] == [3, 2, 1, 0]
+
+
 def test_a_wait_is_never_answered_with_a_moment_too_early() -> None:
     """Sums of odd seconds round; a wait of 0 must mean a place, not the rounding of one."""
     window = Window(1, 2)

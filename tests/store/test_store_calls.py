@@ -8,6 +8,7 @@ from app.domain import RegistrationState
 from app.store.calls import CallLog, Pause
 from app.store.database import Database
 from app.store.sending import Call, Sending
+from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.store.given import DONE, fate, sending
 
@@ -47,6 +48,22 @@ async def test_a_call_without_an_answer_counts_as_ending_now(
     await begin(database, clock, "lost")
     clock.move(timedelta(minutes=2))
     assert await log.ended_since(clock() - SPAN) == [clock()]
+
+
+async def test_a_call_whose_relay_stopped_may_run_until_marketos_time_out(
+    database: Database, clock: MovableClock, log: CallLog
+) -> None:
+    """It was marked when another took over; nobody knows when Marketo is through with it."""
+    began = clock()
+    await begin(database, clock, "lost")
+    await end(database, clock, await begin(database, clock, "answered"))
+    clock.move(timedelta(seconds=9))
+    await take_over(database, fence=2, on_ambiguous="check", now=clock())
+    assert await log.ended_since(clock() - SPAN) == [began, began + timedelta(seconds=30)]
+    clock.move(timedelta(seconds=40))
+    assert await log.ended_since(clock() - SPAN) == [began + timedelta(seconds=30)]
+    clock.move(timedelta(seconds=2))
+    assert await log.ended_since(clock() - SPAN) == []
 
 
 async def test_a_call_that_never_ended_is_forgotten_after_minutes(
