@@ -14,6 +14,7 @@ Judge = Callable[[str], object]
 
 _SWITCHES = ("eventbrite_webhook_token", "pendo_webhook_secret", "custom_webhook_secrets", "custom_api_keys")
 _OURS = (*_SWITCHES, "admin_token", "admin_read_token")
+_DAY = 86_400
 _EXAMPLE = "123-abc-456"  # the instance in this program's own texts; a stranger may have it
 _USELESS_ALONE = {
     "eventbrite_api_token": "eventbrite_webhook_token",
@@ -82,6 +83,7 @@ def _marketo_names(settings: Settings) -> Iterator[FieldProblem]:
         yield FieldProblem(", ".join(map(str.upper, tokens)), "must be three different names")
     yield from _lookup_field(settings)
     yield from _fields(settings)
+    yield from _kept_while_held(settings)
 
 
 def _lookup_field(settings: Settings) -> Iterator[FieldProblem]:
@@ -106,6 +108,16 @@ def _fields(settings: Settings) -> Iterator[FieldProblem]:
     every = dict.fromkeys(pair for pairs in named.values() for pair in pairs)
     if any(len(set(names)) < len(names) for names in zip(*every, strict=True)):
         yield FieldProblem("MARKETO_TOKEN_FIELDS", "must give each token one field, and each field one token")
+
+
+def _kept_while_held(settings: Settings) -> Iterator[FieldProblem]:
+    hold, keep = settings.marketo_link_field_hold_seconds, settings.retention_days * _DAY
+    if hold > keep:
+        yield FieldProblem(
+            "MARKETO_LINK_FIELD_HOLD_SECONDS",
+            f"must not be longer than RETENTION_DAYS, {keep:.0f} seconds: once a registration is blanked, nothing "
+            "keeps another webinar's values from that person's fields",
+        )
 
 
 def _refused_by(checks: Checks, settings: Settings) -> Iterator[FieldProblem]:

@@ -99,6 +99,15 @@ def test_the_join_link_does_not_overwrite_who_somebody_is(tmp_path: Path, name: 
     assert told(tmp_path, variables | {"MARKETO_JOIN_LINK_FIELD": "webinarJoinLink"}) == {}
 
 
+def test_what_keeps_a_field_from_another_webinar_is_kept_as_long(tmp_path: Path) -> None:
+    """Blanked registrations hold no field: the second webinar's link would go out in the first one's e-mail."""
+    hold = {"CUSTOM_API_KEYS": ONE, "MARKETO_LINK_FIELD_HOLD_SECONDS": "172800"}
+    found = told(tmp_path, hold | {"RETENTION_DAYS": "1"})
+    assert found.keys() == {"MARKETO_LINK_FIELD_HOLD_SECONDS"}
+    assert "RETENTION_DAYS, 86400 seconds" in found["MARKETO_LINK_FIELD_HOLD_SECONDS"]
+    assert told(tmp_path, hold | {"RETENTION_DAYS": "2"}) == {}
+
+
 def test_a_webinars_alias_belongs_to_one_webinar(tmp_path: Path) -> None:
     """With two owners, the link that somebody gets would depend on the order of tables."""
     toml = "[webinars.w-1]\naliases = ['7', 'w-1']\n[webinars.w-2]\naliases = [7]\n[webinars.w-3]\n"
