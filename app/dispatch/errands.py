@@ -121,11 +121,16 @@ class Errands:
 
 
 def read_result(reply: Reply) -> tuple[CallResult, CallFailed | None]:
-    """Return how a call ended, and its failure where a limit was hit; what else Marketo refuses is the check's."""
+    """Return how a call ended, and its failure where a limit was hit; what else Marketo refuses is the check's.
+
+    A refusal in Marketo's own words is an answer, which a check asks for on purpose; what a gateway says is none.
+    """
     try:
         return CallResult("done", request_id=open_envelope(Endpoint.SETUP, reply).request_id), None
     except WrongShape:
         return CallResult("done"), None
     except CallFailed as failed:
-        is_limit = failed.consequence in LIMITS
-        return (refusal(failed), failed) if is_limit else (CallResult("done", request_id=failed.request_id), None)
+        if failed.consequence in LIMITS:
+            return refusal(failed), failed
+        is_answer = failed.http_status is not None and failed.http_status < 300
+        return CallResult("done", request_id=failed.request_id) if is_answer else refusal(failed), None

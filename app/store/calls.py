@@ -56,7 +56,8 @@ class CallLog:
     async def has_worked(self, since: datetime, *, fence: int) -> bool:
         """Tell whether Marketo has done what a call of this term asked for that began since then, looks left aside."""
         c = calls.c
-        worked = select(c.id).where(c.started_at >= since, c.fence == fence, c.kind != "check", c.outcome == "done")
+        is_look = c.kind.in_(("check", "setup"))
+        worked = select(c.id).where(c.started_at >= since, c.fence == fence, ~is_look, c.outcome == "done")
         async with self._database.read() as connection:
             return await connection.scalar(worked.limit(1)) is not None
 

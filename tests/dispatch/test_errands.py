@@ -188,6 +188,16 @@ async def test_what_else_marketo_refuses_is_the_checks_to_tell(
     assert await logged(sqlite) == [("setup", "done", None)]
 
 
+async def test_a_gateways_page_is_no_answer_of_marketos(sqlite: Database, clock: MovableClock) -> None:
+    """The check tells it; nothing is paused for a call that no registration waits for."""
+    stage = await set_stage(sqlite, clock)
+    await errands(stage).run(answering(Reply(502, b"<html>")))
+    assert [code for _, outcome, code in await logged(sqlite) if outcome != "done"] == ["502"]
+    log = CallLog(sqlite, clock=clock)
+    await errands(stage).run(answering())
+    assert not await log.has_worked(clock(), fence=stage.lease.fence)
+
+
 async def test_a_pause_for_wrong_credentials_lets_a_check_through(sqlite: Database, clock: MovableClock) -> None:
     """Whoever has mended them asks for a check, to see whether it is right now."""
     stage = await set_stage(sqlite, clock)
