@@ -194,6 +194,8 @@ class Caller:
             self.window.rate.shrink(now, begun=begun_at)
         elif failed.consequence is Consequence.CONCURRENCY:
             self.window.concurrency.shrink(now, begun=begun_at)
+        elif failed.consequence is Consequence.QUOTA and begun >= self.day.began_at:
+            self.day.refuse(self.clock())
         if failed.consequence is Consequence.DEFECT:
             _log.error("batch stopped", call_id=call.id, kind=call.kind, code=failed.code, reason=str(failed))
         await self.pauses.failed(failed, call, begun=begun)

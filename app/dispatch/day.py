@@ -1,10 +1,10 @@
 """The day's budget of calls, which Marketo counts from midnight to midnight US Central. No I/O."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 
-from app.dispatch.backoff import next_quota_day, quota_day_began
+from app.dispatch.backoff import is_day_young, next_quota_day, quota_date, quota_day_began
 
 _SAVED = 0.1  # the last share of the day's calls, kept for webinars that start before the next day
 
@@ -28,6 +28,7 @@ class Day:
     ends_at: datetime
     own: int = 0
     others: int = 0
+    is_refused: bool = False  # Marketo said so itself (607), whatever is counted here
 
     @property
     def used(self) -> int:
@@ -40,13 +41,18 @@ class Day:
         return quota_day_began(self.ends_at)
 
     @property
+    def date(self) -> date:
+        """Return which of Marketo's days it is."""
+        return quota_date(self.ends_at)
+
+    @property
     def left(self) -> int:
-        return max(0, self.limit - self.used)
+        return 0 if self.is_refused else max(0, self.limit - self.used)
 
     @property
     def left_for_all(self) -> int:
         """Return how many calls are left before the rest is saved for the soonest webinars."""
-        return max(0, self.open_to_all - self.used)
+        return 0 if self.is_refused else max(0, self.open_to_all - self.used)
 
     @property
     def open_to_all(self) -> int:
@@ -56,18 +62,25 @@ class Day:
         self._turn(now)
         self.own += 1
 
+    def refuse(self, now: datetime) -> None:
+        """Marketo refuses further calls of this day; soon after midnight it may still mean the day before."""
+        self._turn(now)
+        self.is_refused = not is_day_young(now)
+
     def report(self, total: int, *, asked_at: datetime, now: datetime) -> None:
         """Take over what Marketo counted, of all integrations, in a call that was begun at `asked_at`.
 
-        The relay's own count is never lowered by it: some refusals are not counted there, and it may be behind.
+        The relay's own count is never lowered by it: some refusals are not counted there, and it may be behind. With
+        calls left, an earlier refusal is over: somebody has bought more.
         """
         self._turn(now)
         if asked_at >= self.began_at:
             self.others = max(0, total - self.own)
+            self.is_refused &= total >= self.limit
 
     def state(self, now: datetime) -> DayState:
         self._turn(now)
-        if self.used >= self.limit:
+        if self.is_refused or self.used >= self.limit:
             return DayState.SPENT
         return DayState.SAVING if self.used >= self.open_to_all else DayState.OPEN
 
@@ -79,6 +92,13 @@ class Day:
         """Return in words why not everything is sent; None while everything is."""
         until = f"Until {self.ends_at:%Y-%m-%d %H:%M:%S} UTC, midnight US Central"
         match self.state(now):
+            case DayState.SPENT if self.is_refused and self.used < self.limit:
+                return (
+                    f"Marketo refuses further calls of today (607), though only {self.used} of {self.limit} are known "
+                    "of: MARKETO_CALLS_PER_DAY is higher than what Admin > Integration > Web Services shows, or others "
+                    f"have used it up. {until}, nothing is sent, unless calls are added: it is asked for every hour, "
+                    "and when the relay starts."
+                )
             case DayState.SPENT:
                 return f"The day's {self.limit} calls are used up, {self.others} by others. {until}, nothing is sent."
             case DayState.SAVING:
@@ -88,4 +108,4 @@ class Day:
 
     def _turn(self, now: datetime) -> None:
         if now >= self.ends_at:
-            self.ends_at, self.own, self.others = next_quota_day(now), 0, 0
+            self.ends_at, self.own, self.others, self.is_refused = next_quota_day(now), 0, 0, False

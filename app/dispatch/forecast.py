@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
+from app.dispatch.backoff import next_quota_day
 from app.dispatch.window import SPAN
 from app.store.heads import MOST_LEADS, MOST_PEOPLE
 from app.store.sending import Ahead
@@ -13,7 +14,7 @@ from app.store.sending import Ahead
 class Means:
     """With what the backlog is worked off: places of the window now and in each 20 s, calls of today and of a day.
 
-    Nothing leaves before `begins_at`, e.g. for a pause.
+    Nothing leaves before `begins_at`, e.g. for a pause, and not everything before `held_until`, e.g. for a campaign's.
     """
 
     free: int
@@ -22,11 +23,12 @@ class Means:
     per_day: int
     day_ends_at: datetime
     begins_at: datetime
+    held_until: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What waits, what it costs at least, and when it will be through if nothing else comes."""
+    """What is not at its end, what it costs at least, and when it will be through if nothing else comes."""
 
     registrations: int
     webhooks: int
@@ -34,13 +36,14 @@ class Forecast:
     through_at: datetime
 
     def seconds(self, now: datetime) -> float:
-        return max(0.0, (self.through_at - now).total_seconds()) if self.calls else 0.0
+        return max(0.0, (self.through_at - now).total_seconds()) if self.registrations or self.webhooks else 0.0
 
 
 def forecast(ahead: Ahead, means: Means) -> Forecast:
     """Return what the backlog comes to."""
     calls = calls_of(ahead)
-    return Forecast(ahead.registrations, ahead.webhooks, calls, _through_at(calls, means))
+    ends = (_through_at(calls, means), ahead.held_until, means.held_until if ahead.registrations else None)
+    return Forecast(ahead.registrations, ahead.webhooks, calls, max(at for at in ends if at))
 
 
 def calls_of(ahead: Ahead) -> int:
@@ -59,7 +62,9 @@ def _through_at(calls: int, means: Means) -> datetime:
     if calls <= today:
         return means.begins_at + _windows(calls - means.free, means.per_window)
     days, rest = divmod(calls - today - 1, means.per_day)
-    begins = max(means.day_ends_at, means.begins_at) + timedelta(days=days)
+    begins = max(means.day_ends_at, means.begins_at)
+    for _ in range(days):
+        begins = next_quota_day(begins)
     return begins + _windows(rest + 1 - means.per_window, means.per_window)
 
 

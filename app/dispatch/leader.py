@@ -273,8 +273,7 @@ class Dispatcher:
         events, oldest = await EventQueue(work.database).waiting()
         registrations, due = await Sending(work.database).counted()
         if term := self._term:
-            ahead = await Sending(work.database).ahead(webhooks=events)
-            now = self._clock()
+            ahead = await Sending(work.database).ahead(now := self._clock(), webhooks=events)
             term.forecast = forecast(ahead, _means(term, now, work.ticks()))
             self._tell_day(term, now)
         ages = [at for at in (oldest, due) if at]
@@ -392,6 +391,7 @@ def _means(term: _Term, now: datetime, ticks: float) -> Means:
         per_day=term.day.open_to_all,
         day_ends_at=term.day.ends_at,
         begins_at=begins_at,
+        held_until=term.pauses.latest(),
     )
 
 
@@ -403,7 +403,7 @@ def _told(told: Forecast | None, now: datetime) -> Mapping[str, object] | None:
         "webhooks": told.webhooks,
         "calls": told.calls,
         "seconds": round(told.seconds(now), 1),
-        "through_at": told.through_at.isoformat(),
+        "through_at": max(now, told.through_at).isoformat(),
     }
 
 

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.dispatch.backoff import delay_after, next_quota_day
+from app.dispatch.backoff import delay_after, is_day_young, next_quota_day
 from app.domain import CampaignId, Clock
 from app.errors import StoreUnavailable
 from app.marketo.codes import Consequence
@@ -19,9 +19,13 @@ _LONGEST_RATE = timedelta(seconds=20)
 _CONCURRENCY = timedelta(seconds=1)
 _MENDING = timedelta(seconds=10)  # first wait for a person to mend something; then doubling
 _LONGEST_MENDING = timedelta(minutes=10)
+_AFTER_MIDNIGHT = timedelta(seconds=5)  # no two clocks run the same
+_NEW_DAY = timedelta(seconds=15)  # a 607 soon after midnight may be yesterday's, by Marketo's clock
+_LONGEST_NEW_DAY = timedelta(minutes=15)
 _STUMBLE = timedelta(seconds=1)
 _LONGEST_STUMBLE = timedelta(minutes=1)
-_KEPT = frozenset({"606", "607"})  # others may have been mended by whoever restarted the relay
+QUOTA_USED_UP = "607"
+_KEPT = frozenset({"606", QUOTA_USED_UP})  # others may have been mended by whoever restarted the relay
 LIMIT_CODES = _KEPT | {"429", "615"}  # of the instance, by all together
 _log = structlog.get_logger(__name__)
 
@@ -60,12 +64,18 @@ def _length(failed: CallFailed, times: int, now: datetime) -> timedelta | None:
         case Consequence.CONCURRENCY:
             return asked or _CONCURRENCY
         case Consequence.QUOTA:
-            return next_quota_day(now) - now
+            return _until_calls_are_left(times, now)
         case Consequence.CREDENTIALS | Consequence.CAMPAIGN | Consequence.CONFIGURATION:
             return delay_after(times, first=_MENDING, longest=_LONGEST_MENDING, jitter=1)
         case Consequence.RETRY | Consequence.AMBIGUOUS:
             return max(asked or timedelta(0), delay_after(times, first=_STUMBLE, longest=_LONGEST_STUMBLE))
     return None
+
+
+def _until_calls_are_left(times: int, now: datetime) -> timedelta:
+    if is_day_young(now):
+        return delay_after(times, first=_NEW_DAY, longest=_LONGEST_NEW_DAY, jitter=1)
+    return next_quota_day(now) - now + _AFTER_MIDNIGHT
 
 
 class Pauses:
@@ -89,6 +99,20 @@ class Pauses:
         """Return the pause of everything that a limit asks for, if one is in force: a further call makes it worse."""
         pause = self._known.get(EVERYTHING)
         return pause if pause and pause.code in LIMIT_CODES and pause.until > self._clock() else None
+
+    def is_by(self, code: str) -> bool:
+        """Tell whether everything is paused, and for this code."""
+        pause = self._known.get(EVERYTHING)
+        return pause is not None and pause.code == code and self.wait() > 0
+
+    def latest(self) -> datetime | None:
+        """Return when the last of the pauses in force is over."""
+        return max((self._known[scope].until for scope in self._in_force()), default=None)
+
+    async def lift(self, code: str) -> None:
+        """End the pause of everything for this code, which turned out to be over before its time."""
+        if self.is_by(code):
+            await self._forget(EVERYTHING)
 
     def paused_campaigns(self) -> frozenset[CampaignId]:
         return frozenset(CampaignId(int(scope.partition(":")[2])) for scope in self._in_force() if scope != EVERYTHING)
@@ -114,9 +138,12 @@ class Pauses:
         for scope in (EVERYTHING, scope_of(call.campaign_id)):
             pause = self._known.get(scope)
             if pause and begun >= pause.until:
-                del self._known[scope]
-                _log.info("resumed", scope=scope, paused_since=pause.since.isoformat())
-                await _written(self._store.resume(scope))
+                await self._forget(scope)
+
+    async def _forget(self, scope: str) -> None:
+        pause = self._known.pop(scope)
+        _log.info("resumed", scope=scope, paused_since=pause.since.isoformat())
+        await _written(self._store.resume(scope))
 
     def _in_force(self) -> Iterable[str]:
         now = self._clock()

@@ -85,22 +85,28 @@ def choose(
     candidates = [*_people_jobs(waiting.people), *_trigger_jobs(waiting.batches, paused)]
     sources = {source for job, _ in candidates for source in job.sources}
     is_lone = sum(rank.size for _, rank in candidates) == 1
+    is_any_urgent = any(_is_urgent(rank, now) for _, rank in candidates)
     ranked = []
     for job, rank in candidates:
         behind = max((ago or {}).get(source, _NEVER) for source in job.sources)
         is_turn = len(sources) > 1 and behind >= max(_PATIENCE, len(sources))
         pace = Pace.AT_ONCE if is_turn else Pace.LONE if is_lone else job.pace
+        if is_any_urgent and pace is Pace.FULL and not _is_urgent(rank, now):
+            pace = Pace.YIELDING
         order = _order(job, rank, now, soonest_first=soonest_first)
         ranked.append(((not is_turn, *order[:2], -behind if is_turn else 0, *order[2:]), _paced(job, pace)))
     return [job for _, job in sorted(ranked, key=lambda one: one[0])]
 
 
 def _order(job: Job, rank: _Rank, now: datetime, *, soonest_first: bool) -> tuple[float | bool, ...]:
-    is_urgent = rank.starts_at is not None and rank.starts_at <= now + URGENT
     start = rank.starts_at.timestamp() if soonest_first and rank.starts_at else 0.0
     is_full = rank.size >= rank.most
     weight = rank.size * max(0.01, (now - rank.oldest).total_seconds())
-    return not is_urgent, start, not is_full, is_full and isinstance(job, PeopleJob), -weight
+    return not _is_urgent(rank, now), start, not is_full, is_full and isinstance(job, PeopleJob), -weight
+
+
+def _is_urgent(rank: _Rank, now: datetime) -> bool:
+    return rank.starts_at is not None and rank.starts_at <= now + URGENT
 
 
 def _paced(job: Job, pace: Pace) -> Job:

@@ -10,6 +10,7 @@ import structlog
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
+from app.dispatch.pausing import QUOTA_USED_UP
 from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose
 from app.dispatch.window import SPAN, Pace
 from app.domain import Clock, RegistrationState
@@ -51,6 +52,8 @@ class Sender:
         self.caller.window.remember(ticks - max(now - at, -MAY_RUN).total_seconds() for at in ended)
         self.caller.day.own = await log.count_since(self.caller.day.began_at)
         await self.caller.pauses.load()
+        if self.caller.pauses.is_by(QUOTA_USED_UP):
+            self.caller.day.refuse(now)
 
     async def step(self) -> float:
         """Begin at most one call; return how many seconds to wait before the next look."""

@@ -71,7 +71,10 @@ def _of_pause(pause: Pause, now: datetime) -> tuple[str, str] | None:
     if not meaning.alert and now - pause.since < _LASTS:
         return None
     what = "Nothing is sent to Marketo" if pause.scope == "marketo" else f"Nothing is sent for {pause.scope}"
-    return f"paused:{pause.scope}", f"{what} since {pause.since:%-d %b %H:%M} UTC ({pause.code}). {meaning.advice}"
+    return (
+        f"paused:{pause.scope}:{pause.code}",
+        f"{what} since {pause.since:%-d %b %H:%M} UTC ({pause.code}). {meaning.advice}",
+    )
 
 
 def _silent(heard: Mapping[str, datetime], now: datetime, after: timedelta) -> Iterator[tuple[str, str]]:

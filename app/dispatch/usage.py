@@ -1,4 +1,9 @@
-"""Ask Marketo now and then how many calls of the day all integrations have used. A failure harms nothing."""
+"""Ask Marketo now and then how many calls of the day all integrations have used. A failure harms nothing.
+
+Asked for more often where what others spend meanwhile matters: soon after the start, when the check of the set-up has
+called beside us, and towards the end of the day's calls. While Marketo refuses all calls for the day (607), it is asked
+whether that still holds.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -7,13 +12,18 @@ from typing import Protocol
 import structlog
 
 from app.dispatch.caller import LIMITS, Caller
+from app.dispatch.pausing import QUOTA_USED_UP
 from app.dispatch.window import Pace
+from app.marketo.answers import DayUsage
 from app.marketo.codes import Executed
 from app.marketo.failures import CallFailed
 from app.store.calls import CallLog
 from app.store.sending import Call, CallResult
 
 _EVERY = 600.0  # seconds, while calls are made
+_SOON = 60.0  # seconds, after the first answer, and while less than a fifth of the day is left
+_SHORT = 0.8  # of the day's calls
+_REFUSED_EVERY = 3600.0  # seconds
 _EVERY_CALLS = 500
 _AFTER_FAILURE = 3600.0  # seconds; a missing permission is not mended by asking
 _IDLE = 1.0
@@ -23,7 +33,7 @@ _log = structlog.get_logger(__name__)
 class UsageStatistics(Protocol):
     """What this needs of `app.marketo.client`: one request, which may raise CallFailed."""
 
-    async def usage(self) -> int: ...
+    async def usage(self) -> DayUsage: ...
 
 
 @dataclass(slots=True)
@@ -35,12 +45,13 @@ class Reconciler:
     log: CallLog
     _not_before: float = float("-inf")
     _counted: int = -1  # own calls at the last answer
+    _refused_until: float | None = None  # when a refused day is asked about
 
     async def step(self) -> float:
         """Ask if it is time; return how many seconds to wait before the next look."""
         caller = self.caller
         caller.lease.check()
-        if caller.pauses.wait() or caller.day.wait(caller.clock()) or not self._is_time():
+        if not (self._is_time_of_refused() if self._is_refused() else self._is_time()):
             return _IDLE
         wait = caller.window.wait(caller.ticks(), Pace.SPACED)
         if wait != 0:
@@ -48,7 +59,21 @@ class Reconciler:
         await self._ask()
         return _IDLE
 
+    def _is_refused(self) -> bool:
+        is_refused = self.caller.pauses.is_by(QUOTA_USED_UP)
+        if not is_refused:
+            self._refused_until = None
+        return is_refused
+
+    def _is_time_of_refused(self) -> bool:
+        """At once in a new term, as whoever restarted the relay may have bought calls; then every hour."""
+        if self._refused_until is None:
+            self._refused_until = self.caller.ticks() + (0 if self._counted < 0 else _REFUSED_EVERY)
+        return self.caller.ticks() >= self._refused_until
+
     def _is_time(self) -> bool:
+        if self.caller.pauses.wait() or self.caller.day.wait(self.caller.clock()):
+            return False
         since = self.caller.day.own - self._counted
         is_new_day = since < 0
         return (is_new_day or since > 0) and (since >= _EVERY_CALLS or self.caller.ticks() >= self._not_before)
@@ -62,18 +87,25 @@ class Reconciler:
             caller.window.give_back()
             raise
         caller.day.begin_call(begun)
-        self._counted, self._not_before = caller.day.own, caller.ticks() + _EVERY
+        is_first, self._counted = self._counted < 0, caller.day.own
+        self._not_before = caller.ticks() + (_SOON if is_first else _EVERY)
+        self._refused_until = caller.ticks() + _REFUSED_EVERY
         try:
-            total = await self._answer()
+            told = await self._answer()
         except CallFailed as failed:
             await self._failed(call, failed, begun)
         else:
-            caller.day.report(total, asked_at=begun, now=caller.clock())
-            _log.info("usage asked", call_id=call.id, all=total, own=caller.day.own, limit=caller.day.limit)
+            if told.day in (None, caller.day.date):  # else its midnight is still to come, or ours
+                caller.day.report(told.calls, asked_at=begun, now=caller.clock())
+            if told.day != caller.day.date or caller.day.used >= caller.day.limit * _SHORT:
+                self._not_before = caller.ticks() + _SOON
+            _log.info("usage asked", call_id=call.id, all=told.calls, own=caller.day.own, limit=caller.day.limit)
             await caller.pauses.worked(call, begun=begun)
+            if not caller.day.is_refused:
+                await caller.pauses.lift(QUOTA_USED_UP)
             await self._ended(call, CallResult("done"))
 
-    async def _answer(self) -> int:
+    async def _answer(self) -> DayUsage:
         try:
             return await self.statistics.usage()
         finally:

@@ -15,8 +15,6 @@ from app.dispatch.adapting import Allowance
 SPAN = 20.0  # seconds; Marketo's
 _CALM = 0.06  # below this share of the window nothing waits
 _LONE = 2  # calls of a lone registration, which wait in no window
-_HALF = 0.5  # of the window: up to here, a registration with nobody else about waits for nobody
-_FOR_OTHERS = 0.1  # the share of the window through which full batches do not burst
 _LEAST = 0.5  # of the spacing at which a window lasts for ever; else what left together comes back together
 
 
@@ -26,7 +24,14 @@ class Pace(Enum):
     SPACED = "spaced"  # it gains by waiting: it takes along what arrives meanwhile
     LONE = "lone"  # one registration, and nothing else waits: others hardly come while it would
     FULL = "full"  # it gains nothing by waiting, but must leave places to others
+    YIELDING = "yielding"  # as full, beside something urgent: that finds a place within a moment
     AT_ONCE = "at once"  # it has waited for others long enough
+
+
+# Up to which share of the window a call need not be spaced. The last tenth is spaced even for a crowd of full batches.
+_UNSPACED = {Pace.SPACED: 0.0, Pace.LONE: 0.5, Pace.YIELDING: 0.75, Pace.FULL: 0.9, Pace.AT_ONCE: float("inf")}
+_FOR_MANY = (Pace.FULL, Pace.YIELDING)
+_LEFT_TO_OTHERS = 0.04  # of the window full batches leave alone: two calls of 50, enough for a lone registration
 
 
 @dataclass(slots=True)
@@ -49,7 +54,7 @@ class Window:
     def begin(self, now: float, pace: Pace = Pace.FULL) -> None:
         """Count a call that is about to be made; only when `wait` returned 0 for its pace at the same moment."""
         self._before = self._next_spaced
-        if pace is Pace.SPACED:
+        if not _is_free(pace, self.used(now) / self.rate.at(now)):
             self._next_spaced = now + self._spacing(now)
         self.in_flight += 1
 
@@ -107,6 +112,4 @@ class Window:
 
 def _is_free(pace: Pace, share: float) -> bool:
     """Tell whether a call of this pace need not be spaced when this share of the window is used."""
-    return (
-        pace is Pace.AT_ONCE or (pace is Pace.FULL and share < 1 - _FOR_OTHERS) or (pace is Pace.LONE and share < _HALF)
-    )
+    return share < _UNSPACED[pace]

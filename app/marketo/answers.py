@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 
 from app.domain import CampaignId, Json, LeadId
@@ -145,7 +145,15 @@ def read_trigger(reply: Reply) -> TriggerAnswer:
         return TriggerAnswer(envelope.request_id, envelope.warnings)
 
 
-def read_usage(reply: Reply) -> int:
+@dataclass(frozen=True, slots=True)
+class DayUsage:
+    """How many calls all integrations have made, and on which of Marketo's days (US Central), where it says so."""
+
+    calls: int
+    day: date | None = None
+
+
+def read_usage(reply: Reply) -> DayUsage:
     """Read how many calls all integrations have made today.
 
     Raises:
@@ -153,7 +161,17 @@ def read_usage(reply: Reply) -> int:
     """
     with explaining(Endpoint.USAGE, reply):
         days = open_envelope(Endpoint.USAGE, reply).result
-        return number(as_object(days[0]), "total", smallest=0) if days else 0  # no entry: no call yet
+        if not days:
+            return DayUsage(0)  # no call yet
+        entry = as_object(days[0])
+        return DayUsage(number(entry, "total", smallest=0), _day(entry.get("date")))
+
+
+def _day(value: Json) -> date | None:
+    try:
+        return date.fromisoformat(value) if isinstance(value, str) else None
+    except ValueError:
+        return None
 
 
 def read_campaign(reply: Reply) -> CampaignInfo:

@@ -110,7 +110,7 @@ class MarketoClient:
         """
         return answers.read_trigger(await self.send(requests.trigger(campaign, leads, tokens)))
 
-    async def usage(self) -> int:
+    async def usage(self) -> answers.DayUsage:
         """Return how many calls all integrations of the instance have made since midnight US Central.
 
         Raises:

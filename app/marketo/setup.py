@@ -32,7 +32,7 @@ class MarketoSetup:
     async def usage(self) -> Usage:
         """Return today's calls. It needs a token and no permission, so a 603 is about this machine's address."""
         reply = await self._send(requests.usage())
-        return Usage(answers.read_usage(reply), reply.date)
+        return Usage(answers.read_usage(reply).calls, reply.date)
 
     async def may_request(self, campaign: CampaignId) -> bool:
         """Tell whether the API user may request campaigns, by requesting one for nobody."""

@@ -40,7 +40,7 @@ from app.store.heads import (
 )
 from app.store.leases import hold_on
 from app.store.links import Values, fall_back, field_values, passed_tokens
-from app.store.tables import calls, registrations, timeline
+from app.store.tables import calls, registrations, timeline, unsettled
 from app.store.tables import people as people_table
 from app.store.unsettled import note_lost
 
@@ -48,6 +48,7 @@ CallKind = Literal["upsert", "lookup", "trigger", "check", "usage", "setup"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 _AT_ONCE = 500  # keys in one statement
+_SPARE = 1000  # of those who wait longest, as many are asked whether they are held
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +130,8 @@ class Fate:
 class Ahead:
     """All that is not at its end, due or not: registrations, people to find, campaign requests, webhooks not yet read.
 
-    A request that is under way is not counted.
+    A request that is under way is not counted among the requests. `held_until` is when the last of the registrations
+    may go: after its back-off, after an upsert whose answer was lost, or when a lost answer is looked for.
     """
 
     registrations: int = 0
@@ -137,6 +139,7 @@ class Ahead:
     lookups: int = 0
     requests: int = 0
     webhooks: int = 0
+    held_until: datetime | None = None
 
 
 class Sending:
@@ -168,18 +171,33 @@ class Sending:
             rows = (await connection.execute(union_all(*each))).all()
         return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
 
-    async def ahead(self, *, webhooks: int = 0) -> Ahead:
+    async def ahead(self, now: datetime, *, webhooks: int = 0) -> Ahead:
         """Return how much there is to do; this reads all that waits."""
         c = registrations.c
         people = select(c.lookup, func.count()).where(c.state == RegistrationState.NEW).group_by(c.lookup)
-        each = [select(c.batch_key).where(c.state == state) for state in _WAITING]
+        each = [select(c.batch_key, c.due_at).where(c.state == state) for state in _WAITING]
         keys = union_all(*each).subquery()
-        sizes = select(func.count().label("size")).select_from(keys).group_by(keys.c.batch_key).subquery()
+        sizes = (
+            select(func.count().label("size"), func.max(keys.c.due_at).label("last_due"))
+            .select_from(keys)
+            .group_by(keys.c.batch_key)
+            .subquery()
+        )
         calls_of_each = (sizes.c.size + (MOST_LEADS - 1)) // MOST_LEADS
+        told = select(func.sum(sizes.c.size), func.sum(calls_of_each), func.max(sizes.c.last_due))
         async with self._database.read() as connection:
             counts = {bool(row[0]): row[1] for row in await connection.execute(people)}
-            total, requests = (await connection.execute(select(func.sum(sizes.c.size), func.sum(calls_of_each)))).one()
-        return Ahead(int(total or 0), counts.get(False, 0), counts.get(True, 0), int(requests or 0), webhooks)
+            total, requests, last_due = (await connection.execute(told)).one()
+            sending = await connection.scalar(select(func.count()).where(c.state == _SENDING))
+            held = [last_due, *[await connection.scalar(one) for one in (_last_quiet(now), _last_look())]]
+        return Ahead(
+            int(total or 0) + int(sending or 0),
+            counts.get(False, 0),
+            counts.get(True, 0),
+            int(requests or 0),
+            webhooks,
+            max((at for at in held if at), default=None),
+        )
 
     async def claim_people(
         self, *, lookup: bool, now: datetime, fence: int, limit: int, urgent_until: datetime | None = None
@@ -340,6 +358,24 @@ class Sending:
                 ]
                 await connection.execute(insert(timeline), texts)
         return [(source, i) for source, i, _ in gone]
+
+
+def _last_quiet(now: datetime) -> Select[tuple[datetime | None]]:
+    """Ask until when those who wait longest are held after another upsert."""
+    c, p = registrations.c, people_table.c
+    first = (
+        select(c.person_hash)
+        .where(c.state == RegistrationState.NEW, c.claimed_by.is_(None))
+        .order_by(c.due_at, c.id)
+        .limit(_SPARE)
+        .subquery()
+    )
+    held = select(func.max(p.quiet_until)).select_from(first.join(people_table, p.key_hash == first.c.person_hash))
+    return held.where(p.quiet_until > now)
+
+
+def _last_look() -> Select[tuple[datetime | None]]:
+    return select(func.max(unsettled.c.look_at))
 
 
 async def _free(

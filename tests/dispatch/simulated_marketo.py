@@ -8,7 +8,16 @@ from datetime import datetime
 
 from app.domain import CampaignId, LeadId
 from app.marketo.activities import ActivityPage, ActivityTypes, PagingToken
-from app.marketo.answers import FindAnswer, FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
+from app.marketo.answers import (
+    DayUsage,
+    FindAnswer,
+    FoundPerson,
+    PersonOutcome,
+    PersonStatus,
+    Reason,
+    SyncAnswer,
+    TriggerAnswer,
+)
 from app.marketo.codes import Endpoint, Executed
 from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import PersonRecord
@@ -115,10 +124,10 @@ class SimulatedMarketo:
             raise self.lost.pop(0)
         return TriggerAnswer(self.request_id, ())
 
-    async def usage(self) -> int:
+    async def usage(self) -> DayUsage:
         self.usage_asked += 1
         await asyncio.sleep(0)
-        return len(self.requests) + self.usage_asked
+        return DayUsage(len(self.requests) + self.usage_asked)
 
     async def activity_types(self) -> ActivityTypes:
         raise self._not_permitted()

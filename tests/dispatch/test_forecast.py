@@ -1,5 +1,6 @@
 """The forecast: calls by arithmetic, time by the window and the day."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -49,6 +50,24 @@ def test_what_the_day_has_no_calls_for_goes_on_at_midnight() -> None:
     """Unique links of 1,000 people, with 100 calls left today."""
     told = forecast(Ahead(1000, requests=1000), means(left_today=100))
     assert told.through_at == MIDNIGHT + timedelta(seconds=20 * 17)
+
+
+def test_who_is_held_ends_it() -> None:
+    """After a lost answer, a back-off or for a campaign's pause: the window alone would promise too much."""
+    later = NOON + timedelta(seconds=95)
+    assert forecast(Ahead(1, upserts=1, held_until=later), means()).seconds(NOON) == 95
+    assert forecast(Ahead(1, held_until=later), means()).seconds(NOON) == 95, "its answer is looked for"
+    paused = replace(means(), held_until=later)
+    assert forecast(Ahead(1, requests=1), paused).seconds(NOON) == 95
+    assert forecast(Ahead(), paused).seconds(NOON) == 0
+
+
+def test_days_with_a_clock_change_are_as_long_as_they_are() -> None:
+    """On 1 November 2026 the day in US Central has 25 hours."""
+    midnight = datetime(2026, 11, 1, 5, tzinfo=UTC)
+    before = replace(means(left_today=0, begins_at=midnight), day_ends_at=midnight)
+    told = forecast(Ahead(45_001, requests=45_001), before)
+    assert told.through_at == midnight + timedelta(hours=25)
 
 
 def test_a_backlog_of_several_days_takes_them() -> None:

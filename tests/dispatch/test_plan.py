@@ -1,5 +1,6 @@
 """The next call: full batches first, then where most people have waited longest; urgent ones and other sources pass."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
@@ -85,6 +86,15 @@ def test_a_webinar_that_starts_soon_passes_others() -> None:
         soon = batch(1, starts_in=timedelta(minutes=minutes))
         assert first(waiting(later, soon, people(60, 300))) == TriggerJob(soon, Pace.SPACED)
     assert first(waiting(later, batch(1, starts_in=timedelta(minutes=31)))) == TriggerJob(later, Pace.FULL)
+
+
+def test_full_batches_yield_to_what_is_urgent() -> None:
+    """They would empty the window while the urgent one waits for its place in it."""
+    later, soon = batch(900, size=100, starts_in=timedelta(days=7)), batch(1, starts_in=timedelta(minutes=10))
+    jobs = choose(waiting(later, soon), now=NOON)
+    assert jobs == [TriggerJob(soon, Pace.SPACED), TriggerJob(later, Pace.YIELDING)]
+    full = replace(soon, size=100)
+    assert {job.pace for job in choose(waiting(full, soon), now=NOON)} == {Pace.FULL, Pace.SPACED}
 
 
 def test_another_source_has_its_turn_after_two_calls() -> None:

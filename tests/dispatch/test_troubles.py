@@ -24,11 +24,11 @@ def names(*pauses: Pause, day: str | None = None, census: Census = FINE) -> set[
 @pytest.mark.parametrize(
     ("paused", "name"),
     [
-        (pause("603"), "paused:marketo"),
-        (pause("401"), "paused:marketo"),
-        (pause("1003", scope="campaign:7"), "paused:campaign:7"),
-        (pause("1013", scope="campaign:7"), "paused:campaign:7"),
-        (pause("604", since=timedelta(minutes=11)), "paused:marketo"),
+        (pause("603"), "paused:marketo:603"),
+        (pause("401"), "paused:marketo:401"),
+        (pause("1003", scope="campaign:7"), "paused:campaign:7:1003"),
+        (pause("1013", scope="campaign:7"), "paused:campaign:7:1013"),
+        (pause("604", since=timedelta(minutes=11)), "paused:marketo:604"),
     ],
 )
 def test_what_a_person_must_mend_is_told_at_once(paused: Pause, name: str) -> None:

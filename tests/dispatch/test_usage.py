@@ -1,15 +1,21 @@
 """What all integrations use of the day: asked now and then, in the window, and never a reason to stop."""
 
-from dataclasses import dataclass, field
-from datetime import timedelta
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
 
 import pytest
 
+from app.dispatch.backoff import next_quota_day, quota_date
+from app.dispatch.day import Day, DayState
+from app.dispatch.pausing import Pauses
 from app.dispatch.usage import Reconciler
+from app.domain import CallId
+from app.marketo.answers import DayUsage
 from app.marketo.codes import Endpoint
 from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog
 from app.store.database import Database
+from app.store.sending import Call
 from tests.conftest import MovableClock
 from tests.dispatch.stage import Stage, registered, set_stage
 
@@ -19,14 +25,15 @@ class Statistics:
     """Tells a total, or raises what it is told to, once each."""
 
     total: int = 0
+    day: date | None = None
     faults: list[CallFailed] = field(default_factory=list)
     asked: int = 0
 
-    async def usage(self) -> int:
+    async def usage(self) -> DayUsage:
         self.asked += 1
         if self.faults:
             raise self.faults.pop(0)
-        return self.total
+        return DayUsage(self.total, self.day)
 
 
 def reconciler(stage: Stage, statistics: Statistics) -> Reconciler:
@@ -119,3 +126,96 @@ async def test_it_waits_for_its_place(sqlite: Database, clock: MovableClock) -> 
     stage.sender.caller.day.own = 2
     await asking.step()
     assert statistics.asked == 0
+
+
+async def refused(stage: Stage) -> None:
+    """Marketo says in the middle of a day that its calls are used up."""
+    call = Call(CallId("call_1"), "trigger", None, ())
+    await stage.sender.caller.take_refusal(failure(Endpoint.TRIGGER, "607", "Daily quota reached"), call, stage.clock())
+
+
+async def test_a_refused_day_is_asked_about_every_hour_and_goes_on_when_calls_were_bought(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """A quota can be enlarged, and a 607 can be a mistake: neither costs the rest of the day."""
+    stage, statistics = await set_stage(sqlite, clock), Statistics(total=60)
+    asking, caller = reconciler(stage, statistics), stage.sender.caller
+    await asking.step()
+    await refused(stage)
+    assert (caller.day.left, caller.day.state(clock())) == (0, DayState.SPENT)
+    assert "though only 60 of 50000 are known of" in (caller.day.described(clock()) or "")
+    statistics.faults = [failure(Endpoint.USAGE, "607", "Daily quota reached")]
+    for seconds, asked in ((0, 1), (3599, 1), (1, 2), (3599, 2)):
+        stage.pass_time(seconds)
+        await asking.step()
+        assert statistics.asked == asked
+    assert caller.pauses.wait() > 0
+    stage.pass_time(1)
+    await asking.step()
+    assert (caller.pauses.wait(), caller.day.state(clock())) == (0, DayState.OPEN)
+    assert await CallLog(sqlite, clock=clock).pauses() == []
+
+
+async def test_who_restarts_the_relay_need_not_wait_for_that_hour(sqlite: Database, clock: MovableClock) -> None:
+    """Somebody has bought calls, and restarts it with the new number."""
+    stage = await set_stage(sqlite, clock)
+    await refused(stage)
+    log, statistics = CallLog(sqlite, clock=clock), Statistics(total=60)
+    day = Day(50_000, next_quota_day(clock()))
+    caller = replace(stage.sender.caller, pauses=Pauses(log, clock=clock), day=day)
+    stage.sender.caller = caller
+    await stage.sender.prepare(log)
+    assert caller.day.state(clock()) is DayState.SPENT
+    await reconciler(stage, statistics).step()
+    assert (statistics.asked, caller.pauses.wait()) == (1, 0)
+
+
+async def test_a_full_day_stays_refused(sqlite: Database, clock: MovableClock) -> None:
+    """The statistics may still answer when nothing else does."""
+    stage, statistics = await set_stage(sqlite, clock), Statistics(total=50_000)
+    await refused(stage)
+    await reconciler(stage, statistics).step()
+    assert (statistics.asked, stage.sender.caller.pauses.wait() > 0) == (1, True)
+
+
+async def test_a_refusal_soon_after_midnight_may_mean_the_day_before(sqlite: Database, clock: MovableClock) -> None:
+    """No two clocks run the same: a second too early must not cost the whole new day."""
+    clock.now = next_quota_day(clock()) + timedelta(seconds=1)
+    stage = await set_stage(sqlite, clock)
+    waits = []
+    for _ in range(8):
+        await refused(stage)
+        waits.append(stage.sender.caller.pauses.wait())
+        assert stage.sender.caller.day.state(clock()) is DayState.OPEN
+        stage.pass_time(waits[-1])
+    assert waits[0] <= 15
+    assert max(waits) <= 900
+    stage.pass_time(3600)
+    await refused(stage)
+    assert stage.sender.caller.pauses.wait() > 20 * 3600
+
+
+async def test_yesterdays_number_says_nothing_about_today(sqlite: Database, clock: MovableClock) -> None:
+    """Right after midnight Marketo may still tell of the day before, which was full."""
+    midnight = next_quota_day(clock())
+    clock.now = midnight + timedelta(seconds=1)
+    stage, statistics = await set_stage(sqlite, clock), Statistics(total=50_000, day=quota_date(midnight))
+    asking, caller = reconciler(stage, statistics), stage.sender.caller
+    await asking.step()
+    assert (caller.day.others, caller.day.state(clock())) == (0, DayState.OPEN)
+    stage.pass_time(60)
+    caller.day.begin_call(clock())
+    statistics.total, statistics.day = 700, caller.day.date
+    await asking.step()
+    assert (statistics.asked, caller.day.used) == (2, 700)
+
+
+async def test_it_is_asked_each_minute_when_little_is_left(sqlite: Database, clock: MovableClock) -> None:
+    """Others may use three hundred calls a minute: what is saved for tonight's webinars must be there."""
+    stage, statistics = await set_stage(sqlite, clock), Statistics(total=41_000)
+    asking, caller = reconciler(stage, statistics), stage.sender.caller
+    for asked in range(1, 6):
+        caller.day.begin_call(clock())
+        await asking.step()
+        assert statistics.asked == asked
+        stage.pass_time(60)

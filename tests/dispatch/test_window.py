@@ -83,6 +83,16 @@ def test_a_lone_call_never_waits(limit: int, most_in_flight: int, duration: floa
     assert traffic.make(duration, Pace.SPACED) == 0
 
 
+def test_a_crowd_of_full_batches_leaves_places_to_others() -> None:
+    """They stop before the window is full, and spread the last of theirs: whoever comes finds a place at any time."""
+    crowd = Traffic(Window(50, 5))
+    began = crowd.now
+    while crowd.now < began + 5 * SPAN:
+        crowd.make(0.05, Pace.FULL)
+        assert crowd.window.wait(crowd.now, Pace.AT_ONCE) in (0, None) or crowd.now < began + 1
+    assert sum(began + SPAN <= at < began + 5 * SPAN for at, _ in crowd.made) >= 0.95 * 50 * 4, "and none is wasted"
+
+
 def test_small_batches_are_spaced_so_that_the_window_never_runs_dry() -> None:
     """Whatever keeps coming finds a place within a moment, instead of a stop of up to 20 s."""
     traffic = Traffic(Window(50, 5))

@@ -232,20 +232,31 @@ def test_what_a_person_or_the_clock_must_mend_is_waited_out_and_goes_on_by_itsel
 def test_a_used_up_day_is_waited_out_until_midnight_even_by_the_next_process(
     start: StartRelay, sandbox: Sandbox
 ) -> None:
-    """Each further call would fail, too, so none is made; the relay goes on accepting."""
+    """Each further call would fail, too: none is made but the one that asks, at a start, whether that still holds."""
     relay = start()
+    sandbox.fault(match="usage", kind="code:607")
     ordered(sandbox, "sync", "code:607", "ada@example.com")
     relay.send(a_registration("ada@example.com"))
     assert_paused(relay, "607")
     assert "midnight US Central" in relay.readiness()[1]
-    calls = sandbox.get("stats")["calls"]
     relay.process.stop()
+    asked = len(sandbox.get("calls?kind=usage"))
     relay = start()
-    until(lambda: "leading" in relay.process.output, what="the next process to lead")
+    until(lambda: len(sandbox.get("calls?kind=usage")) == asked + 1, what="the usage to be asked once")
     assert_paused(relay, "607")
     assert relay.registrations(email="ada@example.com")[0]["state"] == "new"
-    assert sandbox.get("stats")["calls"] == calls
+    assert len(sandbox.get("calls?kind=usage")) == asked + 1
     assert emails(sandbox) == []
+
+
+def test_a_day_that_was_enlarged_goes_on_after_a_restart(start: StartRelay, sandbox: Sandbox) -> None:
+    """Who has bought more calls need not wait for midnight."""
+    relay = start()
+    ordered(sandbox, "sync", "code:607", "ada@example.com")
+    relay.send(a_registration("ada@example.com"))
+    assert_paused(relay, "607")
+    relay.process.stop()
+    assert_all_sent(start(), sandbox, "ada@example.com", "meanwhile@example.com")
 
 
 # --- people ------------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from app.domain import LARGEST_LEAD_ID
 from app.marketo.answers import (
+    DayUsage,
     FindAnswer,
     PersonOutcome,
     PersonStatus,
@@ -291,8 +292,10 @@ def test_the_days_usage_is_a_number() -> None:
     """`total` counts all integrations together."""
     document = envelope([{"date": "2026-11-23", "total": 47_000, "users": [{"userId": "x@y.z", "count": 47_000}]}])
     assert_shape("usage_answer", document)
-    assert read_usage(reply(document)) == 47_000
-    assert read_usage(reply(envelope([]))) == 0
+    assert read_usage(reply(document)) == DayUsage(47_000, date(2026, 11, 23))
+    assert read_usage(reply(envelope([]))) == DayUsage(0)
+    for odd in ("yesterday", 20261123, None):
+        assert read_usage(reply(envelope([{"date": odd, "total": 1}]))) == DayUsage(1)
 
 
 @pytest.mark.parametrize("total", [None, "5", True, -1, 10**12])

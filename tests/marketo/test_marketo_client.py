@@ -115,7 +115,7 @@ async def test_usage_and_campaign_are_read(marketo: respx.MockRouter, client: Ma
     marketo.get("/rest/v1/stats/usage.json").respond(json=envelope([{"date": "2026-11-23", "total": 12}]))
     campaign = {"id": 1234, "name": "Reminder", "type": "trigger", "active": True}
     marketo.get("/rest/v1/campaigns/1234.json").respond(json=envelope([campaign]))
-    assert await client.usage() == 12
+    assert (await client.usage()).calls == 12
     assert (await client.campaign(CAMPAIGN)).active
 
 

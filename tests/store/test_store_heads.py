@@ -122,10 +122,10 @@ async def test_what_is_ahead_is_counted_in_calls(database: Database, clock: Mova
     now = clock()
     await fill(database, [*crowd(now, 150, NEW), *crowd(now, 150, KNOWN, source="b"), draft(now, "x@e", "w-9")])
     await fill(database, [draft(now, "y@e", "w-8", lookup=True, due_at=now + LATE)])
-    told = await Sending(database).ahead(webhooks=2)
-    assert told == Ahead(302, upserts=151, lookups=1, requests=3 * 1 + 2, webhooks=2)
+    told = await Sending(database).ahead(clock(), webhooks=2)
+    assert told == Ahead(302, upserts=151, lookups=1, requests=3 * 1 + 2, webhooks=2, held_until=now + LATE)
     await fill(database, crowd(now, 3, KNOWN, source="c"))
-    assert (await Sending(database).ahead()).requests == 3 * 2 + 2
+    assert (await Sending(database).ahead(clock())).requests == 3 * 2 + 2
 
 
 async def test_each_source_has_its_share_of_the_inbox(database: Database, clock: MovableClock) -> None:

@@ -109,7 +109,7 @@ async def work(database: Database, clock: MovableClock) -> None:
     await store.settle(half, DONE, sent, fence=1, now=clock())
     await record(database, clock(), draft(clock(), "eve@example.com", "w-9", state=RegistrationState.KNOWN, lead_id=9))
     await store.waiting(clock())
-    await store.ahead()
+    await store.ahead(clock())
     await store.counted()
     await store.expire(clock())
     await take_over(database, fence=2, on_ambiguous="hold", now=clock())

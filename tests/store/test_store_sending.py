@@ -74,7 +74,7 @@ async def test_nothing_waits_in_an_empty_store(database: Database, clock: Movabl
     assert (waiting.upserts, waiting.lookups, waiting.people, waiting.next_due) == (0, 0, [], None)
     assert list(waiting.batches) == []
     assert await Sending(database).counted() == (0, None)
-    assert await Sending(database).ahead(webhooks=4) == Ahead(webhooks=4)
+    assert await Sending(database).ahead(clock(), webhooks=4) == Ahead(webhooks=4)
     assert (await people(database, clock()), await batch(database, clock())) == (None, None)
     assert await CallLog(database, clock=clock).count_since(clock()) == 0
 
@@ -338,3 +338,13 @@ async def test_what_another_call_holds_is_not_shared_into(database: Database, cl
     await settle(database, clock, call, found(registration, 42))
     assert (await seen(database, other.registrations[0].id)).state is NEW
     assert len(await settle(database, clock, other, found(other.registrations[0], 43))) == 1
+
+
+async def test_who_is_held_is_told_with_until_when(database: Database, clock: MovableClock) -> None:
+    """After a lost upsert its people are left alone for a while, and a lost request is looked for later."""
+    call, one = await claimed(database, clock)
+    await settle(database, clock, call, Fate(one, NEW, "waiting", "No answer."), result=CallResult("lost"))
+    told = await Sending(database).ahead(clock())
+    assert (told.registrations, told.upserts) == (1, 1)
+    assert told.held_until is not None
+    assert timedelta(seconds=90) < told.held_until - clock() < timedelta(seconds=120)
