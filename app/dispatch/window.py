@@ -28,10 +28,8 @@ class Pace(Enum):
     AT_ONCE = "at once"  # it has waited for others long enough
 
 
-# Up to which share of the window a call need not be spaced. The last tenth is spaced even for a crowd of full batches.
-_UNSPACED = {Pace.SPACED: 0.0, Pace.LONE: 0.5, Pace.YIELDING: 0.75, Pace.FULL: 0.9, Pace.AT_ONCE: float("inf")}
-_FOR_MANY = (Pace.FULL, Pace.YIELDING)
-_LEFT_TO_OTHERS = 0.04  # of the window full batches leave alone: two calls of 50, enough for a lone registration
+# Up to which share of the window a call need not be spaced. The last of it is spaced even for a crowd of full batches.
+_UNSPACED = {Pace.SPACED: 0.0, Pace.LONE: 0.5, Pace.YIELDING: 0.75, Pace.FULL: 0.92, Pace.AT_ONCE: float("inf")}
 
 
 @dataclass(slots=True)

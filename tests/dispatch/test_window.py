@@ -70,7 +70,7 @@ def test_a_full_batch_waits_only_for_a_window_whose_last_tenth_is_left_to_others
         traffic.let_pass(gap)
         used, in_flight = traffic.window.used(traffic.now), traffic.window.in_flight
         waited = traffic.make(duration, pace)
-        assert pace is not Pace.FULL or waited == 0 or used >= limit * 0.9 or in_flight >= most_in_flight
+        assert pace is not Pace.FULL or waited == 0 or used >= limit * 0.92 or in_flight >= most_in_flight
         assert pace is not Pace.AT_ONCE or waited == 0 or used >= limit or in_flight >= most_in_flight
 
 
@@ -83,14 +83,15 @@ def test_a_lone_call_never_waits(limit: int, most_in_flight: int, duration: floa
     assert traffic.make(duration, Pace.SPACED) == 0
 
 
-def test_a_crowd_of_full_batches_leaves_places_to_others() -> None:
-    """They stop before the window is full, and spread the last of theirs: whoever comes finds a place at any time."""
+def test_a_crowd_of_full_batches_spreads_the_last_of_the_window() -> None:
+    """Whoever comes beside it finds a place for more than half of the time, and none is wasted."""
     crowd = Traffic(Window(50, 5))
-    began = crowd.now
-    while crowd.now < began + 5 * SPAN:
+    for _ in range(50 * 5):
         crowd.make(0.05, Pace.FULL)
-        assert crowd.window.wait(crowd.now, Pace.AT_ONCE) in (0, None) or crowd.now < began + 1
-    assert sum(began + SPAN <= at < began + 5 * SPAN for at, _ in crowd.made) >= 0.95 * 50 * 4, "and none is wasted"
+    begun = [at for at, _ in crowd.made]
+    assert begun[45] - begun[0] < 1
+    assert begun[49] - begun[0] > SPAN / 2
+    assert begun[-1] - begun[0] <= 5 * SPAN
 
 
 def test_small_batches_are_spaced_so_that_the_window_never_runs_dry() -> None:
