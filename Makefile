@@ -43,7 +43,7 @@ run: $(RUNTIME) $(BIN)/relay ## start the relay with the settings in .env
 
 test: $(DEV) ## run every test, with branch coverage
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 2 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=90 --ignore=tests/browser --ignore=tests/deploy --ignore=tests/chaos $(ARGS)
+	@$(BIN)/python -m pytest -n 3 --dist loadfile --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser --ignore=tests/deploy --ignore=tests/chaos $(ARGS)
 
 test-chaos: $(DEV) ## try each fault of `make chaos` a few times; takes a quarter of an hour
 	@command -v haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy; } \
