@@ -5,8 +5,7 @@ By what a sender repeats itself is kept as a keyed hash: it may be somebody's ad
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -21,6 +20,7 @@ from app.store.tables import events
 from app.store.views import Receipt
 
 _Waiting = tuple[NewEvent, "asyncio.Future[Receipt]"]
+_KnownBy = tuple[str, str | None]  # a source, and what its sender repeats, if anything, as it is kept
 _TRIES = 3
 _log = structlog.get_logger(__name__)
 
@@ -92,7 +92,7 @@ class Inbox:
     async def _write(self, together: Sequence[_Waiting]) -> None:
         try:
             await self._people.prepare()
-            known_by = _KnownBy(self._people)
+            known_by = {event.id: self._known_by(event) for event, _ in together}
             async with self._database.write() as connection:
                 receipts = await _store(connection, self._database, [event for event, _ in together], known_by)
         except Exception as problem:  # noqa: BLE001  # whatever it was, those who wait must hear of it
@@ -102,6 +102,9 @@ class Inbox:
         else:
             self._on_stored()
             _answer(together, receipts)
+
+    def _known_by(self, event: NewEvent) -> _KnownBy:
+        return event.source, self._people.sealed(event.dedupe.key) if event.dedupe else None
 
 
 def _answer(together: Sequence[_Waiting], answers: Sequence[Receipt | Exception]) -> None:
@@ -126,18 +129,8 @@ def _tell(pairs: Sequence[tuple["asyncio.Future[Receipt]", Receipt | Exception]]
             waiting.set_exception(refusal)
 
 
-@dataclass(frozen=True, slots=True)
-class _KnownBy:
-    """By what an event is known again: its source, and what the sender repeats, if anything."""
-
-    people: People
-
-    def __call__(self, event: NewEvent) -> tuple[str, str | None]:
-        return event.source, self.people.sealed(event.dedupe.key) if event.dedupe else None
-
-
 async def _store(
-    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: _KnownBy
+    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: Mapping[EventId, _KnownBy]
 ) -> list[Receipt]:
     receipts: dict[EventId, Receipt] = {}
     left = list(new)
@@ -145,8 +138,8 @@ async def _store(
         stored = await _insert(connection, database, left, known_by)
         receipts |= {event.id: Receipt(event.id, is_new=True) for event in left if event.id in stored}
         repeats = [event for event in left if event.id not in stored]
-        first = await _first_of(connection, {known_by(event) for event in repeats}) if repeats else {}
-        receipts |= {e.id: Receipt(first[known_by(e)], is_new=False) for e in repeats if known_by(e) in first}
+        first = await _first_of(connection, {known_by[event.id] for event in repeats}) if repeats else {}
+        receipts |= {e.id: Receipt(first[known_by[e.id]], is_new=False) for e in repeats if known_by[e.id] in first}
         left = [event for event in repeats if event.id not in receipts]  # its first was claimed in between: insert it
         if not left:
             break
@@ -156,11 +149,11 @@ async def _store(
 
 
 async def _insert(
-    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: _KnownBy
+    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: Mapping[EventId, _KnownBy]
 ) -> set[str]:
     statement = database.insert_or_ignore(events, on=["source", "dedupe_key"]).returning(events.c.id)
     rows = sorted(
-        (_row(event, known_by) for event in new), key=lambda row: row["dedupe_key"] or ""
+        (_row(event, known_by[event.id]) for event in new), key=lambda row: row["dedupe_key"] or ""
     )  # or two would deadlock
     return set((await connection.execute(statement, rows)).scalars())
 
@@ -172,7 +165,7 @@ def _row(event: NewEvent, known_by: _KnownBy) -> dict[str, Any]:
         "received_at": event.received_at,
         "headers": dict(event.headers),
         "body": event.body,
-        "dedupe_key": known_by(event)[1],
+        "dedupe_key": known_by[1],
         "dedupe_scope": event.dedupe.scope if event.dedupe else None,
         "state": EventState.WAITING,
         "due_at": event.due_at,
@@ -181,9 +174,7 @@ def _row(event: NewEvent, known_by: _KnownBy) -> dict[str, Any]:
     }
 
 
-async def _first_of(
-    connection: AsyncConnection, wanted: set[tuple[str, str | None]]
-) -> dict[tuple[str, str | None], str]:
+async def _first_of(connection: AsyncConnection, wanted: set[_KnownBy]) -> dict[_KnownBy, str]:
     c = events.c
     rows = await connection.execute(
         select(c.id, c.source, c.dedupe_key).where(tuple_(c.source, c.dedupe_key).in_(wanted))
