@@ -10,7 +10,7 @@ from app.dispatch.caller import refusal
 from app.dispatch.errands import read_result
 from app.dispatch.holder import has_died
 from app.dispatch.judgement import person_key
-from app.dispatch.pausing import LIMIT_CODES
+from app.dispatch.pausing import LIMIT_CODES, not_now
 from app.doctor.pacing import Gate, Make, Paced, share_beside
 from app.domain import Clock
 from app.errors import NotNow, StoreUnavailable
@@ -19,14 +19,13 @@ from app.marketo.envelope import Reply
 from app.marketo.failures import CallFailed
 from app.settings import Settings
 from app.store.calls import CallLog
-from app.store.database import Database, open_database
+from app.store.database import open_database
 from app.store.leases import LEADER, Leases
 from app.store.looking import look_at_store
 from app.store.people import People
 from app.store.sending import CallResult
 
 _log = structlog.get_logger(__name__)
-
 
 LONGEST_APART = 130.0  # seconds; an upsert of the relay's whose answer was lost is over by then
 _LOOK_AGAIN = 0.5  # seconds
@@ -53,7 +52,7 @@ class Beside:
         return await self.pace(lambda: self._noted(make))
 
     async def _noted(self, make: Make) -> Reply:
-        async with _opened(self._url) as database:
+        async with open_database(self._url) as database:
             log = CallLog(database, clock=self._clock)
             try:
                 await _heed_pauses(log)
@@ -78,10 +77,9 @@ class Beside:
 async def gate_of_a_command(settings: Settings, *, clock: Clock) -> Gate:
     """Return the gate of a process that only checks: where a relay leads on its store, a small share of the window."""
     url, most = settings.database_url.get_secret_value(), settings.marketo_calls_per_window
-    store = await look_at_store(url, clock=clock)
-    if store.problem or store.is_new or store.is_old:
+    if not await _is_usable(url, clock):
         return Paced(most)
-    async with _opened(url) as database:
+    async with open_database(url) as database:
         seen = await Leases(database).look(LEADER)
     is_led = not seen.is_free and not has_died(seen.holder)
     return Beside(url, Paced(share_beside(most) if is_led else most), clock=clock)
@@ -95,11 +93,10 @@ async def apart(settings: Settings, address: str, *, clock: Clock) -> AsyncItera
         NotNow: the relay saved this person again and again meanwhile.
     """
     url, key = settings.database_url.get_secret_value(), person_key(address.lower())
-    store = await look_at_store(url, clock=clock)
-    if store.problem or store.is_new or store.is_old:
+    if not await _is_usable(url, clock):
         yield
         return
-    async with _opened(url) as database:
+    async with open_database(url) as database:
         people, outcome = People(database, make_memory(settings)), "lost"
         await _taken(people, key, clock)
         try:
@@ -110,6 +107,11 @@ async def apart(settings: Settings, address: str, *, clock: Clock) -> AsyncItera
             raise
         finally:
             await people.leave(key, outcome, clock())
+
+
+async def _is_usable(url: str, clock: Clock) -> bool:
+    store = await look_at_store(url, clock=clock)
+    return not (store.problem or store.is_new or store.is_old)
 
 
 async def _taken(people: People, key: str, clock: Clock) -> None:
@@ -124,14 +126,4 @@ async def _taken(people: People, key: str, clock: Clock) -> None:
 async def _heed_pauses(log: CallLog) -> None:
     for pause in await log.pauses():
         if pause.code in LIMIT_CODES:
-            until = f"{pause.until:%Y-%m-%d %H:%M:%S} UTC"
-            raise NotNow(f"Marketo is paused until {until}: {pause.code}, {pause.reason}")
-
-
-@asynccontextmanager
-async def _opened(url: str) -> AsyncIterator[Database]:
-    database = open_database(url)
-    try:
-        yield database
-    finally:
-        await database.close()
+            raise not_now(pause)

@@ -221,13 +221,9 @@ async def opened_replaying(settings: Settings) -> AsyncIterator[tuple[Replaying,
     """
     url = settings.database_url.get_secret_value()
     await prepare_store(url, may_migrate=False)
-    database = open_database(url)
-    try:
-        async with open_client() as http:  # for whoever fetches; a replay only maps here
-            sources = make_sources(settings, make_catalogue(settings), http)
-            yield make_replaying(settings, database, sources), database
-    finally:
-        await database.close()
+    async with open_database(url) as database, open_client() as http:  # for whoever fetches; a replay only maps here
+        sources = make_sources(settings, make_catalogue(settings), http)
+        yield make_replaying(settings, database, sources), database
 
 
 def make_replaying(settings: Settings, database: Database, sources: Mapping[str, Source]) -> Replaying:

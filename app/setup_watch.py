@@ -64,11 +64,8 @@ class InTheStore:
     async def keep(self, report: Mapping[str, Json], *, at: datetime) -> None:
         """Write it down with a connection of the calling thread, since SQLite is written to in that."""
         masked = json.loads(self._masker.mask(json.dumps(report)))
-        database = open_database(self._url)
-        try:
+        async with open_database(self._url) as database:
             await SetupReports(database).keep(masked, at=at)
-        finally:
-            await database.close()
 
     async def last(self) -> Mapping[str, Json] | None:
         return await self._reports.last()

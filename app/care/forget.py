@@ -16,11 +16,8 @@ async def traces_of(url: str, person: str) -> Traces:
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
     await prepare_store(url, may_migrate=False)
-    database = open_database(url)
-    try:
+    async with open_database(url) as database:
         return await Forgetting(database).traces(person)
-    finally:
-        await database.close()
 
 
 async def forget(url: str, person: str) -> Certificate:
@@ -30,11 +27,8 @@ async def forget(url: str, person: str) -> Certificate:
         StoreTooNew, StoreUnavailable: the store cannot be used.
     """
     await prepare_store(url, may_migrate=False)
-    database = open_database(url)
-    try:
+    async with open_database(url) as database:
         return await Forgetting(database).forget(person, now=utc_now())
-    finally:
-        await database.close()
 
 
 def shown(found: Traces, *, as_json: bool) -> str:

@@ -90,14 +90,11 @@ async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
     _check_file(url)
     configure_logging(level="critical", format="console", secrets=settings.secrets())  # its requests are nobody's news
     await prepare_store(url, may_migrate=False)
-    database = open_database(url, connections=2)
     token = secrets.token_urlsafe(32)  # of this process alone
-    try:
+    async with open_database(url, connections=2) as database:
         transport = httpx.ASGITransport(create_app(_parts(database, token)))
         async with httpx.AsyncClient(transport=transport, base_url="http://store", headers=_headers(token)) as client:
             yield Admin(client, "the store")
-    finally:
-        await database.close()
 
 
 def _check_file(url: str) -> None:

@@ -9,6 +9,7 @@ import structlog
 from app.dispatch.bell import Bell
 from app.dispatch.caller import LIMITS, Caller, refusal
 from app.dispatch.day import DayState
+from app.dispatch.pausing import not_now
 from app.dispatch.window import Pace
 from app.errors import NotNow, StoreUnavailable
 from app.marketo.codes import Endpoint
@@ -71,7 +72,7 @@ class Errands:
         """Tell whether a limit of Marketo's is waited out; what lasts longer than one waits is told."""
         pause, now = self.caller.pauses.of_a_limit(), self.caller.clock()
         if pause and (is_late or (pause.until - now).total_seconds() > PATIENCE):
-            raise NotNow(f"Marketo is paused until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.code}, {pause.reason}")
+            raise not_now(pause)
         return pause is not None
 
     def _has_place(self) -> bool:

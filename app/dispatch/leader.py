@@ -322,14 +322,15 @@ class Dispatcher:
         work = self._work
         sender_bell = Bell()
         hold = work.hold + max(jumped, timedelta(0))  # what has ended keeps the time at which it did
-        pauses = Pauses(CallLog(work.database, clock=self._clock), clock=self._clock)
+        log = CallLog(work.database, clock=self._clock)
+        pauses = Pauses(log, clock=self._clock)
         window = Window(limit=work.calls_per_window, most_in_flight=work.most_in_flight)
         day = Day(work.calls_per_day, next_quota_day(self._clock()))
         sending = Sending(work.database, runs_on=work.runs_on)
         caller = Caller(
             marketo=work.marketo,
             sending=sending,
-            log=CallLog(work.database, clock=self._clock),
+            log=log,
             lease=lease,
             window=window,
             pauses=pauses,
@@ -363,15 +364,11 @@ class Dispatcher:
             look_every=work.look_every,
             is_more_coming=intake.is_behind,
         )
-        settler = Settler(caller, work.marketo, Unsettled(work.database), CallLog(work.database, clock=self._clock))
+        settler = Settler(caller, work.marketo, Unsettled(work.database), log)
         replaying = Replaying(Replays(work.database), work.sources, work.judge, self._clock)
         replayer = Replayer(replaying, intake.registrations, sending, lease)
-        reconciler = Reconciler(caller, work.marketo, CallLog(work.database, clock=self._clock))
-        errands = Errands(
-            caller,
-            CallLog(work.database, clock=self._clock),
-            is_wanted=lambda: sender.is_wanting or intake.is_behind(),
-        )
+        reconciler = Reconciler(caller, work.marketo, log)
+        errands = Errands(caller, log, is_wanted=lambda: sender.is_wanting or intake.is_behind())
         bells = (intake.bell, sender_bell, errands.bell)
         alarm = Alarm(work.notify, Alarms(work.database), self._clock) if work.notify else None
         return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, errands, bells, alarm)

@@ -7,10 +7,10 @@ import structlog
 
 from app.dispatch.backoff import delay_after, is_day_young, next_quota_day
 from app.domain import CampaignId, Clock
-from app.errors import StoreUnavailable
+from app.errors import NotNow, StoreUnavailable
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
-from app.store.calls import CallLog, Pause
+from app.store.calls import QUOTA_USED_UP, CallLog, Pause
 from app.store.sending import Call
 
 EVERYTHING = "marketo"
@@ -24,7 +24,6 @@ _NEW_DAY = timedelta(seconds=15)  # a 607 soon after midnight may be yesterday's
 _LONGEST_NEW_DAY = timedelta(minutes=15)
 _STUMBLE = timedelta(seconds=1)
 _LONGEST_STUMBLE = timedelta(minutes=1)
-QUOTA_USED_UP = "607"
 _KEPT = frozenset({"606", QUOTA_USED_UP})  # others may have been mended by whoever restarted the relay
 LIMIT_CODES = _KEPT | {"429", "615"}  # of the instance, by all together
 _log = structlog.get_logger(__name__)
@@ -76,6 +75,11 @@ def _until_calls_are_left(times: int, now: datetime) -> timedelta:
     if is_day_young(now):
         return delay_after(times, first=_NEW_DAY, longest=_LONGEST_NEW_DAY, jitter=1)
     return next_quota_day(now) - now + _AFTER_MIDNIGHT
+
+
+def not_now(pause: Pause) -> NotNow:
+    """Return why a call that can wait is not made during this pause."""
+    return NotNow(f"Marketo is paused until {pause.until:%Y-%m-%d %H:%M:%S} UTC: {pause.code}, {pause.reason}")
 
 
 class Pauses:

@@ -12,12 +12,11 @@ from typing import Protocol
 import structlog
 
 from app.dispatch.caller import LIMITS, Caller
-from app.dispatch.pausing import QUOTA_USED_UP
 from app.dispatch.window import Pace
 from app.marketo.answers import DayUsage
 from app.marketo.codes import Executed
 from app.marketo.failures import CallFailed
-from app.store.calls import CallLog
+from app.store.calls import QUOTA_USED_UP, CallLog
 from app.store.sending import Call, CallResult
 
 _EVERY = 600.0  # seconds, while calls are made

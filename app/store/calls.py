@@ -12,6 +12,7 @@ from app.store.tables import UtcDateTime, calls, pauses
 
 _LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s
 MAY_RUN = timedelta(seconds=30)  # from its beginning, a call whose relay stopped: Marketo's time-out
+QUOTA_USED_UP = "607"  # the code of a pause that ends with Marketo's day
 
 
 @dataclass(frozen=True, slots=True)

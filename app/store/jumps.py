@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, Update, and_, case, or_, update
 
 from app.domain import EventState, RegistrationState
+from app.store.calls import QUOTA_USED_UP
 from app.store.database import Database
 from app.store.leases import LEADER, hold_on
 from app.store.tables import calls, events, leases, pauses, people, registrations, unsettled
 
 _CALLS_COUNT_FOR = timedelta(hours=1)  # calls tell the window, and whether a lost request was another's
-_QUOTA = "607"  # Marketo's day ends when it ends
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING)
 
 
@@ -47,8 +47,8 @@ def _moves(database: Database, by: timedelta, then: datetime, now: datetime, quo
         .where(c.started_at > earlier - _CALLS_COUNT_FOR)
         .values(started_at=moved(c.started_at), finished_at=moved(c.finished_at)),
         update(unsettled).values(began_at=moved(u.began_at), ended_at=moved(u.ended_at), look_at=moved(u.look_at)),
-        update(pauses).where(p.code != _QUOTA).values(until=moved(p.until), since=moved(p.since)),
-        update(pauses).where(and_(p.code == _QUOTA, p.until > quota_day_ends)).values(until=quota_day_ends),
+        update(pauses).where(p.code != QUOTA_USED_UP).values(until=moved(p.until), since=moved(p.since)),
+        update(pauses).where(and_(p.code == QUOTA_USED_UP, p.until > quota_day_ends)).values(until=quota_day_ends),
     ]
     for state in _OPEN:  # asked one by one: an IN finds no partial index
         these = update(registrations).where(r.state == state)

@@ -59,10 +59,7 @@ def in_words(url: URL, problem: str) -> str:
 
 
 async def _prepared(url: str, *, may_migrate: bool) -> tuple[bool, bool]:
-    database = open_database(url, lock_wait=MIGRATION_WAIT, statement_limit=None)
-    try:
+    async with open_database(url, lock_wait=MIGRATION_WAIT, statement_limit=None) as database:
         if may_migrate:
             return True, await migrate(database)
         return await schema_version(database) == HEAD, False
-    finally:
-        await database.close()

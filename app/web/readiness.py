@@ -12,7 +12,7 @@ from app.domain import Clock
 from app.errors import StoreUnavailable
 from app.metrics import Metrics
 from app.web.parts import WebParts
-from app.web.setup import SetupReport
+from app.web.setup import last_report
 
 FRESH_FOR = timedelta(seconds=2)
 PATIENCE = timedelta(seconds=2)
@@ -91,10 +91,9 @@ class Readiness:
 
     async def _setup(self) -> dict[str, Check]:
         """Tell what the last check of the set-up came to; nothing before there is one."""
-        found = await self._parts.setup.last() if self._parts.setup else None
-        if found is None:
+        report = await last_report(self._parts.setup)
+        if report is None:
             return {}
-        report = SetupReport.model_validate(found)
         status: Literal["doubtful", "ok"] = "doubtful" if report.counts.get("fail") else "ok"
         return {"setup": Check(status=status, detail=f"{report.summary} `relay doctor` tells them all.")}
 

@@ -42,10 +42,16 @@ class SetupState(BaseModel):
     report: SetupReport | None
 
 
+async def last_report(setup: Setup | None) -> SetupReport | None:
+    """Return what the last check of the set-up came to; None before there is one."""
+    report = await setup.last() if setup else None
+    return SetupReport.model_validate(report) if report else None
+
+
 async def campaign_names(setup: Setup | None) -> Mapping[str, str]:
     """Return what the campaigns are called by their numbers, as the last check saw them."""
-    report = await setup.last() if setup else None
-    return SetupReport.model_validate(report).campaigns if report else {}
+    report = await last_report(setup)
+    return report.campaigns if report else {}
 
 
 def setup_router(parts: WebParts) -> APIRouter:

@@ -15,7 +15,7 @@ from app.web.console.pages import page
 from app.web.console.parts import ConsoleParts
 from app.web.console.plots import calls_plot, registrations_plot
 from app.web.parts import Setup, WebParts
-from app.web.setup import SetupReport
+from app.web.setup import last_report
 
 OVERS = {
     "24h": ("24 hours", timedelta(hours=24), 24),
@@ -71,8 +71,8 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
 
 
 async def _wrong(setup: Setup | None) -> int:
-    report = await setup.last() if setup else None
-    return SetupReport.model_validate(report).counts.get("fail", 0) if report else 0
+    report = await last_report(setup)
+    return report.counts.get("fail", 0) if report else 0
 
 
 def _rounded_up(at: datetime, width: timedelta) -> datetime:

@@ -13,7 +13,7 @@ from app.web.console.guard import NO_SUCH_THING, page_router, read_signed_form
 from app.web.console.pages import page
 from app.web.parts import Setup, WebParts
 from app.web.problems import Refused
-from app.web.setup import SetupReport
+from app.web.setup import SetupReport, last_report
 
 PATIENCE = timedelta(seconds=130)  # a check that takes longer is shown when the page is asked for again
 FRESH = timedelta(seconds=10)
@@ -39,7 +39,7 @@ def set_up_router(parts: WebParts) -> APIRouter:
         return parts.setup
 
     async def shown(request: Request, problem: str | None = None) -> Response:
-        report = await _last(watch())
+        report = await last_report(watch())
         findings = report.findings if report else []
         return page(
             request,
@@ -60,20 +60,15 @@ def set_up_router(parts: WebParts) -> APIRouter:
     @router.post("/set-up")
     async def check(request: Request) -> Response:
         await read_signed_form(request, request.state.session)
-        before = await _last(watch())
+        before = await last_report(watch())
         if before and parts.clock() - _made_at(before) <= FRESH:  # the checks are calls to Marketo
             return await shown(request)
         watch().begin()
         await _ended(watch())
-        problem = NOT_ENDED if not watch().is_running and await _last(watch()) == before else None
+        problem = NOT_ENDED if not watch().is_running and await last_report(watch()) == before else None
         return await shown(request, problem)
 
     return router
-
-
-async def _last(watch: Setup) -> SetupReport | None:
-    report = await watch.last()
-    return SetupReport.model_validate(report) if report else None
 
 
 def _made_at(report: SetupReport) -> datetime:
