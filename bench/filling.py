@@ -1,11 +1,13 @@
 """Fill a relay's SQLite file with registrations as they are after months, and say which searches find some of them."""
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+from app.store.batched import batched
 
 _FIRST = ("Ada", "Grace", "Alan", "Edsger", "Barbara", "Donald", "Katherine", "Linus", "Margaret", "Tim")
 _LAST = ("Lovelace", "Hopper", "Turing", "Dijkstra", "Liskov", "Knuth", "Johnson", "Torvalds", "Hamilton", "Lee")
@@ -17,6 +19,10 @@ _COLUMNS = (
     "email", "first_name", "last_name", "name_key", "surname_key", "webinar_key", "webinar_ref", "campaign_id",
     "tokens", "fields", "by_field", "batch_key", "due_at", "came_at", "expires_at", "attempts", "relooked",
     "created_at", "updated_at", "sent_at",
+)  # fmt: skip
+_EVENT_COLUMNS = (
+    "id", "source", "received_at", "headers", "body", "dedupe_key", "dedupe_scope", "state", "due_at", "attempts",
+    "settled_at",
 )  # fmt: skip
 
 # What people search for, from a rare address to half of the table with a filter that hardly anybody passes.
@@ -36,36 +42,32 @@ SEARCHES = {
 
 def fill(database: Path, rows: int, now: datetime) -> None:
     """Add so many registrations, spread over the last 90 days; one in a hundred is dead, one in a hundred ignored."""
-    connection = sqlite3.connect(database, timeout=30)
-    marks = ", ".join("?" * len(_COLUMNS))
-    statement = f"INSERT INTO registrations ({', '.join(_COLUMNS)}) VALUES ({marks})"
-    try:
-        for first in range(0, rows, _AT_ONCE):
-            with connection:
-                connection.executemany(statement, _rows(first, min(rows, first + _AT_ONCE), rows, now))
-    finally:
-        connection.close()
+    _insert(database, "registrations", _COLUMNS, (_row(n, at) for n, at in _spread(rows, now)))
 
 
 def fill_events(database: Path, rows: int, now: datetime) -> None:
     """Add the webhooks of so many registrations, settled long ago; the older half is blanked."""
-    connection = sqlite3.connect(database, timeout=30)
-    columns = "id, source, received_at, headers, body, dedupe_key, dedupe_scope, state, due_at, attempts, settled_at"
-    statement = f"INSERT INTO events ({columns}) VALUES ({', '.join('?' * 11)})"
-    try:
-        for first in range(0, rows, _AT_ONCE):
+    values = (_event(n, at, is_blank=n <= rows // 2) for n, at in _spread(rows, now))
+    _insert(database, "events", _EVENT_COLUMNS, values)
+
+
+def _spread(rows: int, now: datetime) -> Iterator[tuple[int, datetime]]:
+    return ((n, now - _SPAN + n * (_SPAN / rows)) for n in range(rows))
+
+
+def _insert(database: Path, table: str, columns: Sequence[str], values: Iterable[tuple[Any, ...]]) -> None:
+    marks = ", ".join("?" * len(columns))
+    statement = f"INSERT INTO {table} ({', '.join(columns)}) VALUES ({marks})"
+    with closing(sqlite3.connect(database, timeout=30)) as connection:
+        for some in batched(values, _AT_ONCE):
             with connection:
-                connection.executemany(statement, _events(first, min(rows, first + _AT_ONCE), rows, now))
-    finally:
-        connection.close()
+                connection.executemany(statement, some)
 
 
-def _events(first: int, end: int, rows: int, now: datetime) -> Iterator[tuple[Any, ...]]:
-    for n in range(first, end):
-        at = now - _SPAN + n * (_SPAN / rows)
-        when, body = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"), b"x" * 400 if n > rows // 2 else None
-        row_id = f"evt_{int(at.timestamp() * 1000):012x}{n:016x}"
-        yield row_id, "custom", when, "{}", body, f"{n:064x}", "forever", "mapped", when, 0, when
+def _event(n: int, at: datetime, *, is_blank: bool) -> tuple[Any, ...]:
+    when, body = at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S.%f"), None if is_blank else b"x" * 400
+    row_id = f"evt_{int(at.timestamp() * 1000):012x}{n:016x}"
+    return row_id, "custom", when, "{}", body, f"{n:064x}", "forever", "mapped", when, 0, when
 
 
 def fill_untitled(database: Path, rows: int, now: datetime) -> None:
@@ -81,11 +83,6 @@ def fill_untitled(database: Path, rows: int, now: datetime) -> None:
         connection.executemany(
             statement, ((f"evt_{first:012x}{n:016x}", when, body, when) for n, body in enumerate(bodies))
         )
-
-
-def _rows(first: int, end: int, rows: int, now: datetime) -> Iterator[tuple[Any, ...]]:
-    for n in range(first, end):
-        yield _row(n, now - _SPAN + n * (_SPAN / rows))
 
 
 def _row(n: int, at: datetime) -> tuple[Any, ...]:
