@@ -1,5 +1,8 @@
 """Start the real relay and the real simulation as processes of their own, and talk to them over sockets."""
 
+import base64
+import hashlib
+import hmac
 import json
 import os
 import signal
@@ -23,6 +26,7 @@ ADMIN_TOKEN = "e2e-admin-token-Tr7yW2mN9c"
 EVENTBRITE_TOKEN = "e2e-eventbrite-path-Jd6sK0aG"
 PENDO_SECRET = "e2e-pendo-secret-Xn5uH4eV8r"
 WEBHOOK_SECRET = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSwq1Zb"
+Headers = dict[str, str]
 Result = TypeVar("Result")
 web = httpx.Client(timeout=15, limits=httpx.Limits(max_keepalive_connections=0))  # reads the TLS authorities once
 
@@ -172,6 +176,20 @@ def registration(address: str, **more: object) -> dict[str, object]:
     """Return a custom app's body."""
     webinar = {"id": "w-1", "title": "Scaling Engagement", "joinLink": "https://meet.example.com/j/1"}
     return {"email": address, "webinar": webinar, **more}
+
+
+def standard_webhook(body: bytes, message_id: str, *, secret: str = WEBHOOK_SECRET, at: int | None = None) -> Headers:
+    """Return what signs a body by Standard Webhooks, at this second unless another is given."""
+    sent_at = int(time.time()) if at is None else at
+    key = base64.b64decode(secret.removeprefix("whsec_"))
+    digest = hmac.digest(key, f"{message_id}.{sent_at}.".encode() + body, hashlib.sha256)
+    signature = f"v1,{base64.b64encode(digest).decode()}"
+    return {"webhook-id": message_id, "webhook-timestamp": str(sent_at), "webhook-signature": signature}
+
+
+def pendo_signature(body: bytes, secret: str = PENDO_SECRET) -> Headers:
+    """Return what signs a body as Pendo does."""
+    return {"X-Pendo-Signature": hmac.digest(secret.encode(), body, hashlib.sha256).hex()}
 
 
 def environment(sandbox_url: str, database_url: str, **more: str) -> dict[str, str]:

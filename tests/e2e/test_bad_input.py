@@ -22,7 +22,9 @@ from tests.e2e.harness import (
     Relay,
     Sandbox,
     environment,
+    pendo_signature,
     registration,
+    standard_webhook,
     start_relay,
     start_sandbox,
     until,
@@ -96,15 +98,12 @@ def authentic(source: str, body: bytes) -> dict[str, str]:
     if source == "custom":
         return JSON_TYPE | KEY
     if source == "pendo":
-        return JSON_TYPE | {"X-Pendo-Signature": hmac.digest(PENDO_SECRET.encode(), body, hashlib.sha256).hex()}
+        return JSON_TYPE | pendo_signature(body)
     return JSON_TYPE
 
 
 def signed(body: bytes, *, at: int = NOW, message: str = "msg_1", secret: str = WEBHOOK_SECRET) -> dict[str, str]:
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.digest(key, f"{message}.{at}.".encode() + body, hashlib.sha256)
-    own = {"webhook-id": message, "webhook-timestamp": str(at)}
-    return JSON_TYPE | own | {"webhook-signature": f"v1,{base64.b64encode(digest).decode()}"}
+    return JSON_TYPE | standard_webhook(body, message, secret=secret, at=at)
 
 
 def assert_problem(answer: httpx.Response, *statuses: int, field: str | None = None) -> None:

@@ -1,8 +1,6 @@
 """The log of a relay that has seen good, bad and ugly traffic: facts with ids, and nobody's data or secret."""
 
 import base64
-import hashlib
-import hmac
 import json
 import re
 import sqlite3
@@ -22,6 +20,7 @@ from tests.e2e.harness import (
     Relay,
     Sandbox,
     environment,
+    pendo_signature,
     registration,
     start_relay,
     start_sandbox,
@@ -157,8 +156,10 @@ class Sender:
 
     def pendo(self, event: object, status: int) -> None:
         body = json.dumps(event).encode()
-        headers = {"X-Pendo-Signature": hmac.digest(PENDO_SECRET.encode(), body, hashlib.sha256).hex()}
-        self.note(web.post(f"{self.relay.url}/webhooks/pendo", content=body, headers=headers), status)
+        self.note(
+            web.post(f"{self.relay.url}/webhooks/pendo", content=body, headers=pendo_signature(body, PENDO_SECRET)),
+            status,
+        )
 
     def eventbrite(self, action: str, path: str, status: int) -> None:
         body = {"config": {"action": action, "note": MARK}, "api_url": f"https://www.eventbriteapi.com/v3/{path}"}

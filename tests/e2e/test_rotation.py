@@ -2,15 +2,13 @@
 
 import base64
 import hashlib
-import hmac
 import json
-import time
 from collections.abc import Callable, Mapping
 
 from app.settings import Settings
 from app.settings.layers import secret_fields
 from tests.e2e.conftest import StartRelay
-from tests.e2e.harness import ROOT, Relay, Sandbox, registration, until, web
+from tests.e2e.harness import ROOT, Relay, Sandbox, pendo_signature, registration, standard_webhook, until, web
 
 BUYER = "ada.lovelace@example.com"  # of the simulated account's order
 
@@ -20,15 +18,8 @@ def by_key(relay: Relay, secret: str, person: str) -> int:
 
 
 def by_signature(relay: Relay, secret: str, person: str) -> int:
-    body, now = json.dumps(registration(person)).encode(), str(int(time.time()))
-    key = base64.b64decode(secret.removeprefix("whsec_"))
-    digest = hmac.digest(key, f"{person}.{now}.".encode() + body, hashlib.sha256)
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": person,
-        "webhook-timestamp": now,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
+    body = json.dumps(registration(person)).encode()
+    headers = {"content-type": "application/json"} | standard_webhook(body, person, secret=secret)
     return web.post(f"{relay.url}/webhooks/custom", content=body, headers=headers).status_code
 
 
@@ -41,8 +32,7 @@ def by_digest(relay: Relay, secret: str, person: str) -> int:
         "uniqueId": person,
     }
     body = json.dumps(event).encode()
-    headers = {"X-Pendo-Signature": hmac.digest(secret.encode(), body, hashlib.sha256).hex()}
-    return web.post(f"{relay.url}/webhooks/pendo", content=body, headers=headers).status_code
+    return web.post(f"{relay.url}/webhooks/pendo", content=body, headers=pendo_signature(body, secret)).status_code
 
 
 def by_address(relay: Relay, secret: str, _person: str) -> int:

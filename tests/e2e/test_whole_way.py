@@ -1,10 +1,6 @@
 """From a webhook on a socket to the rendered reminder, with what the senders really send."""
 
-import base64
-import hashlib
-import hmac
 import json
-import time
 from typing import Any
 
 import httpx
@@ -13,11 +9,11 @@ from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import (
     API_KEY,
     EVENTBRITE_TOKEN,
-    PENDO_SECRET,
-    WEBHOOK_SECRET,
     Relay,
     Sandbox,
+    pendo_signature,
     registration,
+    standard_webhook,
     until,
 )
 
@@ -46,21 +42,13 @@ def pendo(relay: Relay, **changed: object) -> httpx.Response:
         "uniqueId": "0000000000000000000000000000000000000001",
     } | changed
     body = json.dumps(event).encode()
-    signature = hmac.digest(PENDO_SECRET.encode(), body, hashlib.sha256).hex()
-    headers = {"X-Pendo-Signature": signature, "Content-Type": "application/json"}
+    headers = pendo_signature(body) | {"Content-Type": "application/json"}
     return httpx.post(f"{relay.url}/webhooks/pendo", content=body, headers=headers, timeout=15)
 
 
 def signed(relay: Relay, body: object, message_id: str) -> httpx.Response:
-    content, now = json.dumps(body).encode(), str(int(time.time()))
-    key = base64.b64decode(WEBHOOK_SECRET.removeprefix("whsec_"))
-    digest = hmac.digest(key, f"{message_id}.{now}.".encode() + content, hashlib.sha256)
-    headers = {
-        "content-type": "application/json",
-        "webhook-id": message_id,
-        "webhook-timestamp": now,
-        "webhook-signature": f"v1,{base64.b64encode(digest).decode()}",
-    }
+    content = json.dumps(body).encode()
+    headers = {"content-type": "application/json"} | standard_webhook(content, message_id)
     return httpx.post(f"{relay.url}/webhooks/custom", content=content, headers=headers, timeout=15)
 
 
