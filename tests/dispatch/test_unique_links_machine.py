@@ -30,6 +30,7 @@ from tests.dispatch.stage import JUDGE, all_registrations
 from tests.store.given import record
 
 HOLD = timedelta(minutes=10)
+GIVEN_UP = timedelta(seconds=100)  # later than any client of ours waits
 FIELD = "webinarJoinLink"
 FIELD_JUDGE = replace(JUDGE, fields={"JoinLink": FIELD})
 POLICY = Policy()
@@ -95,7 +96,15 @@ class UniqueLinks(RuleBasedStateMachine):
 
     @rule(seconds=st.sampled_from([1, 4, 30, 100, 130, 599, 601]))
     def pass_time(self, seconds: int) -> None:
-        self.now += timedelta(seconds=seconds)
+        """The client gives up an upsert that is not answered, long before others may take its people."""
+        until = self.now + timedelta(seconds=seconds)
+        for call in [one for one in self.under_way if one.kind == "upsert"]:
+            given_up = self.began[call.id] + GIVEN_UP
+            if given_up <= until:
+                self.now = max(self.now, given_up)
+                self.under_way.remove(call)
+                self.fail(call, failure(Endpoint.SYNC, "502", "no answer"))
+        self.now = until
 
     @rule()
     def crash(self) -> None:
