@@ -50,7 +50,8 @@ _log = structlog.get_logger(__name__)
 class Understood:
     """What a source made of one event; `fetched` is kept with it.
 
-    `failed` says why some of it is missing (None: all is there), `known` whose registrations an earlier attempt made.
+    `failed` says why some of it is missing (None: all is there), `known` whose registrations an earlier attempt made,
+    `asked_at` when the source was asked (None: it need not be).
     """
 
     event: Event
@@ -58,6 +59,7 @@ class Understood:
     findings: Sequence[Finding]
     failed: ResolveFailed | None = None
     known: frozenset[tuple[str, str]] = frozenset()
+    asked_at: datetime | None = None
 
 
 Outcome = Understood | EventFate
@@ -163,10 +165,13 @@ class Intake:
         if source is None:
             detail = f"The source {event.source} is not configured any more."
             return _dead(event, Cause.SOURCE_CREDENTIALS_MISSING, detail)
+        asked_at = self.clock()
         try:
             is_whole = event.fetched is not None and not lacks_something(event.fetched)
             fetched = event.fetched if is_whole else await _resolved(source, event, self.patience)
-            return Understood(event, fetched, _mapped(source, event, fetched), known=_known(event, source))
+            known, since = _known(event, source), event.received_at if is_whole else asked_at
+            asked = None if fetched is None else since
+            return Understood(event, fetched, _mapped(source, event, fetched), known=known, asked_at=asked)
         except ResolveFailed as failed:
             fate = after_resolve_failed(event, failed, now=self.clock())
             log = _log.bind(event_id=event.id, source=event.source)
@@ -176,7 +181,7 @@ class Intake:
             if failed.fetched is None:
                 return fate
             findings = _mapped(source, event, failed.fetched)
-            return Understood(event, failed.fetched, findings, failed, _known(event, source))
+            return Understood(event, failed.fetched, findings, failed, _known(event, source), asked_at)
         except TimeoutError:
             slow = ResolveFailed(Cause.SOURCE_UNAVAILABLE, "The source took too long.")
             return after_resolve_failed(event, slow, now=self.clock())
@@ -245,7 +250,7 @@ class Intake:
             if isinstance(found, Registered) and _identity(found) not in outcome.known
         ]
         gone = [_as_stored(found, self.judge) for found in findings if isinstance(found, Cancelled)]
-        return Meaning(_fate_of(outcome, now), drafts, gone)
+        return Meaning(_fate_of(outcome, now), drafts, gone, outcome.asked_at)
 
     def _draft(self, found: Registered, event: Event, now: datetime) -> Draft:
         return self.judge.draft(found, source=event.source, received_at=event.counts_from, now=now)

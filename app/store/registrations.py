@@ -73,11 +73,15 @@ def identity_of(source: str, webinar_id: str, person_key: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Meaning:
-    """What one claimed event came to: its own fate, the registrations it makes, those that it cancels."""
+    """What one claimed event came to: its own fate, the registrations it makes, those that it cancels.
+
+    `asked_at` is when its source was asked for what the drafts hold; None when they stand in the webhook itself.
+    """
 
     fate: EventFate
     drafts: Sequence[Draft] = ()
     cancellations: Sequence[Cancelled] = ()
+    asked_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +117,7 @@ class _Known:
 
     draft: Draft
     sent_at: datetime | None
+    cancelled_at: datetime | None = None
     is_new: bool = False
     is_changed: bool = False
     is_released: bool = False
@@ -206,7 +211,7 @@ class Registrations:
 def _apply(recording: _Recording, meaning: Meaning) -> None:
     event = meaning.fate.event
     for draft in meaning.drafts:
-        _register(recording, draft, event)
+        _register(recording, draft, event, meaning.asked_at)
     for cancelled in meaning.cancellations:
         identity = identity_of(event.source, cancelled.webinar_id, cancelled.person_key)
         if (known := recording.known.get(identity)) is not None:
@@ -236,7 +241,7 @@ def _unlike(draft: Draft) -> str:
     return " Its tokens are passed: the person's fields hold another webinar's values."
 
 
-def _register(recording: _Recording, draft: Draft, event: Event) -> None:
+def _register(recording: _Recording, draft: Draft, event: Event, asked_at: datetime | None) -> None:
     event_id = event.id
     known = recording.known.get(draft.identity)
     if known is None:
@@ -250,6 +255,8 @@ def _register(recording: _Recording, draft: Draft, event: Event) -> None:
         recording.note(known, "repeated", "Registered again; the reminder is not sent a second time.", event_id)
     elif event.replayed_at and old.state is RegistrationState.CANCELLED:
         recording.note(known, "repeated", "Cancelled since this webhook came; a replay does not change that.", event_id)
+    elif _is_outdated(known, draft, asked_at):
+        recording.note(known, "repeated", "Read at the source before it was cancelled there.", event_id)
     elif draft.state not in _OPEN and old.state in _OPEN:
         recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
     elif old.state in _OPEN:
@@ -262,6 +269,13 @@ def _register(recording: _Recording, draft: Draft, event: Event) -> None:
         again = replace(_begun(recording, draft), id=old.id)
         detail = f"A later webhook replaced the state {old.state}."
         _replace(recording, known, again, what="reopened", detail=detail, event_id=event_id)
+
+
+def _is_outdated(known: _Known, draft: Draft, asked_at: datetime | None) -> bool:
+    """Tell whether the source gave this answer before it told that the same order is cancelled."""
+    if known.cancelled_at is None or asked_at is None:
+        return False
+    return draft.subject is not None and draft.subject == known.draft.subject and asked_at <= known.cancelled_at
 
 
 def _was_sent(known: _Known) -> bool:
@@ -292,6 +306,7 @@ def _cancel(recording: _Recording, known: _Known, cancelled: Cancelled, event_id
         draft = replace(known.draft, state=RegistrationState.CANCELLED, cause=cancelled.cause, detail=None)
         detail = "Cancelled before the reminder was sent."
         _replace(recording, known, draft, what="cancelled", detail=detail, event_id=event_id)
+        known.cancelled_at = recording.now
 
 
 async def _load(connection: AsyncConnection, meanings: Sequence[Meaning], people: People) -> dict[str, _Known]:
@@ -306,7 +321,9 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning], people
         those = select(registrations).where(registrations.c.identity.in_(some))
         rows = await connection.execute(those.order_by(registrations.c.id).with_for_update())
         for row in rows.mappings():
-            found[by_seal[row["identity"]]] = _Known(draft_of(row), sent_at=row["sent_at"])
+            is_cancelled = row["state"] == RegistrationState.CANCELLED
+            cancelled_at = row["updated_at"] if is_cancelled else None
+            found[by_seal[row["identity"]]] = _Known(draft_of(row), row["sent_at"], cancelled_at)
     return found
 
 

@@ -441,6 +441,32 @@ async def test_a_refund_cancels_what_has_not_been_sent(sqlite: Database, clock: 
     assert 'relay_registrations_total{source="custom",state="dead"} 1.0' in figures
 
 
+async def test_an_answer_from_before_a_refund_does_not_undo_it(sqlite: Database, clock: MovableClock) -> None:
+    """Eventbrite was asked for both at once, and the older answer came last. Who buys again afterwards is reminded."""
+    stage = await set_stage(sqlite, clock)
+    comes, slow = replace(registered("ada@example.com"), subject="order-1"), asyncio.Event()
+
+    async def fetch(event: Event) -> Json:
+        if event.body == b"slow":
+            await slow.wait()
+        return {"asked": True}
+
+    stage.source.fetch = fetch
+    gone = Cancelled("ada@example.com", "w-1", "order-1")
+    stage.source.meanings = {b"first": [comes], b"slow": [comes], b"refund": [gone], b"again": [comes]}
+    await events_of(stage, b"first")
+    await stage.intake.step()
+    await events_of(stage, b"slow", b"refund")
+    await stage.intake.step()
+    clock.move(timedelta(seconds=1))
+    slow.set()
+    await stage.intake.step()
+    assert await stage.states() == {RegistrationState.CANCELLED: 1}
+    await events_of(stage, b"again")
+    await stage.intake.step()
+    assert await stage.states() == {RegistrationState.NEW: 1}
+
+
 async def test_a_flawed_registration_does_not_harm_its_neighbours(sqlite: Database, clock: MovableClock) -> None:
     """One order with a misspelt address among three."""
     stage = await set_stage(sqlite, clock)
