@@ -37,7 +37,7 @@ from app.tracing import Step, Tracing
 
 _MOST_AT_ONCE = 300  # events
 _MOST_A_CLAIM = 100  # events
-_PACE = 0.25  # seconds between two full claims: twice what Marketo can take, and the rest of the time is accepting's
+_PACE = 0.15  # seconds between two full claims: thrice what Marketo can take, and the rest of the time is accepting's
 _MOST_PEOPLE = 10_000  # one event
 _PATIENCE = timedelta(seconds=90)  # for one event's resolve
 _TOGETHER = 0.05  # seconds to wait for quick ones, so that they are recorded in one transaction
