@@ -7,10 +7,12 @@ from app.web.console import words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
 from app.web.console.pages import page
 from app.web.console.parts import ConsoleParts
+from app.web.parts import WebParts
 from app.web.problems import Refused
+from app.web.setup import campaign_names
 
 
-def calls_router(console: ConsoleParts) -> APIRouter:
+def calls_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router = page_router()
 
     @router.get("/calls/{call_id}")
@@ -23,6 +25,7 @@ def calls_router(console: ConsoleParts) -> APIRouter:
             request,
             "call.html",
             call=found.call,
+            campaigns=await campaign_names(parts.setup),
             name=words.call_name(found.call.kind),
             outcome=outcome,
             tone=tone,

@@ -1,14 +1,15 @@
 """Say in one sentence whether everything is fine, and if not, what is not. No I/O."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from app.store.tallies import Now, Pausing, Tally
-from app.web.console.words import Tone, source_name
+from app.web.console.words import Tone, campaign_name, source_name
 
 SILENT_AFTER = timedelta(days=3)
 WAITS_LONG = timedelta(minutes=10)
+_NO_NAMES: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +30,14 @@ class Health:
     remarks: Sequence[Remark]
 
 
-def health(now: Now, at: datetime, *, over: str, wrong: int = 0) -> Health:
+def health(now: Now, at: datetime, *, over: str, wrong: int = 0, campaigns: Mapping[str, str] = _NO_NAMES) -> Health:
     """Return how things stand. `over` names the stretch of time that was counted, as in 'in the last 24 hours'.
 
     `wrong` counts what the last check of the set-up found wrong: Marketo may take every request, and send nothing.
+    `campaigns` are names by numbers.
     """
-    remarks = [*_remarks(now, at, over), *_of_setup(wrong)]
+    paused = [_paused(pause, campaigns) for pause in now.pauses]
+    remarks = [*paused, *_remarks(now, at, over), *_of_setup(wrong)]
     if any(remark.tone == "bad" for remark in remarks):
         return Health("bad", "Something needs a person.", remarks)
     if remarks:
@@ -52,7 +55,6 @@ def _fine(now: Now, over: str) -> str:
 
 
 def _remarks(now: Now, at: datetime, over: str) -> Iterator[Remark]:
-    yield from (_paused(pause) for pause in now.pauses)
     dead = sum(tally.of("dead") for tally in now.tallies)
     unread = sum(tally.unread for tally in now.tallies)
     if dead:
@@ -75,8 +77,9 @@ def _of_setup(wrong: int) -> list[Remark]:
     return [Remark("bad", f"{what} wrong with the set-up, at its last check.", "/console/set-up")] if wrong else []
 
 
-def _paused(pause: Pausing) -> Remark:
-    what = "Marketo" if pause.scope == "marketo" else f"Campaign {pause.scope.rpartition(':')[2]}"
+def _paused(pause: Pausing, campaigns: Mapping[str, str]) -> Remark:
+    number = pause.scope.rpartition(":")[2]
+    what = "Marketo" if pause.scope == "marketo" else f"Campaign {campaign_name(number, campaigns)}"
     is_routine = pause.reason.startswith(("606", "607", "615"))
     until = f"{pause.until:%-d %b, %H:%M:%S} UTC"
     return Remark("busy" if is_routine else "bad", f"{what} is paused until {until}. {pause.reason}")

@@ -1,42 +1,52 @@
 """Show how things stand, in one sentence and in figures."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.store.tallies import Now
+from app.store.tallies import Now, WebinarTally
 from app.web.console.guard import page_router
-from app.web.console.health import health, span
+from app.web.console.health import Health, health, span
 from app.web.console.keeping import Kept
 from app.web.console.live import Live
 from app.web.console.pages import page
 from app.web.console.parts import ConsoleParts
 from app.web.console.plots import calls_plot, registrations_plot
-from app.web.parts import Setup, WebParts
-from app.web.setup import last_report
+from app.web.parts import WebParts
+from app.web.setup import SetupReport, last_report
 
 OVERS = {
     "24h": ("24 hours", timedelta(hours=24), 24),
     "7d": ("7 days", timedelta(days=7), 28),
     "30d": ("30 days", timedelta(days=30), 30),
 }
+_MOST_WEBINARS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    at: datetime
+    now: Now
+    webinars: Sequence[WebinarTally]
 
 
 def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
 
-    def asks(over: str) -> Kept[tuple[datetime, Now]]:
+    def asks(over: str) -> Kept[_Found]:
         _, length, buckets = OVERS[over]
 
-        async def find() -> tuple[datetime, Now]:
+        async def find() -> _Found:
             at = parts.clock()
             began = console.day_ends(at) - timedelta(hours=24)
             names = sorted(parts.sources)
             until = _rounded_up(at, length / buckets)
-            now = console.overview.now(names, at, since=until - length, until=until, buckets=buckets, day_began=began)
-            return at, await now
+            since, stand = until - length, console.overview
+            now = await stand.now(names, at, since=since, until=until, buckets=buckets, day_began=began)
+            return _Found(at, now, (await stand.webinars(since))[:_MOST_WEBINARS])
 
         return Kept(find)
 
@@ -47,15 +57,18 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
     async def overview(request: Request) -> Response:
         over = request.query_params.get("over", "24h")
         over = over if over in OVERS else "24h"
-        at, now = await kept[over].get()
-        status = parts.status()
+        found = await kept[over].get()
+        at, now = found.at, found.now
+        status, report = parts.status(), await last_report(parts.setup)
         return page(
             request,
             "overview.html",
             over=over,
             overs={name: words for name, (words, _, _) in OVERS.items()},
-            health=health(now, at, over=f"in the last {OVERS[over][0]}", wrong=await _wrong(parts.setup)),
+            health=_health(found, over, report),
             now=now,
+            webinars=found.webinars,
+            names=console.tokens,
             at=at,
             oldest=span(at - now.backlog.oldest) if now.backlog.oldest else None,
             registrations=registrations_plot(now.buckets),
@@ -70,9 +83,12 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
     return router
 
 
-async def _wrong(setup: Setup | None) -> int:
-    report = await last_report(setup)
-    return report.counts.get("fail", 0) if report else 0
+def _health(found: _Found, over: str, report: SetupReport | None) -> Health:
+    words = f"in the last {OVERS[over][0]}"
+    if report is None:
+        return health(found.now, found.at, over=words)
+    wrong = report.counts.get("fail", 0)
+    return health(found.now, found.at, over=words, wrong=wrong, campaigns=report.campaigns)
 
 
 def _rounded_up(at: datetime, width: timedelta) -> datetime:

@@ -48,6 +48,7 @@ def _templates() -> Environment:
         "tone": words.state_tone,
         "advice": words.advice,
         "cause": words.cause_name,
+        "campaign": words.campaign_name,
         "count": lambda number: f"{number:,}",
         "query": urlencode,
     }

@@ -63,7 +63,7 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             title=view.tokens.get(console.tokens.title) or view.webinar_id,
             verdict=words.verdict(view, paused_of(parts.status())),
             steps=words.steps(view, events, campaigns),
-            campaign=words.campaign_name(view.campaign_id, campaigns),
+            campaigns=campaigns,
             calls=view.calls,
             webhooks=[(event, masked(event.headers), shown.payload(event.body, secrets)) for event in events],
             has_email=bool(view.tokens),

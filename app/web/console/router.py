@@ -22,7 +22,7 @@ from app.web.console.webinars import webinars_router
 from app.web.parts import WebParts
 from app.web.problems import Refused
 
-_WITH_PARTS = (registration_router, events_router, sources_router)
+_WITH_PARTS = (registration_router, events_router, calls_router, sources_router)
 _LIVE = (overview_router, registrations_router, webinars_router)  # that many people leave open
 
 
@@ -40,7 +40,6 @@ def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     pages += [make(parts, console, live) for make in _LIVE]
     pages += [
         set_up_router(parts),
-        calls_router(console),
         dead_letters_router(console, live),
         replays_router(console),
         _others(),

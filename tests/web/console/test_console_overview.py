@@ -169,6 +169,28 @@ async def test_the_overview_shows_it_all(signed_in: Relay, database: Database, a
         assert (await signed_in.client.get(f"/console?over={over}")).status_code == 200
 
 
+def test_a_paused_campaign_is_told_by_its_name() -> None:
+    """Nobody in marketing knows its number."""
+    paused = stands(pauses=(Pausing("campaign:1234", NOW, "1013: gone"),))
+    [remark] = health(paused, NOW, over=OVER, campaigns={"1234": "Send Webinar Reminder"}).remarks
+    assert remark.text.startswith("Campaign Send Webinar Reminder (1234) is paused until")
+
+
+async def test_the_overview_counts_by_webinar(signed_in: Relay, database: Database) -> None:
+    """Of the stretch of time that is shown, as it does by source."""
+    for n, state in enumerate((SENT, DEAD)):
+        made = draft(NOW, f"{n}@example.com", webinar="w&1", tokens={"WebinarTitle": "R&D <live>"}, state=state)
+        await record(database, NOW, made)
+    old = draft(NOW - timedelta(days=2), webinar="w-2", tokens={"WebinarTitle": "Long ago"})
+    await record(database, NOW - timedelta(days=2), old)
+    page = await signed_in.client.get("/console")
+    shown = text_of(page).partition("By webinar")[2]
+    assert "R&D <live> w&1 Own app not known 2 1 0 0 0 1" in shown
+    assert "Long ago" not in shown
+    assert "/console/registrations?webinar=w%261&source=custom" in links_of(page)
+    assert "Long ago" in text_of(await signed_in.client.get("/console?over=7d"))
+
+
 async def test_another_process_that_sends_is_said(signed_in: Relay) -> None:
     assert "Another process of the relay sends" in text_of(
         await signed_in.client.get("/console/", follow_redirects=True)

@@ -7,17 +7,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.domain import Cancelled, Cause, EventId, Json, NewEvent, RegistrationState, new_id
+from app.domain import Cancelled, Cause, EventId, NewEvent, RegistrationState, new_id
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.lookup import Lookup
 from app.store.registrations import Meaning, Registrations
-from app.store.reports import SetupReports
 from app.store.views import TimelineEntry
 from app.web.console import email, shown, words
 from app.web.console.parts import WebinarTokens
 from tests.store.given import FENCE, accept, draft, ended, mapped, record, seen, sending
-from tests.web.console.conftest import console_over
+from tests.web.console.conftest import console_over, name_campaign
 from tests.web.console.reading import links_of, text_of
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
@@ -252,11 +251,11 @@ def test_every_state_has_a_word(state: RegistrationState) -> None:
 async def test_a_campaign_is_told_by_the_name_that_the_last_check_saw(signed_in: Relay, database: Database) -> None:
     """Nobody in marketing knows its number."""
     one = await ended(database, NOW, state="sent")
-    report: dict[str, Json] = {"checkedAt": NOW.isoformat(), "exitCode": 0, "summary": "", "counts": {}, "findings": []}
-    kept: dict[str, Json] = {**report, "fixes": [], "campaigns": {"1234": "Send Webinar Reminder"}}
-    await SetupReports(database).keep(kept, at=NOW)
-    text = text_of(await signed_in.client.get(f"/console/registrations/{one}"))
-    assert "Smart campaign Send Webinar Reminder (1234)" in text
+    await name_campaign(database, "Send Webinar Reminder")
+    call = (await seen(database, one)).calls[0].id
+    for path in (f"registrations/{one}", f"calls/{call}"):
+        text = text_of(await signed_in.client.get(f"/console/{path}"))
+        assert "Smart campaign Send Webinar Reminder (1234)" in text
 
 
 async def test_the_timeline_names_the_campaign_once_its_name_is_known(database: Database) -> None:

@@ -6,11 +6,12 @@ import pytest
 
 from app.domain import Cause
 from app.errors import FieldProblem
+from app.setup_watch import SetupWatch
 from app.sources.trying import Tried, WouldBe
 from app.store.database import Database
 from app.store.lookup import Lookup
 from app.web.console.guides import GUIDES
-from tests.web.console.conftest import console_over
+from tests.web.console.conftest import console_over, name_campaign, nothing_found, shared_over
 from tests.web.console.reading import form_token, text_of
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
@@ -82,6 +83,22 @@ async def test_a_payload_that_is_tried_says_what_it_would_become(
     assert seen == [("custom", '{"a": "é<script>"}'.encode())]
     assert "&lt;script&gt;" in page.text
     assert around.inbox.events == []
+
+
+async def test_a_payload_that_is_tried_names_its_campaign(around: Surroundings, database: Database) -> None:
+    """Nobody in marketing knows its number."""
+
+    async def tries(_source: str, _body: bytes) -> Tried:
+        return Tried(registrations=[WOULD])
+
+    setup = SetupWatch(nothing_found, shared=shared_over(database), clock=lambda: NOW)
+    await name_campaign(database, "Send <Webinar> Reminder")
+    console = console_over(database, tries)
+    async with serving(around.app(lookup=Lookup(database), console=console, setup=setup)) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+        token = form_token(await relay.client.get("/console/sources"))
+        page = await relay.client.post("/console/sources/custom/try", data={"form_token": token, "payload": "{}"})
+    assert "Smart campaign Send <Webinar> Reminder (1234)" in text_of(page)
 
 
 async def test_what_is_no_payload_is_said(signed_in: Relay) -> None:
