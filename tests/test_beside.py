@@ -22,10 +22,10 @@ from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog, Pause
 from app.store.database import Database, open_database
 from app.store.leases import LEADER, Leases
-from app.store.migrate import migrate
 from app.store.people import People
 from app.store.tables import calls
 from tests.doctor.patient import Patient, patient_at_hand
+from tests.tables import make_tables
 
 FINE = Reply(200, b'{"requestId": "a#1", "success": true, "result": []}')
 ADA = "ada@example.com"
@@ -38,7 +38,7 @@ async def fine() -> Reply:
 @pytest.fixture
 async def store(patient: Patient) -> AsyncIterator[Database]:
     database = open_database(patient.given["database_url"])
-    await migrate(database)
+    await make_tables(database)
     yield database
     await database.close()
 

@@ -12,8 +12,8 @@ from app.domain import Json
 from app.errors import StoreUnavailable
 from app.setup_watch import InTheStore, SetupWatch
 from app.store.database import open_database
-from app.store.migrate import migrate
 from tests.conftest import MovableClock
+from tests.tables import make_tables
 
 
 def examined(*verdicts: Verdict) -> Examined:
@@ -182,7 +182,7 @@ async def test_without_the_store_each_tells_what_it_knows(clock: MovableClock) -
 async def test_a_secret_that_a_vendor_quotes_does_not_reach_the_store(clock: MovableClock, tmp_path: Path) -> None:
     """Whoever gets a backup must not get the keys."""
     database = open_database(url := f"sqlite:///{tmp_path / 'relay.db'}")
-    await migrate(database)
+    await make_tables(database)
     shared = InTheStore(url, database, ['s3cret"key'])
     await shared.keep({"checkedAt": clock().isoformat(), "found": 'the key s3cret"key is "refused"'}, at=clock())
     kept = await shared.last()

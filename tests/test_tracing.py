@@ -23,10 +23,10 @@ from app.sources.custom import CustomSource
 from app.store.database import Database, open_database
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
-from app.store.migrate import migrate
 from app.tracing import is_wanted, make_tracing
 from tests.dispatch.simulated_marketo import SimulatedMarketo
 from tests.dispatch.stage import CAMPAIGN, JUDGE, RETRY, until
+from tests.tables import make_tables
 from tests.web.relay_server import Relay, Surroundings, serving
 
 KEY = "key-0123456789abcdef"
@@ -53,7 +53,7 @@ class Collector:
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
-    await migrate(opened)
+    await make_tables(opened)
     yield opened
     await opened.close()
 

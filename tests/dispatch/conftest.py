@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 
 from app.store.database import Database, open_database
-from app.store.migrate import migrate
+from tests.tables import make_tables
 
 
 @pytest.fixture
 async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
-    await migrate(opened)
+    await make_tables(opened)
     yield opened
     await opened.close()
 
@@ -22,6 +22,6 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
 async def impatient(tmp_path: Path) -> AsyncIterator[Database]:
     """A database that soon gives up waiting for a lock; `tests.dispatch.stage.locked` locks its file."""
     opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}", lock_wait=timedelta(milliseconds=200))
-    await migrate(opened)
+    await make_tables(opened)
     yield opened
     await opened.close()

@@ -17,11 +17,11 @@ from app.marketo.answers import Reason
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import failure
 from app.store.database import Database, open_database
-from app.store.migrate import migrate
 from app.store.tables import calls
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.dispatch.stage import CAMPAIGN, JUDGE, Stage, locked, people, registered, set_stage, until
+from tests.tables import make_tables
 
 SENT, KNOWN, NEW, DEAD = (
     RegistrationState.SENT,
@@ -176,7 +176,7 @@ async def test_a_poisonous_record_is_dead_alone_and_everybody_else_is_sent_once(
     bad = data.draw(st.integers(0, size - 1), label="bad")
     in_upsert = data.draw(st.booleans(), label="in the upsert")
     database = open_database(f"sqlite:///{tmp_path_factory.mktemp('poison') / 'relay.db'}")
-    await migrate(database)
+    await make_tables(database)
     clock = MovableClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
     stage = await set_stage(database, clock)
     stage.marketo.poisonous = {f"p{bad}@example.com" if in_upsert else str(bad + 1)}

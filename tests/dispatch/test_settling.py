@@ -21,13 +21,13 @@ from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog
 from app.store.database import Database, open_database
-from app.store.migrate import migrate
 from app.store.sending import Sending
 from app.store.takeover import OnAmbiguous, take_over
 from app.store.unsettled import Unsettled
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import Request, SimulatedMarketo
 from tests.dispatch.stage import Stage, Ticks, people, registered, set_stage
+from tests.tables import make_tables
 from tests.web.log_capture import captured_log
 
 CHECK = Policy(on_ambiguous="check", activity_delay=timedelta(minutes=1))
@@ -239,7 +239,7 @@ async def test_everybody_gets_exactly_one_mail_of_each_webinar(
     """For any mix of answers: who cannot be told apart is held for a person, and nobody is mailed too often."""
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{folder}/relay.db")
-        await migrate(database)
+        await make_tables(database)
         clock = MovableClock(datetime(2026, 11, 23, 12, tzinfo=UTC))
         here = await begin(database, clock, *outcomes)
         here.marketo.behind = timedelta(seconds=behind)

@@ -18,11 +18,11 @@ from app.marketo.codes import Endpoint
 from app.marketo.failures import failure
 from app.store.database import Database, open_database
 from app.store.links import fall_back_from_other_fields
-from app.store.migrate import migrate
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
 from tests.dispatch.stage import JUDGE, Stage, Ticks, set_stage, until
+from tests.tables import make_tables
 
 SENT, NEW, DEAD = RegistrationState.SENT, RegistrationState.NEW, RegistrationState.DEAD
 FIELDS = {"JoinLink": "webinarJoinLink"}
@@ -228,7 +228,7 @@ async def _own_links(judge: Judge, arrivals: list[tuple[str, str, int]]) -> None
     clock = MovableClock(datetime(2026, 11, 23, 12, 0, tzinfo=UTC))
     with tempfile.TemporaryDirectory() as folder:
         database = open_database(f"sqlite:///{Path(folder) / 'relay.db'}")
-        await migrate(database)
+        await make_tables(database)
         stage = await set_stage(database, clock, judge=judge)
         for name, webinar, seconds in arrivals:
             await stage.arrive(own(f"{name}@example.com", webinar))

@@ -21,13 +21,13 @@ from app.marketo.answers import FoundPerson, PersonOutcome, PersonStatus, Reason
 from app.marketo.codes import Consequence, Endpoint, Executed
 from app.marketo.failures import CallFailed, failure
 from app.store.database import open_database
-from app.store.migrate import migrate
 from app.store.people import APART, IN_FLIGHT, RUNS_ON
 from app.store.registrations import Draft
 from app.store.sending import Call, CallResult, Fate, Sending
 from app.store.takeover import take_over
 from tests.dispatch.stage import JUDGE, all_registrations
 from tests.store.given import record
+from tests.tables import make_tables
 
 HOLD = timedelta(minutes=10)
 GIVEN_UP = timedelta(seconds=100)  # later than any client of ours waits
@@ -57,7 +57,7 @@ class UniqueLinks(RuleBasedStateMachine):
         self.runner = asyncio.Runner()
         self.folder = tempfile.TemporaryDirectory()
         self.database = open_database(f"sqlite:///{Path(self.folder.name) / 'relay.db'}")
-        self.runner.run(migrate(self.database))
+        self.runner.run(make_tables(self.database))
         self.sending = Sending(self.database)
         self.now = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
         self.fence = 1

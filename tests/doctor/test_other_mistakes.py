@@ -11,9 +11,9 @@ from app.errors import SettingsInvalid
 from app.sandbox import seed
 from app.settings import load_settings
 from app.store.database import open_database
-from app.store.migrate import migrate
 from tests.doctor.mistakes import FAIL, UNKNOWN, WARN, Lever, Mistake, check_told_alone
 from tests.doctor.patient import ACTIONS, PUBLIC_URL, Patient, webhook
+from tests.tables import make_tables
 
 FRESH = "fresh-secret-Qm4vT9xLzR2b"
 
@@ -194,7 +194,7 @@ async def test_a_file_where_the_folder_should_be_is_an_error(patient: Patient) -
 
 async def test_a_store_that_takes_writes_is_named(patient: Patient, database_url: str) -> None:
     opened = open_database(database_url)
-    await migrate(opened)
+    await make_tables(opened)
     await opened.close()
     verdict, found = await store_of(patient, database_url=database_url)
     assert verdict is Verdict.OK
@@ -205,7 +205,7 @@ async def test_a_store_that_takes_writes_is_named(patient: Patient, database_url
 async def test_a_database_of_a_newer_relay_is_an_error(patient: Patient) -> None:
     url = patient.given["database_url"]
     opened = open_database(url)
-    await migrate(opened)
+    await make_tables(opened)
     async with opened.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await opened.close()

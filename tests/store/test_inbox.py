@@ -18,10 +18,10 @@ from app.store.database import Database, open_database
 from app.store.events import EventQueue
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
-from app.store.migrate import migrate
 from app.store.people import People
 from app.store.tables import events
 from tests.conftest import MovableClock
+from tests.tables import make_tables
 
 
 def make_event(clock: MovableClock, dedupe: Dedupe | None = None, body: bytes = b"{}") -> NewEvent:
@@ -126,7 +126,7 @@ async def test_everybody_hears_of_a_locked_database(tmp_path: Path, clock: Movab
     """Another process holds the write lock: 503, not a lost event or a hang; afterwards it goes on by itself."""
     path = tmp_path / "relay.db"
     database = open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50))
-    await migrate(database)
+    await make_tables(database)
     inbox = Inbox(database)
     running = asyncio.create_task(inbox.run())
     holder = sqlite3.connect(path, isolation_level=None)

@@ -19,6 +19,7 @@ from app.store.migrate import migrate
 from app.store.tables import calls, events, registrations
 from tests.conftest import MovableClock
 from tests.store.given import accept, draft, new_event, record
+from tests.tables import make_tables
 
 on_postgresql = pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)
 
@@ -192,7 +193,7 @@ async def test_a_lock_that_is_held_elsewhere_is_waited_for_and_then_told(tmp_pat
     """Backups and other processes hold SQLite's lock now and then; the error names no statement and no value."""
     path = tmp_path / "relay.db"
     database = open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50))
-    await migrate(database)
+    await make_tables(database)
     await accept(database, new_event(clock()))
     holder = sqlite3.connect(path, isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")

@@ -11,10 +11,10 @@ from sqlalchemy import event as listen
 from app.errors import StoreUnavailable
 from app.store.database import Database, open_database
 from app.store.health import probe
-from app.store.migrate import migrate
 from app.store.tables import probes
 from tests.conftest import MovableClock
 from tests.store.given import accept, new_event
+from tests.tables import make_tables
 
 
 async def test_a_probe_commits(database: Database, clock: MovableClock) -> None:
@@ -29,7 +29,7 @@ async def test_a_probe_commits(database: Database, clock: MovableClock) -> None:
 async def test_a_held_lock_shows_and_is_not_kept(tmp_path: Path, clock: MovableClock) -> None:
     """It answers while the lock is still held, and holds none itself when it is free again."""
     database = open_database(f"sqlite:///{tmp_path / 'relay.db'}", lock_wait=timedelta(milliseconds=50))
-    await migrate(database)
+    await make_tables(database)
     holder = sqlite3.connect(tmp_path / "relay.db", isolation_level=None)
     holder.execute("BEGIN IMMEDIATE")
     with pytest.raises(StoreUnavailable, match="database is locked"):
@@ -43,7 +43,7 @@ async def test_a_held_lock_shows_and_is_not_kept(tmp_path: Path, clock: MovableC
 async def test_a_full_disk_shows(tmp_path: Path, clock: MovableClock) -> None:
     """SQLite is told that its file may not grow: it says the same as on a full disk."""
     database = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
-    await migrate(database)
+    await make_tables(database)
 
     def fill(connection: sqlite3.Connection, _record: object) -> None:
         connection.execute("PRAGMA max_page_count = 1")

@@ -19,12 +19,12 @@ from sqlalchemy import select
 from app.domain import FINAL_STATES, Cancelled, Cause, Event, EventState, RegistrationState
 from app.store.database import open_database
 from app.store.events import EventFate, EventQueue
-from app.store.migrate import migrate
 from app.store.registrations import Draft, Meaning, Registrations
 from app.store.sending import Call, Fate, Sending
 from app.store.tables import events, registrations
 from app.store.takeover import take_over
 from tests.store.given import DONE, REFUSED, accept, batch, draft, fate, found, mapped, new_event, people
+from tests.tables import make_tables
 
 T = TypeVar("T")
 _PEOPLE = st.sampled_from(["ada@example.com", "bob@example.com", "eve@example.com"])
@@ -55,7 +55,7 @@ class Relay(RuleBasedStateMachine):
         self.may_have_run: Counter[str] = Counter()
         self.leader = Hands(fence=1)
         self.frozen: list[Hands] = []
-        self.run(migrate(self.database))
+        self.run(make_tables(self.database))
 
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)

@@ -22,6 +22,7 @@ from app.errors import StoreTooNew, StoreUnavailable
 from app.store.database import Database, open_database
 from app.store.migrate import HEAD, migrate, schema_version
 from app.store.tables import metadata
+from tests.tables import make_tables
 
 _MIGRATES = """
 import asyncio, sys
@@ -152,6 +153,25 @@ async def test_the_migrations_make_the_tables_that_the_program_knows(empty_datab
         await connection.run_sync(metadata.create_all)
     async with empty_database.read() as connection:
         assert await connection.run_sync(_schema) == migrated
+
+
+async def _without_tables(database: Database) -> None:
+    async with database.write() as connection:
+        await connection.run_sync(metadata.drop_all)
+        await connection.execute(text("DROP TABLE alembic_version"))
+
+
+async def test_the_tables_that_tests_make_are_those_of_a_migration(empty_database: Database) -> None:
+    """Hundreds of tests replay what a migration wrote once: what they stand on must be the real thing."""
+    await migrate(empty_database)
+    async with empty_database.read() as connection:
+        migrated = await connection.run_sync(_schema)
+    for _ in ("perhaps the migration itself", "a replay for sure"):
+        await _without_tables(empty_database)
+        await make_tables(empty_database)
+    async with empty_database.read() as connection:
+        assert await connection.run_sync(_schema) == migrated
+    assert await schema_version(empty_database) == HEAD
 
 
 def test_the_newest_script_is_the_version_that_the_program_asks_for() -> None:

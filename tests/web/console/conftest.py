@@ -19,7 +19,6 @@ from app.store.database import Database, open_database
 from app.store.dead import DeadLetters
 from app.store.finding import Calls
 from app.store.lookup import Lookup
-from app.store.migrate import migrate
 from app.store.overview import Overview
 from app.store.replays import Replays
 from app.store.reports import SetupReports
@@ -27,6 +26,7 @@ from app.store.search import Search
 from app.web.care_parts import CareParts
 from app.web.console.parts import ConsoleParts, ReadLetter, TryOut
 from tests.dispatch.stage import JUDGE
+from tests.tables import make_tables
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
 
@@ -34,7 +34,7 @@ from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroun
 async def database(tmp_path: Path) -> AsyncIterator[Database]:
     """SQLite is enough here: the store's own tests run on both."""
     opened = open_database(f"sqlite:///{tmp_path / 'relay.db'}")
-    await migrate(opened)
+    await make_tables(opened)
     yield opened
     await opened.close()
 
