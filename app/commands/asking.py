@@ -7,7 +7,6 @@ import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
@@ -22,7 +21,7 @@ from app.settings import Settings
 from app.store.database import Database, open_database
 from app.store.listing import Listing
 from app.store.lookup import Lookup
-from app.store.opening import prepare_store
+from app.store.opening import prepare_store, what_is_missing
 from app.store.views import Receipt
 from app.web.parts import WebParts
 
@@ -52,7 +51,7 @@ class Admin:
                 "Look whether it runs and whether RELAY_URL is right; without RELAY_URL the store is read."
             ) from None
         if answer.status_code != 200:
-            raise AskedInVain(_advice(answer, self.where))
+            raise AskedInVain(_advice(answer, path, self.where))
         try:
             return answer.json()
         except ValueError:
@@ -87,7 +86,8 @@ async def _running(settings: Settings, url: str) -> AsyncIterator[Admin]:
 @asynccontextmanager
 async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
     url = settings.database_url.get_secret_value()
-    _check_file(url)
+    if missing := what_is_missing(url):
+        raise StoreUnavailable(f"{missing} To ask a running relay, set RELAY_URL and ADMIN_TOKEN.")
     configure_logging(level="critical", format="console", secrets=settings.secrets())  # its requests are nobody's news
     await prepare_store(url, may_migrate=False)
     token = secrets.token_urlsafe(32)  # of this process alone
@@ -95,16 +95,6 @@ async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
         transport = httpx.ASGITransport(create_app(_parts(database, token)))
         async with httpx.AsyncClient(transport=transport, base_url="http://store", headers=_headers(token)) as client:
             yield Admin(client, "the store")
-
-
-def _check_file(url: str) -> None:
-    """Refuse a file that is not there: reading would make an empty database where a path is misspelt."""
-    path = url.removeprefix("sqlite:///")
-    if path != url and not Path(path).expanduser().exists():
-        raise StoreUnavailable(
-            f"There is no store at {path}. Start the relay once, or set DATABASE_URL; or ask a running relay: set "
-            "RELAY_URL and ADMIN_TOKEN."
-        )
 
 
 def _headers(token: str) -> Mapping[str, str]:
@@ -136,7 +126,7 @@ class _Closed:
 async def _nothing() -> None: ...
 
 
-def _advice(answer: httpx.Response, where: str) -> str:
+def _advice(answer: httpx.Response, path: str, where: str) -> str:
     try:
         problem = answer.json()
         said = str(problem["detail"])
@@ -145,4 +135,16 @@ def _advice(answer: httpx.Response, where: str) -> str:
         return f"{where} answered {answer.status_code}; look whether RELAY_URL names a relay, without any path."
     if answer.status_code == 401:
         return f"The relay at {where} does not know this ADMIN_TOKEN; set the one that it was started with."
+    if answer.status_code == 404:
+        return _not_there(path, where)
     return f"{said}{fields}"
+
+
+def _not_there(path: str, where: str) -> str:
+    _, _, asked = path.partition("/")
+    if not asked:
+        return f"The relay at {where} shows nothing: start it with an ADMIN_TOKEN, and set the same here."
+    return (
+        f"There is no {asked} in {where}. Look whether the id is whole: `relay events` lists webhooks, and `relay show "
+        "EMAIL` a person's registrations and the requests to Marketo in their timelines."
+    )

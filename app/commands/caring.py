@@ -78,10 +78,13 @@ def forget(
     yes: Annotated[bool, typer.Option("--yes", help="Remove it; without, it only shows what there is.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Remove all that the store holds of a person, and print a certificate. Shows first what that is."""
+    """Remove all that the store holds of a person, and print a certificate. Shows first what that is.
+
+    It works on the store that DATABASE_URL names, never through RELAY_URL: no token removes people over the network.
+    """
     from app.care import forget as caring  # noqa: PLC0415  # as above
 
-    settings = settings_for({}, only=["database_url"])
+    settings = _own_store("forget", "no token removes people over the network")
     url = settings.database_url.get_secret_value()
     if yes:
         typer.echo(caring.certified(run(caring.forget(url, person), settings), as_json=as_json))
@@ -94,10 +97,13 @@ def backup(
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Copy the SQLite store while the relay runs, and check the copy."""
+    """Copy the SQLite store while the relay runs, and check the copy.
+
+    It works on the file that DATABASE_URL names, never through RELAY_URL.
+    """
     from app.store.backup import back_up  # noqa: PLC0415  # as above
 
-    settings = settings_for({}, only=["database_url"])
+    settings = _own_store("backup", "it copies a file")
     try:
         made = back_up(settings.database_url.get_secret_value(), file)
     except StoreUnavailable as problem:
@@ -108,3 +114,18 @@ def backup(
     typer.echo(
         f"{made.file}: {made.size} bytes, {made.events} webhooks, {made.registrations} registrations; it is whole."
     )
+
+
+def _own_store(command: str, why: str) -> Settings:
+    """Return the settings of a command that never asks a running relay; where one is named, say so."""
+    from app.store.opening import shown_address  # noqa: PLC0415  # as above
+
+    settings = settings_for({}, only=["database_url", "relay_url"])
+    if settings.relay_url:
+        store = shown_address(settings.database_url.get_secret_value())
+        note = (
+            f"RELAY_URL is not asked: `relay {command}` works on the store itself ({store}), since {why}.\n"
+            "Run it where that relay's store is, with the same DATABASE_URL."
+        )
+        typer.echo(note, err=True)
+    return settings

@@ -31,7 +31,10 @@ def doctor(
     from app.surgery import Surgery  # noqa: PLC0415  # as above
 
     def agrees(question: str) -> bool:
-        return yes or (sys.stdin.isatty() and typer.confirm(question))
+        if yes or sys.stdin.isatty():
+            return yes or typer.confirm(question)
+        typer.echo("Nobody is there to ask: --yes does it.", err=True)
+        return False
 
     surgery = Surgery(Console(), Console(stderr=as_json), {"relay_config": config}, agrees, timedelta(seconds=wait))
     if send is not None and not is_email(send):

@@ -50,8 +50,8 @@ async def _person(admin: "Admin", email: str) -> Any:
     page = await admin.get("registrations", email=email, limit=20)
     if not page["items"]:
         raise AskedInVain(
-            f"Nobody registered as {email}. Look with `relay events` whether a webhook came at all, and whether the "
-            "address is spelt as at the sender."
+            "Nobody registered with this address. Look with `relay events` whether a webhook came at all, and whether "
+            "the address is spelt as at the sender."
         )
     items = [await admin.get(f"registrations/{one['id']}") for one in page["items"]]
     return page | {"items": items}

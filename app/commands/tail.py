@@ -9,7 +9,8 @@ from rich.console import Console
 from rich.text import Text
 
 from app.commands.printing import console, print_json, shown
-from app.commands.running import RelayOption, asking_settings, run
+from app.commands.running import RelayOption, asking_settings, fail, run
+from app.domain import EventState
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def tail(
     """Watch webhooks come in and what becomes of people, filtered; Ctrl-C ends it."""
     settings = asking_settings(relay)
     wanted = frozenset(what or ())
+    _check(wanted)
     page = console()
 
     async def watch() -> None:
@@ -44,6 +46,14 @@ def tail(
                 _print(page, one)
 
     run(watch(), settings)
+
+
+def _check(wanted: frozenset[str]) -> None:
+    from app.web.console.words import HEADINGS  # noqa: PLC0415  # --help should not wait for every part's import
+
+    known = {*HEADINGS, *EventState}
+    if strange := sorted(wanted - known):
+        fail(f"--what {strange[0]}: nothing is told in this word, but in {', '.join(sorted(known))}.", code=2)
 
 
 async def _activity(

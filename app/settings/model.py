@@ -397,7 +397,8 @@ class Settings(BaseSettings):
     relay_url: WebLink | None = _setting(
         None,
         "Address of a running relay, which `relay events`, `show`, `tail`, `stats`, `replay` and `send` then ask (with "
-        "`ADMIN_TOKEN`); without it they look into the store themselves",
+        "`ADMIN_TOKEN`); without it they look into the store themselves. `relay forget` and `backup` work on the "
+        "store alone",
     )
     relay_config: Path = _setting(Path("relay.toml"), "Path of the TOML file")
 

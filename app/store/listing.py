@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, literal_column, select
+from sqlalchemy import ColumnElement, Select, case, func, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Clock, EventState
@@ -37,15 +37,17 @@ _CALL = re.compile(r"call_[0-9a-z]{1,35}")
 _PLACE = re.compile(r"([0-9]{1,18})\.((?:evt_[0-9a-z]{1,36})?)")
 # PostgreSQL's transactions end in another order than their ids were given: what is so young is left for the next page.
 _SETTLES = timedelta(seconds=1)
+_LOOKED_THROUGH = 20_000  # entries of all timelines at once, for those of one source
 _NO_CURSOR = "the cursor is none that this list gave"
 
 
 class Listing:
     """Answers what came and what happened, a page at a time."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, looked_through: int = _LOOKED_THROUGH) -> None:
         self._database = database
         self._clock = clock
+        self._looked_through = looked_through
 
     async def events(self, which: EventFilter, *, limit: int, cursor: str | None = None) -> Page[EventLine]:
         """Return webhooks, newest first, from behind the cursor on.
@@ -95,6 +97,9 @@ class Listing:
     async def activity(self, which: ActivityFilter, *, limit: int, cursor: str | None = None) -> ActivityPage:
         """Return what happened since the cursor; without one, the latest. What is younger than a second comes later.
 
+        The latest of one source are those among the last 20,000 entries of all timelines; where they are too few, those
+        of its newest registrations.
+
         It is for watching: on PostgreSQL, what a transaction of more than a second did may be left out.
 
         Raises:
@@ -103,10 +108,10 @@ class Listing:
         entry, event = _read_place(cursor) if cursor is not None else (None, None)
         settled = self._clock() - _SETTLES
         async with self._database.read() as connection:
-            told = await _entries(connection, which, entry, settled, limit)
+            stretch = await _stretch(connection, entry, settled, self._looked_through)
+            told, last_entry = await _entries(connection, which, stretch, limit, is_first=entry is None)
             came = [] if which.email else await _webhooks(connection, which, event, settled, limit)
         lines = [*(_webhook_line(row) for row in came), *(_entry_line(row) for row in told)]
-        last_entry = told[-1]["id"] if told else entry or 0
         last_event = came[-1]["id"] if came else event or ""
         return ActivityPage(sorted(lines, key=lambda line: line.at), f"{last_entry}.{last_event}")
 
@@ -146,19 +151,59 @@ def _read_place(cursor: str) -> tuple[int, str]:
     return int(read[1]), read[2]
 
 
+async def _stretch(connection: AsyncConnection, after: int | None, settled: datetime, most: int) -> tuple[int, int]:
+    """Return behind which entry and up to which one to look: the next behind a place, or the last; none too young."""
+    t = timeline.c
+    some = select(t.id, t.at).limit(most)
+    read = (some.order_by(t.id.desc()) if after is None else some.where(t.id > after).order_by(t.id)).subquery()
+    young = case((read.c.at > settled, read.c.id))
+    ends = select(func.min(read.c.id), func.max(read.c.id), func.min(young))
+    first, last, first_young = (await connection.execute(ends)).one()
+    if first is None:
+        return after or 0, after or 0
+    return first - 1, last if first_young is None else first_young - 1
+
+
 async def _entries(
-    connection: AsyncConnection, which: ActivityFilter, after: int | None, settled: datetime, limit: int
-) -> Sequence[Any]:
+    connection: AsyncConnection, which: ActivityFilter, stretch: tuple[int, int], limit: int, *, is_first: bool
+) -> tuple[Sequence[Any], int]:
+    """Return entries of timelines, oldest first, and the last one that was looked at with them.
+
+    The next page begins behind it: behind the last of a quiet source's own, each page would read more of the others'.
+    """
+    t = timeline.c
+    behind, until = stretch
+    statement = _wanted(which).where(t.id <= until)
+    if not is_first:
+        rows = await _mapped(connection, statement.where(t.id > behind).order_by(t.id).limit(limit))
+        return rows, rows[-1]["id"] if len(rows) == limit else until
+    is_found_anywhere = which.source is None or which.email is not None
+    latest = statement if is_found_anywhere else statement.where(t.id > behind)
+    rows = await _mapped(connection, latest.order_by(t.id.desc()).limit(limit))
+    if which.source and not is_found_anywhere and len(rows) < limit:
+        rows += await _mapped(connection, _of_newest(which.source, behind, limit))
+    return rows[:limit][::-1], until
+
+
+def _wanted(which: ActivityFilter) -> Select[Any]:
     t, r = timeline.c, registrations.c
     joined = select(
         t.id, t.registration_id, t.at, t.what, t.detail, t.event_id, t.call_id, r.source, r.email, r.webinar_id
-    )
-    statement = joined.join_from(timeline, registrations, t.registration_id == r.id)
-    if which.source:
-        statement = statement.where(r.source == which.source)
-    if which.email:
-        statement = statement.where(r.person_key == which.email.lower())
-    return await _read(connection, statement, (t.id, t.at), after=after, settled=settled, limit=limit)
+    ).join_from(timeline, registrations, t.registration_id == r.id)
+    joined = joined.where(r.source == which.source) if which.source else joined
+    return joined.where(r.person_key == which.email.lower()) if which.email else joined
+
+
+def _of_newest(source: str, before: int, limit: int) -> Select[Any]:
+    """Return the older entries of a source's newest registrations, which its own index finds."""
+    t, r = timeline.c, registrations.c
+    newest = select(r.id).where(r.source == source).order_by(r.id.desc()).limit(limit)
+    older = _wanted(ActivityFilter()).where(t.registration_id.in_(newest.scalar_subquery()), t.id <= before)
+    return older.order_by(t.id.desc()).limit(limit)
+
+
+async def _mapped(connection: AsyncConnection, statement: Select[Any]) -> list[Any]:
+    return list((await connection.execute(statement)).mappings())
 
 
 async def _webhooks(

@@ -9,7 +9,9 @@ from app.store.database import open_database
 from app.store.migrate import HEAD, MIGRATION_WAIT, migrate, schema_version
 from app.store.network_files import network_file_system
 
-_NO_TABLES = "The database lacks this version's tables: run `relay migrate` (MIGRATE_ON_START is off)."
+_NO_TABLES = (
+    "The database lacks this version's tables: run `relay migrate`, or start the relay with MIGRATE_ON_START=true."
+)
 
 
 async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
@@ -20,6 +22,8 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
         StoreUnavailable: the database cannot be used; names the setting at fault and what to look at.
     """
     _refuse_network_files(make_url(url))
+    if not may_migrate and (missing := what_is_missing(url)):
+        raise StoreUnavailable(missing)
     try:
         is_ready, changed = await _prepared(url, may_migrate=may_migrate)
     except StoreUnavailable as problem:
@@ -27,6 +31,17 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
     if not is_ready:
         raise StoreUnavailable(_NO_TABLES)
     return changed
+
+
+def what_is_missing(url: str) -> str | None:
+    """Say so if the file is not there: to open it would make an empty database where a path is misspelt."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").expanduser().exists():
+        return None
+    return (
+        f"There is no store at {parsed.database}. DATABASE_URL says where it is; a relay that starts makes it, and "
+        "`relay migrate` does."
+    )
 
 
 def _refuse_network_files(url: URL) -> None:
@@ -44,18 +59,24 @@ def _refuse_network_files(url: URL) -> None:
 def in_words(url: URL, problem: str) -> str:
     """Say which database it is, without its password, what is wrong with it, and what to look at."""
     if url.get_backend_name() == "sqlite":
-        shown = f"sqlite:///{url.database}"
         advice = (
             "Its folder must exist or be makeable, and file and folder be writable for the user who runs the relay; "
             "another program must not hold it locked."
         )
     else:
-        shown = f"postgresql://{url.host or '(local)'}{f':{url.port}' if url.port else ''}/{url.database or ''}"
         advice = (
             "Look whether PostgreSQL runs and can be reached from here, whether the database exists, and whether user "
             "and password are right."
         )
-    return f"The database that DATABASE_URL names ({shown}) cannot be used.\n{problem}\n{advice}"
+    return f"The database that DATABASE_URL names ({shown_address(url)}) cannot be used.\n{problem}\n{advice}"
+
+
+def shown_address(url: URL | str) -> str:
+    """Return where a store is, without user and password."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return f"sqlite:///{parsed.database}"
+    return f"postgresql://{parsed.host or '(local)'}{f':{parsed.port}' if parsed.port else ''}/{parsed.database or ''}"
 
 
 async def _prepared(url: str, *, may_migrate: bool) -> tuple[bool, bool]:

@@ -31,7 +31,7 @@ _STATE_WORDS: Mapping[str, tuple[str, Tone]] = {
     EventState.WAITING: ("Waiting", "busy"),
     EventState.MAPPED: ("Read", "good"),
 }
-_HEADINGS = {
+HEADINGS = {
     "registered": "Registered",
     "repeated": "Registered again",
     "updated": "Changed",
@@ -196,7 +196,7 @@ def _came(event: EventView) -> Step:
 
 
 def _step(entry: TimelineEntry, view: RegistrationView, campaigns: Mapping[str, str], *, is_linked: bool) -> Step:
-    heading, tone = _HEADINGS.get(entry.what, entry.what.capitalize()), _TONES.get(entry.what, "idle")
+    heading, tone = HEADINGS.get(entry.what, entry.what.capitalize()), _TONES.get(entry.what, "idle")
     if entry.what in ("registered", "reopened") and entry.detail == view.detail:  # it came with its flaw
         heading, tone = f"{heading}, but it cannot be sent", state_tone(view.state)
     detail, replay_id = _said(entry)
