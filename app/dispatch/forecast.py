@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from math import ceil
 
 from app.dispatch.backoff import next_quota_day
-from app.dispatch.window import SPAN
+from app.marketo.limits import SPAN
 from app.store.heads import MOST_LEADS, MOST_PEOPLE
 from app.store.sending import Ahead
 

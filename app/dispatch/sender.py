@@ -11,9 +11,10 @@ from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose
-from app.dispatch.window import SPAN, Pace
+from app.dispatch.window import Pace
 from app.domain import Clock, RegistrationState
 from app.errors import StoreUnavailable
+from app.marketo.limits import SPAN
 from app.store.calls import MAY_RUN, QUOTA_USED_UP, CallLog
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
 from app.store.sending import Call, Sending

@@ -19,12 +19,13 @@ from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
 from app.dispatch.refusals import Refusals
-from app.dispatch.window import SPAN, Pace
+from app.dispatch.window import Pace
 from app.domain import FINAL_STATES, CallId, Cause, LeadId, RegistrationState
 from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
 from app.marketo.codes import Consequence, Executed
 from app.marketo.envelope import Answer
 from app.marketo.failures import CallFailed
+from app.marketo.limits import SPAN
 from app.store.calls import CallLog
 from app.store.sending import Call, CallKind, CallResult
 from app.store.takeover import OnAmbiguous

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from app.dispatch.adapting import Allowance
+from app.marketo.limits import SPAN
 
-SPAN = 20.0  # seconds; Marketo's
 _CALM = 0.06  # below this share of the window nothing waits
 _LONE = 2  # calls of a lone registration, which wait in no window
 _LEAST = 0.5  # of the spacing at which a window lasts for ever; else what left together comes back together

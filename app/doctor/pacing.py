@@ -9,10 +9,10 @@ from typing import Protocol
 
 from app.errors import NotNow
 from app.marketo.envelope import Reply
+from app.marketo.limits import SPAN
 from app.marketo.requests import Outgoing
 from app.marketo.setup import Send
 
-SPAN = 20.0  # seconds; Marketo's
 _LOOK_AGAIN = 0.1  # seconds, while every place is a running call's
 Make = Callable[[], Awaitable[Reply]]
 

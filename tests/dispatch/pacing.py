@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 from app.dispatch.plan import Job, PeopleJob, Turns, choose
-from app.dispatch.window import SPAN, Window
+from app.dispatch.window import Window
 from app.domain import CampaignId
+from app.marketo.limits import SPAN
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Backlog, People, Waiting, fair
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)

@@ -5,7 +5,8 @@ from datetime import timedelta
 
 import pytest
 
-from app.dispatch.window import SPAN, Window
+from app.dispatch.window import Window
+from app.marketo.limits import SPAN
 from tests.dispatch.pacing import NOON, Arrival, Pacing, dictated, steady
 
 

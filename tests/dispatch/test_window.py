@@ -5,7 +5,8 @@ from dataclasses import dataclass, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dispatch.window import SPAN, Pace, Window
+from app.dispatch.window import Pace, Window
+from app.marketo.limits import SPAN
 
 GRAIN = 1 / 64  # seconds
 
