@@ -5,6 +5,7 @@ activity log is a call like any other: within the window and the day, written do
 urgent passes it.
 """
 
+import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -320,8 +321,11 @@ class Settler:
     def _by_policy(self, people: Sequence[Undecided], way: OnAmbiguous, why: str) -> list[Decision]:
         if way == "hold":
             return [_held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in people]
-        now, detail = self.caller.clock(), f"{why} It is requested again (as under MARKETO_ON_AMBIGUOUS=retry)."
-        return [_again(one, detail, now + after_failure(one.attempts), "answer lost") for one in people]
+        detail = f"{why} It is requested again (as under MARKETO_ON_AMBIGUOUS=retry)."
+        now, together = self.caller.clock(), random.random()  # noqa: S311  # spreads load, keeps no secret
+        return [
+            _again(one, detail, now + after_failure(one.attempts, jitter=together), "answer lost") for one in people
+        ]
 
     @property
     def _delay(self) -> timedelta:

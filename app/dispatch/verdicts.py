@@ -1,5 +1,6 @@
 """Say what becomes of each registration after a call to Marketo. No I/O: answers and failures in, fates out."""
 
+import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -15,7 +16,7 @@ from app.store.sending import Call, CallResult, Claimed, Fate
 from app.store.takeover import OnAmbiguous
 
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
-_STOPPED = timedelta(minutes=10)  # spread, so that whoever Marketo does not understand comes again in other company
+_STOPPED = timedelta(minutes=10)  # after which one half comes back; the other after half of it
 _TOO_LARGE = frozenset({"413", "414"})
 _FEW = 3
 _SHARED = (
@@ -33,6 +34,23 @@ class Policy:
     on_ambiguous: OnAmbiguous = "retry"
     look_up_only: bool = False
     activity_delay: timedelta = timedelta(minutes=1)
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """When those of a failed call come back: together, since each who came alone would be a call of its own."""
+
+    now: datetime
+    jitter: float = field(default_factory=random.random)
+
+    def after(self, registration: Claimed, failed: CallFailed | None = None) -> datetime:
+        """Return when it is tried again after one more failure: not before the server wants it."""
+        asked = failed.retry_after if failed else None
+        return self.now + after_failure(registration.attempts + 1, retry_after=asked, jitter=self.jitter)
+
+    def in_halves(self, registration: Claimed, *, later: bool) -> datetime:
+        """Return when it is tried again in a smaller company: one of them may be what Marketo does not understand."""
+        return self.now + delay_after(registration.attempts + 1, first=_STOPPED, jitter=float(later))
 
 
 def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
@@ -112,11 +130,11 @@ class Halving:
 
 def after_sync(call: Call, answer: SyncAnswer, *, now: datetime) -> list[Fate]:
     """Put each outcome, which come in the order of the records, on that person's registrations."""
-    groups = by_person(call.registrations).values()
+    groups, back = by_person(call.registrations).values(), Return(now)
     return [
         fate
         for group, outcome in zip(groups, answer.people, strict=True)
-        for fate in _without_fields(group, [_after_outcome(registration, outcome, now) for registration in group])
+        for fate in _without_fields(group, [_after_outcome(registration, outcome, back) for registration in group])
     ]
 
 
@@ -132,7 +150,7 @@ def _pass_tokens(fate: Fate) -> Fate:
     return replace(fate, state=RegistrationState.NEW, what="waiting", detail=detail, cause=None, falls_back=True)
 
 
-def _after_outcome(registration: Claimed, outcome: PersonOutcome, now: datetime) -> Fate:
+def _after_outcome(registration: Claimed, outcome: PersonOutcome, back: Return) -> Fate:
     if outcome.lead_id is not None and not outcome.reasons:
         return _person_found(registration, outcome.lead_id, f"Marketo has this person: {outcome.status}.")
     reason = outcome.reasons[0] if outcome.reasons else None
@@ -142,7 +160,7 @@ def _after_outcome(registration: Claimed, outcome: PersonOutcome, now: datetime)
         detail = "Several people in Marketo have this address (1007); the one updated last is looked up."
         return Fate(registration, RegistrationState.NEW, "several people", detail, lookup=True)
     if reason.consequence in (Consequence.RETRY, Consequence.CONFIGURATION, Consequence.DEFECT):
-        return _again(registration, RegistrationState.NEW, _words(reason), now)
+        return _again(registration, RegistrationState.NEW, _words(reason), back.after(registration))
     return _bury(registration, Cause.PERSON_REFUSED, _words(reason))
 
 
@@ -174,14 +192,18 @@ def after_trigger(call: Call, answer: TriggerAnswer) -> list[Fate]:
 
 def after_refusal(call: Call, failed: CallFailed, *, policy: Policy, now: datetime) -> list[Fate]:
     """Say what becomes of the registrations of a call that failed as a whole and is not split."""
-    fates = [_after_refusal(r, call, failed, policy, now) for r in call.registrations]
+    back = Return(now)
+    if failed.consequence is Consequence.DEFECT:
+        fates = _stopped(call, failed, back)
+    else:
+        fates = [_after_refusal(r, call, failed, policy, back) for r in call.registrations]
     return _without_fields(call.registrations, fates) if call.kind == "upsert" else fates
 
 
-def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
+def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy: Policy, back: Return) -> Fate:
     match failed.consequence:
         case Consequence.AMBIGUOUS:
-            return _after_lost_answer(registration, failed, policy, now)
+            return _after_lost_answer(registration, failed, policy, back)
         case Consequence.SPLIT | Consequence.RECORD:
             cause = Cause.PERSON_REFUSED if call.kind != "trigger" else Cause.RECORD_REFUSED
             return _bury(registration, Cause.TOO_LARGE if failed.code in _TOO_LARGE else cause, _sentence(failed))
@@ -191,13 +213,13 @@ def _after_refusal(registration: Claimed, call: Call, failed: CallFailed, policy
             return Fate(registration, RegistrationState.NEW, "several people", _sentence(failed), lookup=True)
         case Consequence.SEVERAL_PEOPLE:  # a look-up would bring it here again and again
             return _bury(registration, Cause.SEVERAL_PEOPLE, _sentence(failed))
-    return _wait(registration, call, failed, now)
+    return _wait(registration, call, failed, back)
 
 
-def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy, now: datetime) -> Fate:
+def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy, back: Return) -> Fate:
     lost = f"{_sentence(failed)} The campaign may have run."
     if policy.on_ambiguous == "check":
-        look_at = now + policy.activity_delay
+        look_at = back.now + policy.activity_delay
         detail = f"{lost} Marketo's activity log is asked whether it did (MARKETO_ON_AMBIGUOUS=check)."
         state = RegistrationState.SENDING
         return Fate(registration, state, "answer lost", detail, due_at=look_at, counts=True)
@@ -205,7 +227,7 @@ def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy
         detail = f"{lost} A person decides (MARKETO_ON_AMBIGUOUS=hold)."
         return _bury(registration, Cause.ANSWER_LOST, detail, what="answer lost")
     detail = f"{lost} It is requested again (MARKETO_ON_AMBIGUOUS=retry)."
-    return _again(registration, RegistrationState.KNOWN, detail, now, what="answer lost", failed=failed)
+    return _again(registration, RegistrationState.KNOWN, detail, back.after(registration, failed), what="answer lost")
 
 
 def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) -> Fate:
@@ -218,34 +240,42 @@ def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) ->
 
 def put_back(call: Call, registrations: Sequence[Claimed]) -> list[Fate]:
     """Put back what was not asked after all: a pause, the day's budget or the end of the term came first."""
-    state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
+    state = _state_before(call)
     detail = "The relay had to stop before this part of the call; it was not made."
     return [Fate(r, state, "waiting", detail, lookup=call.kind == "lookup") for r in registrations]
 
 
-def _wait(registration: Claimed, call: Call, failed: CallFailed, now: datetime) -> Fate:
+def _stopped(call: Call, failed: CallFailed, back: Return) -> list[Fate]:
+    """Put a batch back that Marketo did not understand: in halves, so that whoever it is not about is soon through."""
+    state, detail, lookup = _state_before(call), _sentence(failed), call.kind == "lookup"
+    later = {r.id for r in halves(call)[0]}
+    return [
+        Fate(r, state, "waiting", detail, due_at=back.in_halves(r, later=r.id in later), lookup=lookup, counts=True)
+        for r in call.registrations
+    ]
+
+
+def _wait(registration: Claimed, call: Call, failed: CallFailed, back: Return) -> Fate:
     """Put it back: the call was not its fault, or may work next time."""
-    state = RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
-    lookup = call.kind == "lookup"
-    if failed.consequence is Consequence.DEFECT:
-        due_at = now + delay_after(registration.attempts + 1, first=_STOPPED)
-        return Fate(registration, state, "waiting", _sentence(failed), due_at=due_at, lookup=lookup, counts=True)
+    state, lookup = _state_before(call), call.kind == "lookup"
     if failed.counts_as_attempt or failed.consequence is Consequence.NO_DATA:  # which pauses nothing
-        return _again(registration, state, _sentence(failed), now, failed=failed, lookup=lookup)
+        return _again(registration, state, _sentence(failed), back.after(registration, failed), lookup=lookup)
     return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)
+
+
+def _state_before(call: Call) -> RegistrationState:
+    return RegistrationState.KNOWN if call.kind == "trigger" else RegistrationState.NEW
 
 
 def _again(
     registration: Claimed,
     state: RegistrationState,
     detail: str,
-    now: datetime,
+    due_at: datetime,
     *,
     what: str = "waiting",
-    failed: CallFailed | None = None,
     lookup: bool = False,
 ) -> Fate:
-    due_at = now + after_failure(registration.attempts + 1, retry_after=failed.retry_after if failed else None)
     return Fate(registration, state, what, detail, due_at=due_at, lookup=lookup, counts=True)
 
 

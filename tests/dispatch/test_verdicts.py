@@ -1,5 +1,6 @@
 """Fates: whatever Marketo answers, each registration gets exactly one, its own."""
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -114,6 +115,23 @@ def test_whatever_refusal_comes_each_registration_gets_one_fate(names: list[str]
         assert fate.state in (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.DEAD)
         assert code in fate.detail
         assert not fate.counts or (fate.due_at is not None and fate.due_at > NOON)
+
+
+@pytest.mark.parametrize("code", ["502", "611"])
+@pytest.mark.parametrize("kind", ["upsert", "lookup", "trigger"])
+def test_who_waits_after_a_failed_call_comes_back_with_the_others(kind: CallKind, code: str) -> None:
+    """Each who came alone would be a call of its own: a hundred for one that failed."""
+    call = call_with(*(registration(n, lead=n + 1) for n in range(100)), kind=kind)
+    fates = verdicts.after_refusal(call, refusal(call, code), policy=Policy(), now=NOON)
+    assert len({fate.due_at for fate in fates}) == 1
+
+
+@pytest.mark.parametrize("kind", ["upsert", "lookup", "trigger"])
+def test_a_batch_that_is_not_understood_comes_back_in_halves(kind: CallKind) -> None:
+    """Half of those whom it is not about are through after the next call, and it costs two instead of a hundred."""
+    call = call_with(*(registration(n, lead=n + 1) for n in range(100)), kind=kind)
+    fates = verdicts.after_refusal(call, refusal(call, "609"), policy=Policy(), now=NOON)
+    assert Counter(fate.due_at for fate in fates) == {NOON + timedelta(minutes=5): 50, NOON + timedelta(minutes=10): 50}
 
 
 @given(st.lists(st.integers(0, 20), min_size=2, max_size=300), st.sampled_from(["upsert", "lookup", "trigger"]))
