@@ -32,13 +32,16 @@ from app.store.sending import Call, CallKind, CallResult
 from app.store.takeover import OnAmbiguous
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
 
-LOOKS = (1, 4, 15)  # times the delay after which activities can be read; after the last, what is not there is not
+LOOKS = (1, 15)  # times the delay after which activities can be read; after the last, what is not there is not
 _GIVEN_UP = 4 * LOOKS[-1]  # likewise: the log itself could not be read for so long
 _PAUSING = frozenset({Consequence.RATE, Consequence.QUOTA, Consequence.CONCURRENCY, Consequence.CREDENTIALS})
+_PASSING = frozenset({Consequence.RETRY, Consequence.AMBIGUOUS})
 _IDLE, _BUSY = 1.0, 0.1  # seconds
 _SHARE = 5  # under load, at most every fifth call of the window is a look
 _CALM = 0.3  # below this share of the window there is no load
+_TRIES = 3  # failed requests in a row after which a reading begins anew later
 _MOST_PAGES = 10  # of 300 activities, for 30 people
+_TOKEN_FROM = timedelta(minutes=20)  # how long before a request a paging token may begin that is used once more
 _LONGEST = timedelta(minutes=15)
 _SAME_TIME = timedelta(seconds=10)  # dates of answers are in whole seconds, and under way for some
 _LEAST_CLEARLY = timedelta(seconds=2)  # activities are dated in whole seconds
@@ -69,6 +72,8 @@ class _Reading:
     token: str | None = None
     page: str | None = None
     pages: int = 0
+    failures: int = 0  # in a row
+    has_begun: bool = False  # whether some of it is read
     is_whole: bool = True
     others_work: bool = False  # whether Marketo has taken another call since the log's last refusal
     activities: list[Activity] = field(default_factory=list)
@@ -91,6 +96,7 @@ class _Reading:
             self.page, self.is_whole = None, False
         if self.page is None:
             self.parts, self.pages = self.parts[1:], 0
+        self.has_begun, self.failures = True, 0
 
 
 @dataclass(slots=True)
@@ -105,6 +111,7 @@ class Settler:
     _unread_since: datetime | None = None
     _ahead: timedelta = timedelta(0)  # how much later it is for Marketo
     _types: Mapping[int, str] = field(default_factory=dict)
+    _token: tuple[datetime, str] | None = None  # the last one, and from when on it shows activities
     _reading: _Reading | None = None
     _rest_until: float = float("-inf")
 
@@ -211,14 +218,20 @@ class Settler:
             if not self._types:
                 self._close("the instance has no activity types of the expected names.")
         elif reading.token is None:
-            since = reading.since + self._ahead
-            begun = await self._request(reading, lambda: self.log.paging_token(since))
-            self._compare_clocks(begun.date)
-            reading.token = begun.token
+            reading.token = await self._token_for(reading)
         else:
             token, leads, types = reading.page or reading.token, reading.parts[0], list(self._types)
             page = await self._request(reading, lambda: self.log.activities(token, type_ids=types, lead_ids=leads))
             reading.take(page)
+
+    async def _token_for(self, reading: _Reading) -> str:
+        """Return a token that shows what was since the requests. One of an earlier look will do: it shows them too."""
+        since = reading.since + self._ahead
+        if self._token is None or not self._token[0] <= since <= self._token[0] + _TOKEN_FROM:
+            begun = await self._request(reading, lambda: self.log.paging_token(since))
+            self._compare_clocks(begun.date)
+            self._token = (since, begun.token)
+        return self._token[1]
 
     def _compare_clocks(self, date: datetime | None) -> None:
         """Activities are dated by Marketo's clock; ours may be wrong by days."""
@@ -270,14 +283,27 @@ class Settler:
         await self.calls.end(call.id, result)
 
     async def _not_read(self, reading: _Reading, failed: CallFailed) -> None:
-        """Go on later, without the log, or after a pause just where it stopped."""
-        if failed.consequence in _PAUSING:
+        """Go on later or without the log; after a pause, or one failed request, just where it stopped."""
+        if failed.consequence in _PAUSING or self._is_tried_again(reading, failed):
             return
         self._reading = None
+        if failed.consequence not in _PASSING:
+            self._token = None
         if failed.consequence is Consequence.NOT_ALLOWED:
             self._count_refusal(reading, failed)
         if not self._rests():
             await self._put_off(reading, failed)
+
+    def _is_tried_again(self, reading: _Reading, failed: CallFailed) -> bool:
+        """Rest for a moment after a failed request, so that what was read before it need not be read again."""
+        reading.failures += 1
+        if not reading.has_begun or reading.failures >= _TRIES or failed.consequence is Consequence.NOT_ALLOWED:
+            return False
+        wait = after_failure(reading.failures, retry_after=failed.retry_after)
+        if wait > self._delay:
+            return False
+        self._rest_until = self.caller.ticks() + wait.total_seconds()
+        return True
 
     def _count_refusal(self, reading: _Reading, failed: CallFailed) -> None:
         now, before = self.caller.clock(), self._refusals

@@ -50,7 +50,7 @@ class LoggedMarketo(SimulatedMarketo):
     log: list[Activity] = field(default_factory=list)
     outcomes: list[str] = field(default_factory=list)
     received: Counter[tuple[int, str]] = field(default_factory=Counter)  # (lead, webinar's title) → e-mails
-    log_faults: list[CallFailed] = field(default_factory=list)
+    log_faults: list[CallFailed | None] = field(default_factory=list)  # of its requests, in turn
     unreadable: CallFailed | None = None
     activities_a_page: int = 20
     is_barred: bool = False  # whether the relay's address is not on the allow-list: 603 to whatever is asked
@@ -102,10 +102,9 @@ class LoggedMarketo(SimulatedMarketo):
 
     async def _ask(self, leads: tuple[int, ...] = ()) -> None:
         await self._take(Request(Endpoint.ACTIVITIES, ("log",), leads))
-        if self.log_faults:
-            raise self.log_faults.pop(0)
-        if self.unreadable:
-            raise self.unreadable
+        fault = self.log_faults.pop(0) if self.log_faults else self.unreadable
+        if fault:
+            raise fault
 
 
 @dataclass
@@ -183,7 +182,7 @@ async def test_who_got_none_gets_one(sqlite: Database, clock: MovableClock, code
     assert here.mails() == [1]
     assert clock() - began >= LOOKS[-1] * CHECK.activity_delay
     assert await here.timeline() == ["registered", "person found", "answer lost", "checked", "sent"]
-    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 1 + 2 * len(LOOKS)
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 2 + len(LOOKS), "types and paging token are asked for once"
 
 
 async def test_only_those_who_did_not_get_it_are_sent_again(sqlite: Database, clock: MovableClock) -> None:
@@ -393,6 +392,17 @@ async def test_an_outage_of_a_gateway_costs_few_calls_and_mails_nobody_twice(
     assert here.marketo.broken_rules == []
 
 
+async def test_one_failed_request_does_not_begin_the_reading_anew(sqlite: Database, clock: MovableClock) -> None:
+    """A hundred people are four requests; where each fifth fails, none of such readings would end."""
+    here = await begin(sqlite, clock, "ran")
+    here.marketo.log_faults = [None, None, None, failure(Endpoint.ACTIVITIES, "502", "no")]
+    await here.stage.arrive(*people(99))
+    await here.work(at_most=timedelta(minutes=2))
+    assert here.mails() == [1] * 99
+    assert await here.stage.states() == {SENT: 99}
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 2 + 7 + 1, "types, a token, seven pages, and one again"
+
+
 async def test_who_cannot_wait_for_the_log_is_requested_again(sqlite: Database, clock: MovableClock) -> None:
     """The webinar begins before the log is asked again; for the others of that request it is waited."""
     here, began = await begin(sqlite, clock, "not 502"), clock()
@@ -508,8 +518,8 @@ def test_requests_that_were_lost_together_are_looked_at_together() -> None:
     """Ten lost requests must not cost ten times the calls of one."""
     began, delay = datetime(2026, 11, 23, 12, 0, 20, tzinfo=UTC), timedelta(minutes=1)
     lost = [began + timedelta(seconds=4 * number) for number in range(10)]
-    second = {next_look(ended, ended + delay, delay) for ended in lost}
-    assert second == {datetime(2026, 11, 23, 12, 5, tzinfo=UTC)}
+    last = {next_look(ended, ended + delay, delay) for ended in lost}
+    assert last == {datetime(2026, 11, 23, 12, 16, tzinfo=UTC)}
 
 
 def _lead(webinar: str) -> Registered:
