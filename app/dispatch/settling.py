@@ -19,9 +19,10 @@ from app.dispatch.backoff import after_failure
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
+from app.dispatch.looks import LOOKS, again, comes_too_late, decide, held, next_look
 from app.dispatch.refusals import Refusals
 from app.dispatch.window import Pace
-from app.domain import FINAL_STATES, CallId, Cause, LeadId, RegistrationState
+from app.domain import FINAL_STATES, CallId, LeadId, RegistrationState
 from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
 from app.marketo.codes import Consequence, Executed
 from app.marketo.envelope import Answer
@@ -32,7 +33,6 @@ from app.store.sending import Call, CallKind, CallResult
 from app.store.takeover import OnAmbiguous
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
 
-LOOKS = (1, 15)  # times the delay after which activities can be read; after the last, what is not there is not
 _GIVEN_UP = 4 * LOOKS[-1]  # likewise: the log itself could not be read for so long
 _PAUSING = frozenset({Consequence.RATE, Consequence.QUOTA, Consequence.CONCURRENCY, Consequence.CREDENTIALS})
 _PASSING = frozenset({Consequence.RETRY, Consequence.AMBIGUOUS})
@@ -346,12 +346,10 @@ class Settler:
 
     def _by_policy(self, people: Sequence[Undecided], way: OnAmbiguous, why: str) -> list[Decision]:
         if way == "hold":
-            return [_held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in people]
+            return [held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in people]
         detail = f"{why} It is requested again (as under MARKETO_ON_AMBIGUOUS=retry)."
         now, together = self.caller.clock(), random.random()  # noqa: S311  # spreads load, keeps no secret
-        return [
-            _again(one, detail, now + after_failure(one.attempts, jitter=together), "answer lost") for one in people
-        ]
+        return [again(one, detail, now + after_failure(one.attempts, jitter=together), "answer lost") for one in people]
 
     @property
     def _delay(self) -> timedelta:
@@ -412,45 +410,3 @@ def _tell(lost: LostRequest, decision: Decision) -> None:
         _log.error("registration dead", **ids, cause=decision.cause)
     else:
         _log.info("registration settled", **ids, state=decision.state, what=decision.what)
-
-
-def next_look(ended_at: datetime, now: datetime, delay: timedelta) -> datetime | None:
-    """Return when to look next at a request that ended then; None when what is not there by now did not run.
-
-    Later looks fall on the same moments for all: requests that were lost within one delay share their calls.
-    """
-    at = next((at for at in (ended_at + delay * times for times in LOOKS) if at > now), None)
-    return at and at + timedelta(seconds=-at.timestamp() % delay.total_seconds())
-
-
-def comes_too_late(registration: Undecided, look_at: datetime, now: datetime) -> bool:
-    """Tell whether a decision at the next look would be too late for an e-mail before the webinar's start."""
-    starts_at = registration.starts_at
-    return registration.expires_at <= look_at or (starts_at is not None and now < starts_at <= look_at)
-
-
-def decide(
-    registration: Undecided, lost: LostRequest, verdict: Ran, runs: Sequence[datetime], *, now: datetime
-) -> Decision:
-    """Return what becomes of one person for good."""
-    asked = f"campaign {lost.campaign_id}, requested at {lost.began_at:%H:%M:%S} UTC"
-    match verdict:
-        case Ran.YES:
-            at = min(runs, key=lambda run: abs(run - lost.began_at))
-            detail = f"Marketo had taken it: its activity log shows {asked}, at {at:%H:%M:%S} for this person."
-            ran_at = min(max(at, lost.began_at), now)
-            return Decision(registration, RegistrationState.SENT, "sent", detail, sent_at=ran_at)
-        case Ran.NO:
-            detail = f"Marketo's activity log does not show {asked}, for this person. It is requested again."
-            return _again(registration, detail, now, "checked")
-        case Ran.UNCLEAR:
-            detail = f"Marketo's activity log does not tell whether {asked}, ran for this person. A person decides."
-            return _held(registration, detail)
-
-
-def _again(registration: Undecided, detail: str, due_at: datetime, what: str) -> Decision:
-    return Decision(registration, RegistrationState.KNOWN, what, detail, due_at=due_at)
-
-
-def _held(registration: Undecided, detail: str) -> Decision:
-    return Decision(registration, RegistrationState.DEAD, "answer lost", detail, Cause.ANSWER_LOST)

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app.dispatch.settling import LOOKS, Settler, next_look
+from app.dispatch.looks import LOOKS, next_look
+from app.dispatch.settling import Settler
 from app.dispatch.verdicts import Policy
 from app.domain import CampaignId, Clock, LeadId, Person, Registered, RegistrationState, Webinar
 from app.errors import LeadershipLost
