@@ -86,11 +86,11 @@ class Metrics:
         self._paused = gauge("relay_paused", "1 for each pause in force.", ["scope"])
         self._waiting = gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"])
         self._oldest = gauge("relay_oldest_waiting_seconds", "Age of the oldest thing that is due.")
-        self._ready = Gauge(
-            "relay_ready",
-            "1 when the last check found the store writable.",
-            registry=registry,
-            multiprocess_mode="livemin",
+        # What any process finds out for all: whichever looked last tells it, and one that never looked tells nothing.
+        shared = partial(Gauge, registry=registry, multiprocess_mode="livemostrecent")
+        self._ready = shared("relay_ready", "1 when the last check found the store writable.")
+        self._setup = shared(
+            "relay_setup_checks", "Checks of the last look at the set-up, by how they came out.", ["verdict"]
         )
 
     def webhook_answered(self, source: str, result: str, seconds: float) -> None:
@@ -130,6 +130,11 @@ class Metrics:
 
     def store_probed(self, *, writable: bool) -> None:
         self._ready.set(writable)
+
+    def setup_seen(self, counts: Mapping[str, int]) -> None:
+        """Note how many checks of the set-up came out how: ok, warn, fail or unknown."""
+        for verdict, count in counts.items():
+            self._setup.labels(verdict).set(count)
 
     def dispatcher_seen(self, status: Mapping[str, object]) -> None:
         """Take over the dispatcher's status; what it lacks counts as 0. `paused` is a mapping or list of scopes."""

@@ -9,6 +9,7 @@ from app.metrics import CONTENT_TYPE
 from app.web.gate import Gate
 from app.web.parts import WebParts
 from app.web.readiness import Health, Readiness
+from app.web.setup import last_report
 
 _UNREADY: dict[int | str, dict[str, Any]] = {
     503: {"model": Health, "description": "The store does not commit, or the relay is stopping."}
@@ -35,6 +36,9 @@ def operations_router(parts: WebParts) -> APIRouter:
 
     @router.get("/metrics", summary="Figures for Prometheus", response_class=Response, dependencies=gates)
     async def metrics() -> Response:
+        await readiness.store.check()  # nobody else may ask: without a balancer it would be told as of the start
+        if report := await last_report(parts.setup):
+            parts.metrics.setup_seen(report.counts)
         parts.metrics.dispatcher_seen(parts.status())
         return Response(parts.metrics.render(parts.clock()), media_type=CONTENT_TYPE)
 

@@ -77,11 +77,11 @@ class Readiness:
 
     def __init__(self, parts: WebParts) -> None:
         self._parts = parts
-        self._store = StoreCheck(parts.probe, clock=parts.clock, metrics=parts.metrics)
+        self.store = StoreCheck(parts.probe, clock=parts.clock, metrics=parts.metrics)
 
     async def report(self) -> Health:
         checks = {
-            "store": await self._store.check(),
+            "store": await self.store.check(),
             "draining": self._draining(),
             "marketo": marketo_check(self._parts.status().get("paused")),
             **await self._setup(),

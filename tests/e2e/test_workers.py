@@ -131,6 +131,7 @@ def test_one_of_them_sends_and_whichever_is_asked_tells_the_figures_of_all(relay
     assert set(answers) == {202}
     seen = {figure(relay, "relay_webhooks_total", source="custom", result="accepted") for _ in range(20)}
     assert seen == {40.0}
+    assert {figure(relay, "relay_ready") for _ in range(20)} == {1.0}, "also told by those who were not asked before"
     page = web.get(f"{relay.url}/metrics").text
     assert "# HELP relay_accept_seconds Time from a webhook's headers to its answer." in page
     until(lambda: len(sandbox.get("emails")) >= len(people), what="all e-mails")

@@ -48,6 +48,16 @@ async def test_a_store_that_does_not_commit_makes_it_unready_but_alive(
     assert [fact["status"] for fact in log.facts("store_check_changed")] == ["failing", "ok"]
 
 
+async def test_the_figures_tell_of_the_store_though_nobody_asks_whether_it_is_ready(
+    relay: Relay, around: Surroundings
+) -> None:
+    """Where no balancer asks /readyz, the figure stood at 0 from the start, and an alert with it."""
+    assert "relay_ready 1.0" in (await relay.client.get("/metrics")).text
+    around.probe_fails = lambda: StoreUnavailable("disk full")
+    around.now += timedelta(seconds=3)
+    assert "relay_ready 0.0" in (await relay.client.get("/metrics")).text
+
+
 async def test_the_store_is_asked_once_in_two_seconds(relay: Relay, around: Surroundings) -> None:
     """Several balancers asking each second must not write to the disk each second."""
     for _ in range(5):

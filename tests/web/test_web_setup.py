@@ -60,3 +60,14 @@ async def test_a_wrong_set_up_is_told_by_readyz_and_does_not_make_it_unready(aro
     assert answer.status_code == 200
     assert answer.json()["checks"]["setup"]["status"] == "doubtful"
     assert "1 error" in answer.json()["checks"]["setup"]["detail"]
+
+
+async def test_a_wrong_set_up_is_told_in_figures(around: Surroundings) -> None:
+    """An alert can be made of it: Marketo takes every request of an inactive campaign, and all else looks well."""
+    watch = Watch()
+    async with serving(around.app(setup=watch)) as relay:
+        assert "relay_setup_checks{" not in (await relay.client.get("/metrics")).text
+        watch.begin()
+        page = (await relay.client.get("/metrics")).text
+    assert 'relay_setup_checks{verdict="fail"} 1.0' in page
+    assert 'relay_setup_checks{verdict="ok"} 0.0' in page
