@@ -6,16 +6,17 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tests.chaos import faults, rolling, store_faults
-from tests.chaos.postgres import Postgres
+from tests.chaos.disk import small_disk
+from tests.chaos.faults import Fault
+from tests.chaos.postgres import PostgresStage
 from tests.chaos.progress import Done, Progress, kept, table
-from tests.chaos.proxy import Proxy
 from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
 from tests.chaos.truth import check
@@ -31,10 +32,11 @@ _ON_BOTH = ("SQLite", "PostgreSQL")
 class Trial:
     """A fault, where it is tried, how often in one round, and how often in all."""
 
-    do: Callable[[Stage, random.Random, int], Senders]
+    do: Fault
     a_round: int
     times: int
     stores: tuple[str, ...] = _ON_BOTH
+    room: Mapping[str, str] = field(default_factory=dict)  # on the disk of each store; as much as there is
     is_strict: bool = False  # not one request may fail
     is_graceful: bool = False  # not one that was taken
 
@@ -71,9 +73,12 @@ def _trials() -> Mapping[str, Trial]:
         "SIGKILL of the leading replica": Trial(faults.leader_killed, 5, 50),
         "The leader frozen, then woken": Trial(_frozen, 1, 5),
         "Two replicas started at one instant": Trial(faults.started_at_one_instant, 5, 50),
-        "A full disk (ENOSPC), then room again": Trial(store_faults.disk_full, 4, 20, ("SQLite",)),
-        "PostgreSQL's connections cut in mid-COMMIT": Trial(_cut, 50, 500, ("PostgreSQL",)),
-        "PostgreSQL unreachable, then slow": Trial(_away, 5, 20, ("PostgreSQL",)),
+        "A full disk (ENOSPC), then room again": Trial(_disk_full, 4, 20, room={"SQLite": "12m", "PostgreSQL": "128m"}),
+        "SIGKILL of PostgreSQL": Trial(_on_postgres(store_faults.postgres_killed), 5, 50, ("PostgreSQL",)),
+        "PostgreSQL's connections cut in mid-COMMIT": Trial(
+            _on_postgres(store_faults.commits_cut), 50, 500, ("PostgreSQL",)
+        ),
+        "PostgreSQL unreachable, then slow": Trial(_on_postgres(store_faults.unreachable), 5, 20, ("PostgreSQL",)),
     }
     if rolling.is_possible():
         trials["Rolling restart of three replicas behind HAProxy, 200/s"] = Trial(rolling.rolled, 3, 3, is_strict=True)
@@ -99,44 +104,34 @@ def _round(trial: Trial, done: Done, seed: int) -> None:
 
 @contextmanager
 def _stage(store: str, trial: Trial) -> Iterator[Stage]:
-    is_small = trial.do is store_faults.disk_full
-    settings = {"DRAIN_SECONDS": "3"} if trial.is_strict else {}
+    settings, room = {"DRAIN_SECONDS": "3"} if trial.is_strict else {}, trial.room.get(store, "")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-chaos-")))
-        if store == "SQLite":
-            disk = stack.enter_context(store_faults.small_disk(folder / "disk")) if is_small else folder
-            stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings)
+        if store == "PostgreSQL":
+            stage: Stage = PostgresStage(folder, random.Random(folder.name), settings, room=room)
         else:
-            stage = _PostgresStage(folder, stack, settings)
+            disk = stack.enter_context(small_disk(folder / "disk", room)) if room else folder
+            stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings)
         stack.callback(stage.close)
         yield stage
-
-
-class _PostgresStage(Stage):
-    """A stage with a PostgreSQL of its own, reached through a proxy that does nothing until told."""
-
-    def __init__(self, folder: Path, stack: ExitStack, settings: dict[str, str]) -> None:
-        self.postgres = Postgres()
-        stack.callback(self.postgres.close)
-        self.proxy = Proxy(self.postgres.socket, random.Random(folder.name))
-        self.proxy.start()
-        stack.callback(self.proxy.stop)
-        through = f"postgresql://postgres@127.0.0.1:{self.proxy.port}/relay?sslmode=disable"
-        super().__init__(folder, self.postgres.create("relay"), through, settings)
 
 
 def _frozen(stage: Stage, rng: random.Random, times: int) -> Senders:
     return faults.leader_frozen(stage, rng, times, for_seconds=60)
 
 
-def _cut(stage: Stage, rng: random.Random, times: int) -> Senders:
-    assert isinstance(stage, _PostgresStage)
-    return store_faults.commits_cut(stage, rng, times, stage.proxy)
+def _disk_full(stage: Stage, rng: random.Random, times: int) -> Senders:
+    if isinstance(stage, PostgresStage):
+        return store_faults.postgres_disk_full(stage, rng, times)
+    return store_faults.disk_full(stage, rng, times)
 
 
-def _away(stage: Stage, rng: random.Random, times: int) -> Senders:
-    assert isinstance(stage, _PostgresStage)
-    return store_faults.unreachable(stage, rng, times, stage.proxy)
+def _on_postgres(do: Callable[[PostgresStage, random.Random, int], Senders]) -> Fault:
+    def done(stage: Stage, rng: random.Random, times: int) -> Senders:
+        assert isinstance(stage, PostgresStage)
+        return do(stage, rng, times)
+
+    return done
 
 
 def _write(progress: Progress) -> None:

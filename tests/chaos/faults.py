@@ -19,7 +19,7 @@ def killed(stage: Stage, rng: random.Random, times: int) -> Senders:
     """SIGKILL at random moments: while it starts, accepts, leads, waits for Marketo."""
     port = stage.port()
     relay = stage.start(port)
-    with Senders([relay.url]) as senders:
+    with stage.senders([relay]) as senders:
         for _ in range(times):
             if rng.random() < 0.2:
                 relay.process.kill()
@@ -38,7 +38,7 @@ def stopped(stage: Stage, rng: random.Random, times: int) -> Senders:
     """SIGTERM under load, to each of two replicas in turn: their senders reach the other one."""
     ports = [stage.port(), stage.port()]
     relays = [stage.start(port) for port in ports]
-    with Senders([relay.url for relay in relays]) as senders:
+    with stage.senders(relays) as senders:
         for number in range(times):
             time.sleep(rng.uniform(0, 1))
             assert relays[number % 2].process.stop() == 0
@@ -50,7 +50,7 @@ def leader_killed(stage: Stage, rng: random.Random, times: int) -> Senders:
     """SIGKILL of the leading one of two replicas."""
     ports = [stage.port(), stage.port()]
     relays = {port: stage.start(port) for port in ports}
-    with Senders([relay.url for relay in relays.values()]) as senders:
+    with stage.senders(relays.values()) as senders:
         for _ in range(times):
             port = _leading(relays)
             time.sleep(rng.uniform(0, 0.5))
@@ -66,7 +66,7 @@ def leader_frozen(stage: Stage, rng: random.Random, times: int, *, for_seconds: 
     """
     ports = [stage.port(), stage.port()]
     relays = {port: stage.start(port) for port in ports}
-    with Senders([relay.url for relay in relays.values()], threads=2) as senders:
+    with stage.senders(relays.values()) as senders:
         for _ in range(times):
             port = _leading(relays)
             frozen, other = relays[port], next(relay for other, relay in relays.items() if other != port)
@@ -86,7 +86,8 @@ def leader_frozen(stage: Stage, rng: random.Random, times: int, *, for_seconds: 
 def started_at_one_instant(stage: Stage, _: random.Random, times: int) -> Senders:
     """Two replicas at the same moment, again and again; each time one of them leads."""
     ports = [stage.port(), stage.port()]
-    with ThreadPoolExecutor(2) as pool, Senders([f"http://127.0.0.1:{port}" for port in ports]) as senders:
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    with ThreadPoolExecutor(2) as pool, Senders(urls, per_second=stage.per_second) as senders:
         for _number in range(times):
             relays = dict(zip(ports, pool.map(stage.start, ports), strict=True))
             _leading(relays)

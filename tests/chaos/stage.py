@@ -2,9 +2,11 @@
 
 import json
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tests.chaos.senders import Senders
 from tests.e2e.harness import Process, Relay, Sandbox, environment, free_port, start_relay, until
 
 # The simulation's activity log is nearly up to date, and is asked a little later; its upserts are over within a second,
@@ -18,12 +20,14 @@ class Stage:
     """Relays are started on it, one a port, and all are stopped at its end.
 
     `store` is where the checks read; `relay_store` is what the relays are told, if that is somewhere else.
+    `per_second` is how many people register meanwhile.
     """
 
     folder: Path
     store: str
     relay_store: str = ""
     settings: dict[str, str] = field(default_factory=dict)
+    per_second: float = 60.0
     running: dict[int, Relay] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -38,7 +42,14 @@ class Stage:
 
     def environ(self, port: int) -> dict[str, str]:
         settings = {**_SETTINGS, "PORT": str(port), **self.settings}
-        return environment(self.sandbox.url, self.relay_store or self.store, **settings)
+        environ = environment(self.sandbox.url, self.relay_store or self.store, **settings)
+        return {
+            name: value for name, value in environ.items() if not name.startswith("COVERAGE")
+        }  # it slows each start
+
+    def senders(self, relays: Iterable[Relay]) -> Senders:
+        """Return the load: people who register with these relays in turn."""
+        return Senders([relay.url for relay in relays], per_second=self.per_second)
 
     def start(self, port: int) -> Relay:
         """Start a relay on this port and wait until it is ready."""

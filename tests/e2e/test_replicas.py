@@ -1,6 +1,5 @@
 """Several `relay serve` on one store: all accept, one leads, and whatever becomes of it, another goes on."""
 
-import signal
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 
@@ -81,16 +80,6 @@ def test_a_repeat_is_known_to_every_replica(start: StartRelay, sandbox: Sandbox)
     all_mailed(sandbox, ["ada@example.com"])
 
 
-def test_replicas_started_at_one_instant_share_one_migration_and_one_lease(start: StartRelay, sandbox: Sandbox) -> None:
-    """On an empty store, as after the first `docker compose up`."""
-    with ThreadPoolExecutor(3) as pool:
-        replicas = [future.result() for future in [pool.submit(start) for _ in range(3)]]
-    leader(replicas)
-    assert sum(line.count('"leading"') for one in replicas for line in one.process.lines) == 1
-    assert accepted_by(replicas, people(9)) == {202}
-    all_mailed(sandbox, people(9))
-
-
 def test_another_leads_when_the_leader_stops(start: StartRelay, sandbox: Sandbox) -> None:
     """It gives the lease back; no request fails, and nobody hears twice."""
     replicas = [start(), start()]
@@ -101,33 +90,3 @@ def test_another_leads_when_the_leader_stops(start: StartRelay, sandbox: Sandbox
     assert accepted_by([other], people(30, "q")) == {202}
     all_mailed(sandbox, people(30) + people(30, "q"))
     assert leader([other]) is other
-
-
-def test_another_leads_when_the_leader_is_killed(start: StartRelay, sandbox: Sandbox) -> None:
-    """Nobody gives the lease back; what the dead one had in its hands is done once."""
-    replicas = [start(), start()]
-    gone = leader(replicas)
-    [other] = [one for one in replicas if one is not gone]
-    sandbox.fault(match="sync", kind="code:608")
-    assert accepted_by(replicas, people(30)) == {202}
-    gone.process.kill()
-    sandbox.heal()
-    all_mailed(sandbox, people(30))
-    assert leader([other]) is other
-
-
-def test_a_frozen_leader_makes_no_call_when_it_wakes(start: StartRelay, sandbox: Sandbox) -> None:
-    """Its lease has fallen silent meanwhile, another leads, and what it had in its hands is the other's."""
-    replicas = [start(), start()]
-    frozen = leader(replicas)
-    [other] = [one for one in replicas if one is not frozen]
-    frozen.process.child.send_signal(signal.SIGSTOP)
-    try:
-        other.send(registration("ada@example.com"))
-        other.in_state("ada@example.com", "sent")
-    finally:
-        frozen.process.child.send_signal(signal.SIGCONT)
-    until(lambda: "not leading any more" in frozen.process.output, what="the frozen one to notice")
-    assert accepted_by(replicas, people(10)) == {202}
-    all_mailed(sandbox, ["ada@example.com", *people(10)])
-    assert leader(replicas) is other

@@ -1,0 +1,36 @@
+"""The short form of what `make chaos` does to the relay's processes, on both stores, with all promises checked."""
+
+import random
+
+import pytest
+
+from tests.chaos import faults
+from tests.chaos.faults import Fault
+from tests.chaos.stage import Stage
+from tests.chaos.truth import check
+
+pytestmark = pytest.mark.timeout(300)  # a start takes seconds, and there are up to twenty
+
+
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [
+        (faults.killed, 13),  # on each store: 26 in all
+        (faults.leader_killed, 1),
+        (faults.leader_frozen, 1),
+        (faults.started_at_one_instant, 2),  # on an empty store, and on one that another pair has left behind
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_nothing_acknowledged_is_lost_and_nobody_hears_twice(stage: Stage, fault: Fault, times: int) -> None:
+    """Whatever happens to the relay's processes."""
+    senders = fault(stage, random.Random(5), times)
+    assert len(senders.acknowledged) > times
+    assert check(stage, senders) == []
+
+
+def test_a_stop_disappoints_nobody(stage: Stage) -> None:
+    """SIGTERM under load: what was taken is accepted; whoever comes later finds nobody, and goes to the other."""
+    senders = faults.stopped(stage, random.Random(5), 2)
+    assert senders.disappointed == 0
+    assert check(stage, senders) == []

@@ -1,0 +1,60 @@
+"""The short form of what `make chaos` does to the store, with all promises checked after."""
+
+import os
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos import store_faults
+from tests.chaos.conftest import PER_SECOND
+from tests.chaos.disk import small_disk
+from tests.chaos.postgres import PostgresStage
+from tests.chaos.stage import Stage
+from tests.chaos.truth import check
+
+as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
+
+
+@as_root
+def test_a_full_disk_refuses_and_heals(tmp_path: Path) -> None:
+    """A real ENOSPC: 503 while it lasts, and nobody has to do anything afterwards."""
+    with small_disk(tmp_path / "disk", "12m") as disk:
+        stage = Stage(tmp_path, f"sqlite:///{disk / 'relay.db'}", per_second=PER_SECOND)
+        try:
+            senders = store_faults.disk_full(stage, random.Random(5), 2)
+            assert senders.answers[503] > 0
+            assert check(stage, senders) == []
+        finally:
+            stage.close()  # before its disk is taken away
+
+
+@as_root
+@pytest.mark.parametrize("postgres_stage", ["128m"], indirect=True)
+def test_a_full_disk_under_postgresql_refuses_and_heals(postgres_stage: PostgresStage) -> None:
+    """It may refuse a row or give up as a whole: the sender hears 503 either way."""
+    senders = store_faults.postgres_disk_full(postgres_stage, random.Random(5), 2)
+    assert senders.answers[503] > 0
+    assert check(postgres_stage, senders) == []
+
+
+def test_a_killed_postgresql_is_waited_for(postgres_stage: PostgresStage) -> None:
+    """What was answered 202 is in its log of changes, from which it recovers."""
+    senders = store_faults.postgres_killed(postgres_stage, random.Random(5), 2)
+    assert senders.answers[503] > 0
+    assert check(postgres_stage, senders) == []
+
+
+def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_done_twice(postgres_stage: PostgresStage) -> None:
+    """The sender hears 503, tries again, and is told of a duplicate or accepted; claims are freed."""
+    senders = store_faults.commits_cut(postgres_stage, random.Random(5), 15)
+    assert senders.answers[503] > 0
+    assert senders.answers[200] > 0
+    assert check(postgres_stage, senders) == []
+
+
+def test_a_postgresql_that_cannot_be_reached_is_waited_for(postgres_stage: PostgresStage) -> None:
+    """503 meanwhile; then slow answers; then all is well by itself."""
+    senders = store_faults.unreachable(postgres_stage, random.Random(5), 1)
+    assert senders.answers[503] > 0
+    assert check(postgres_stage, senders) == []
