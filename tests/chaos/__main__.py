@@ -93,9 +93,9 @@ def _round(trial: Trial, done: Done, seed: int) -> None:
         senders = trial.do(stage, rng, trial.a_round)
         done.broken += check(stage, senders)
     if trial.is_strict and senders.failed:
-        done.broken.append(f"{senders.failed} requests failed")
+        done.broken.append(f"{senders.failed} requests failed: {dict(senders.refusals)}")
     if trial.is_graceful and senders.disappointed:
-        done.broken.append(f"{senders.disappointed} requests failed that were taken")
+        done.broken.append(f"{senders.disappointed} requests failed that were taken: {dict(senders.refusals)}")
     done.times += trial.a_round
     done.accepted += len(senders.acknowledged)
     done.refused += senders.answers[503]

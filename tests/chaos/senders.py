@@ -21,7 +21,7 @@ class Senders:
     """Threads that register one new person after the other, at these addresses in turn, until the block ends.
 
     `per_second` bounds all of them together. `unreached` counts requests that found nobody to take them, `unanswered`
-    those that were taken and got no answer.
+    those that were taken and got no answer. `refusals` is what the others were told.
     """
 
     urls: Sequence[str]
@@ -30,6 +30,7 @@ class Senders:
     prefix: str = "p"
     acknowledged: dict[str, str] = field(default_factory=dict)
     answers: Counter[int] = field(default_factory=Counter)
+    refusals: Counter[str] = field(default_factory=Counter)
     unreached: int = 0
     unanswered: int = 0
     slowest: float = 0.0
@@ -89,4 +90,7 @@ class Senders:
             return None
         self.slowest = max(self.slowest, time.monotonic() - began)
         self.answers[answer.status_code] += 1
-        return str(answer.json()["id"]) if answer.is_success else None
+        if answer.is_success:
+            return str(answer.json()["id"])
+        self.refusals[" ".join(answer.text.split())] += 1
+        return None
