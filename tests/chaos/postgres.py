@@ -69,7 +69,10 @@ class Postgres:
         return True
 
     def close(self) -> None:
+        first = self._server.get_postmaster_info().process
         self._server.cleanup()
+        if first:
+            first.wait(30)  # it says that it has ended shortly before it leaves its folder
         self._stack.close()
 
 
