@@ -16,7 +16,7 @@ from app.store.sending import Call, CallResult, Claimed, Fate
 from app.store.takeover import OnAmbiguous
 
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
-_STOPPED = timedelta(minutes=10)  # after which one half comes back; the other after half of it
+_STOPPED = timedelta(minutes=10)  # after half of which a call comes back, or one half of it; the other after all of it
 _TOO_LARGE = frozenset({"413", "414"})
 _FEW = 3
 _SHARED = (
@@ -48,9 +48,10 @@ class Return:
         asked = failed.retry_after if failed else None
         return self.now + after_failure(registration.attempts + 1, retry_after=asked, jitter=self.jitter)
 
-    def in_halves(self, registration: Claimed, *, later: bool) -> datetime:
-        """Return when it is tried again in a smaller company: one of them may be what Marketo does not understand."""
-        return self.now + delay_after(registration.attempts + 1, first=_STOPPED, jitter=float(later))
+    def once_more(self, registration: Claimed, *, later: bool) -> datetime:
+        """Return when it is tried again: the first time with all, then with half, as it may be one of them."""
+        is_apart = later and registration.attempts > 0
+        return self.now + delay_after(registration.attempts + 1, first=_STOPPED, jitter=float(is_apart))
 
 
 def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
@@ -246,11 +247,11 @@ def put_back(call: Call, registrations: Sequence[Claimed]) -> list[Fate]:
 
 
 def _stopped(call: Call, failed: CallFailed, back: Return) -> list[Fate]:
-    """Put a batch back that Marketo did not understand: in halves, so that whoever it is not about is soon through."""
+    """Put a batch back that Marketo did not understand: the second time in halves, so that others are soon through."""
     state, detail, lookup = _state_before(call), _sentence(failed), call.kind == "lookup"
     later = {r.id for r in halves(call)[0]}
     return [
-        Fate(r, state, "waiting", detail, due_at=back.in_halves(r, later=r.id in later), lookup=lookup, counts=True)
+        Fate(r, state, "waiting", detail, due_at=back.once_more(r, later=r.id in later), lookup=lookup, counts=True)
         for r in call.registrations
     ]
 
