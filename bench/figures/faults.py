@@ -3,6 +3,7 @@
 In virtual time. Faults hit each n-th call, also those that look whether a lost request ran.
 """
 
+import json
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -40,6 +41,12 @@ KINDS: dict[str, str] = {
 }
 _SOME = [(name, KINDS[name]) for name in ("answer lost, carried out", "606", "1004")]
 _BEFORE_MIDNIGHT = datetime(2026, 11, 24, 5, 50, tzinfo=UTC)  # 23:50 US Central
+_OF_A_RECORD = frozenset(
+    f"code:{code}" for code in ["701", "702", "704", "709", "1001", "1002", "1003", "1004", "1006", "1007", "1029"]
+) | {
+    "http:413",
+    "http:414",
+}
 _PLENTY = 50_000  # calls a day
 _SHOWN = 8  # bars of the plot
 
@@ -94,7 +101,10 @@ async def measure(plan: Plan) -> Figure:
 
 
 class Regularly(FaultBook):
-    """Lets each n-th call to Marketo go wrong, in these ways by turns; `ahead` calls earlier than else."""
+    """Lets each n-th call to Marketo go wrong, in these ways by turns; `ahead` calls earlier than else.
+
+    A record is refused among others only: where a call's one person is refused, that is the person's end, and rightly.
+    """
 
     def __init__(self, kinds: Sequence[str], every: int, ahead: int = 0) -> None:
         super().__init__()
@@ -105,7 +115,21 @@ class Regularly(FaultBook):
         self._seen += service == "marketo"
         if service != "marketo" or not self._kinds or self._seen % self._every:
             return None
-        return Fault(service, self._kinds[self._seen // self._every % len(self._kinds)])
+        return Fault(service, self._kind(request))
+
+    def _kind(self, request: Request) -> str:
+        turn = self._seen // self._every
+        kinds = [self._kinds[(turn + further) % len(self._kinds)] for further in range(len(self._kinds))]
+        return next((kind for kind in kinds if kind not in _OF_A_RECORD), kinds[0]) if _is_lone(request) else kinds[0]
+
+
+def _is_lone(request: Request) -> bool:
+    """Tell whether the request is for one person; Sync Leads and Request Campaign name them under `input`."""
+    try:
+        given = json.loads(request.body or b"")["input"]
+    except (ValueError, KeyError, TypeError):
+        return False
+    return len(given["leads"] if isinstance(given, dict) else given) == 1
 
 
 async def sent(
@@ -147,8 +171,8 @@ def _note_of_plays(plays: Sequence[_Outcome]) -> str:
     return (
         f"All kinds together: {len(plays)} plays of {calls} calls, which begin with different kinds and calls; above "
         "stands the middle one. The dear ones lost the answer of an upsert: its people come 95 s later, and need a "
-        "request for each webinar once more. A refused record (1001, 1029, …) that hits a call of one person is "
-        "believed: it ends in the dead letters with the reason, and counts as never mailed."
+        "request for each webinar once more. Records are refused (1001, 1029, …) in calls of several people only: "
+        "whoever is refused alone ends in the dead letters, with the reason."
     )
 
 

@@ -174,7 +174,7 @@ def test_wrong_questions_are_answered_in_words(of_relay: Environ) -> None:
     for arguments, said in (
         (["show", "nobody@example.com"], "relay events"),
         (["show", "whatever"], "reg_"),
-        (["show", "reg_9"], "There is nothing"),
+        (["show", "reg_9"], "There is no reg_9"),
         (["events", "--cursor", "x"], "cursor"),
     ):
         ended = run(*arguments, **of_relay)
