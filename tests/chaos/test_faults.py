@@ -29,8 +29,12 @@ def test_nothing_acknowledged_is_lost_and_nobody_hears_twice(stage: Stage, fault
     assert check(stage, senders) == []
 
 
-def test_a_stop_disappoints_nobody(stage: Stage) -> None:
-    """SIGTERM under load: what was taken is accepted; whoever comes later finds nobody, and goes to the other."""
+def test_a_stop_refuses_nobody(stage: Stage) -> None:
+    """SIGTERM under load: what is answered is accepted; whoever comes later finds nobody, and goes to the other.
+
+    Without the drain, a request may meet its connection's end halfway and be sent again; behind a load balancer none
+    does, as `test_rolling.py` has it.
+    """
     senders = faults.stopped(stage, random.Random(5), 2)
-    assert (senders.disappointed, senders.refusals) == (0, {})
+    assert senders.refusals == {}
     assert check(stage, senders) == []
