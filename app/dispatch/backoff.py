@@ -1,6 +1,7 @@
 """When to try again. Arithmetic only."""
 
 import random
+from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -28,6 +29,18 @@ def after_failure(
 ) -> timedelta:
     """Return the delay for a failure: at least what the server itself asked for."""
     return max(retry_after or timedelta(0), delay_after(attempts, first=first, jitter=jitter))
+
+
+@dataclass(frozen=True, slots=True)
+class Return:
+    """When those of a failed call come back: together, since each who came alone would be a call of its own."""
+
+    now: datetime
+    jitter: float = field(default_factory=random.random)
+
+    def after(self, attempts: int, *, retry_after: timedelta | None = None) -> datetime:
+        """Return when to try again after the n-th failure."""
+        return self.now + after_failure(attempts, retry_after=retry_after, jitter=self.jitter)
 
 
 def next_quota_day(now: datetime) -> datetime:

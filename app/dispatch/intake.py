@@ -165,13 +165,12 @@ class Intake:
         if source is None:
             detail = f"The source {event.source} is not configured any more."
             return _dead(event, Cause.SOURCE_CREDENTIALS_MISSING, detail)
-        asked_at = self.clock()
+        is_whole = event.fetched is not None and not lacks_something(event.fetched)
+        asked_at = event.received_at if is_whole else self.clock()
         try:
-            is_whole = event.fetched is not None and not lacks_something(event.fetched)
             fetched = event.fetched if is_whole else await _resolved(source, event, self.patience)
-            known, since = _known(event, source), event.received_at if is_whole else asked_at
-            asked = None if fetched is None else since
-            return Understood(event, fetched, _mapped(source, event, fetched), known=known, asked_at=asked)
+            findings, known = _mapped(source, event, fetched), _known(event, source)
+            return Understood(event, fetched, findings, known=known, asked_at=None if fetched is None else asked_at)
         except ResolveFailed as failed:
             fate = after_resolve_failed(event, failed, now=self.clock())
             log = _log.bind(event_id=event.id, source=event.source)

@@ -5,7 +5,6 @@ activity log is a call like any other: within the window and the day, written do
 urgent passes it.
 """
 
-import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,7 +14,7 @@ from typing import Literal, Protocol, TypeVar
 import structlog
 
 from app.dispatch import evidence
-from app.dispatch.backoff import after_failure
+from app.dispatch.backoff import Return, after_failure
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
@@ -348,8 +347,8 @@ class Settler:
         if way == "hold":
             return [held(one, f"{why} A person decides (MARKETO_ON_AMBIGUOUS=hold).") for one in people]
         detail = f"{why} It is requested again (as under MARKETO_ON_AMBIGUOUS=retry)."
-        now, together = self.caller.clock(), random.random()  # noqa: S311  # spreads load, keeps no secret
-        return [again(one, detail, now + after_failure(one.attempts, jitter=together), "answer lost") for one in people]
+        back = Return(self.caller.clock())
+        return [again(one, detail, back.after(one.attempts), "answer lost") for one in people]
 
     @property
     def _delay(self) -> timedelta:

@@ -1,12 +1,11 @@
 """Say what becomes of each registration after a call to Marketo. No I/O: answers and failures in, fates out."""
 
-import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import chain
 
-from app.dispatch.backoff import after_failure, delay_after
+from app.dispatch.backoff import Return, delay_after
 from app.domain import Cause, LeadId, RegistrationState
 from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence
@@ -34,24 +33,6 @@ class Policy:
     on_ambiguous: OnAmbiguous = "retry"
     look_up_only: bool = False
     activity_delay: timedelta = timedelta(minutes=1)
-
-
-@dataclass(frozen=True, slots=True)
-class Return:
-    """When those of a failed call come back: together, since each who came alone would be a call of its own."""
-
-    now: datetime
-    jitter: float = field(default_factory=random.random)
-
-    def after(self, registration: Claimed, failed: CallFailed | None = None) -> datetime:
-        """Return when it is tried again after one more failure: not before the server wants it."""
-        asked = failed.retry_after if failed else None
-        return self.now + after_failure(registration.attempts + 1, retry_after=asked, jitter=self.jitter)
-
-    def once_more(self, registration: Claimed, *, later: bool) -> datetime:
-        """Return when it is tried again: the first time with all, then with half, as it may be one of them."""
-        is_apart = later and registration.attempts > 0
-        return self.now + delay_after(registration.attempts + 1, first=_STOPPED, jitter=float(is_apart))
 
 
 def by_person(registrations: Sequence[Claimed]) -> Mapping[str, list[Claimed]]:
@@ -161,7 +142,7 @@ def _after_outcome(registration: Claimed, outcome: PersonOutcome, back: Return) 
         detail = "Several people in Marketo have this address (1007); the one updated last is looked up."
         return Fate(registration, RegistrationState.NEW, "several people", detail, lookup=True)
     if reason.consequence in (Consequence.RETRY, Consequence.CONFIGURATION, Consequence.DEFECT):
-        return _again(registration, RegistrationState.NEW, _words(reason), back.after(registration))
+        return _again(registration, RegistrationState.NEW, _words(reason), back.after(registration.attempts + 1))
     return _bury(registration, Cause.PERSON_REFUSED, _words(reason))
 
 
@@ -193,10 +174,10 @@ def after_trigger(call: Call, answer: TriggerAnswer) -> list[Fate]:
 
 def after_refusal(call: Call, failed: CallFailed, *, policy: Policy, now: datetime) -> list[Fate]:
     """Say what becomes of the registrations of a call that failed as a whole and is not split."""
-    back = Return(now)
     if failed.consequence is Consequence.DEFECT:
-        fates = _stopped(call, failed, back)
+        fates = _stopped(call, failed, now)
     else:
+        back = Return(now)
         fates = [_after_refusal(r, call, failed, policy, back) for r in call.registrations]
     return _without_fields(call.registrations, fates) if call.kind == "upsert" else fates
 
@@ -228,7 +209,8 @@ def _after_lost_answer(registration: Claimed, failed: CallFailed, policy: Policy
         detail = f"{lost} A person decides (MARKETO_ON_AMBIGUOUS=hold)."
         return _bury(registration, Cause.ANSWER_LOST, detail, what="answer lost")
     detail = f"{lost} It is requested again (MARKETO_ON_AMBIGUOUS=retry)."
-    return _again(registration, RegistrationState.KNOWN, detail, back.after(registration, failed), what="answer lost")
+    due_at = back.after(registration.attempts + 1, retry_after=failed.retry_after)
+    return _again(registration, RegistrationState.KNOWN, detail, due_at, what="answer lost")
 
 
 def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) -> Fate:
@@ -246,21 +228,26 @@ def put_back(call: Call, registrations: Sequence[Claimed]) -> list[Fate]:
     return [Fate(r, state, "waiting", detail, lookup=call.kind == "lookup") for r in registrations]
 
 
-def _stopped(call: Call, failed: CallFailed, back: Return) -> list[Fate]:
+def _stopped(call: Call, failed: CallFailed, now: datetime) -> list[Fate]:
     """Put a batch back that Marketo did not understand: the second time in halves, so that others are soon through."""
     state, detail, lookup = _state_before(call), _sentence(failed), call.kind == "lookup"
     later = {r.id for r in halves(call)[0]}
     return [
-        Fate(r, state, "waiting", detail, due_at=back.once_more(r, later=r.id in later), lookup=lookup, counts=True)
+        Fate(r, state, "waiting", detail, due_at=now + _stop(r, is_later=r.id in later), lookup=lookup, counts=True)
         for r in call.registrations
     ]
+
+
+def _stop(registration: Claimed, *, is_later: bool) -> timedelta:
+    return delay_after(registration.attempts + 1, first=_STOPPED, jitter=float(is_later and registration.attempts > 0))
 
 
 def _wait(registration: Claimed, call: Call, failed: CallFailed, back: Return) -> Fate:
     """Put it back: the call was not its fault, or may work next time."""
     state, lookup = _state_before(call), call.kind == "lookup"
     if failed.counts_as_attempt or failed.consequence is Consequence.NO_DATA:  # which pauses nothing
-        return _again(registration, state, _sentence(failed), back.after(registration, failed), lookup=lookup)
+        due_at = back.after(registration.attempts + 1, retry_after=failed.retry_after)
+        return _again(registration, state, _sentence(failed), due_at, lookup=lookup)
     return Fate(registration, state, "waiting", _sentence(failed), lookup=lookup)
 
 
