@@ -41,12 +41,12 @@ class _Desk:
         self._webhooks = Webhooks(parts)
 
     async def show(self, request: Request) -> Response:
-        return await self._page(request)
+        return self._page(request)
 
     async def reveal(self, request: Request, name: str) -> Response:
         sender = self._known(name)
         await read_signed_form(request, request.state.session)
-        return await self._page(request, of=name, revealed=f"{_base(request)}{sender.path}")
+        return self._page(request, of=name, revealed=f"{_base(request)}{sender.path}")
 
     async def try_payload(self, request: Request, name: str) -> Response:
         self._known(name)
@@ -56,30 +56,29 @@ class _Desk:
         body = payload.encode(errors="replace")
         if not 0 < len(body) <= most:
             problem = f"It is larger than {most:,} bytes." if body else "Paste a payload first."
-            return await self._page(request, 400, of=name, problem=problem)
-        return await self._page(request, of=name, payload=payload, tried=await self._console.try_out(name, body))
+            return self._page(request, 400, of=name, problem=problem)
+        tried, campaigns = await self._console.try_out(name, body), await campaign_names(self._parts.setup)
+        return self._page(request, of=name, payload=payload, tried=tried, campaigns=campaigns)
 
     async def send_test(self, request: Request, name: str) -> Response:
         sender, guide = self._known(name), GUIDES.get(name)
         form = await read_signed_form(request, request.state.session)
         email = form.get("email", "").strip()
         if guide is None or (guide.needs_email and not is_email(email)):
-            return await self._page(
-                request, 400, of=name, problem="Give an e-mail address to which the reminder may go."
-            )
+            return self._page(request, 400, of=name, problem="Give an e-mail address to which the reminder may go.")
         now = self._parts.clock()
         body = guide.test(email, now)
         result = await _deliver(self._webhooks, sender, body, sender.headers(body, now))
         _log.info("console sent a test", source=name, result=result.result, event_id=result.event_id)
-        return await self._page(request, of=name, sent=result)
+        return self._page(request, of=name, sent=result)
 
     def _known(self, name: str) -> Sender:
         if (sender := self._console.senders.get(name)) is None:
             raise Refused(NO_SUCH_THING)
         return sender
 
-    async def _page(self, request: Request, status: int = 200, **values: object) -> Response:
-        given = dict.fromkeys(("of", "revealed", "tried", "payload", "sent", "problem")) | values
+    def _page(self, request: Request, status: int = 200, **values: object) -> Response:
+        given = dict.fromkeys(("of", "revealed", "tried", "payload", "sent", "problem", "campaigns")) | values
         senders = self._console.senders
         return page(
             request,
@@ -88,7 +87,6 @@ class _Desk:
             sources=[_shown(request, sender) for sender in senders.values()],
             off={name: guide for name, guide in GUIDES.items() if name not in senders},
             examples=self._console.examples,
-            campaigns=await campaign_names(self._parts.setup),
             given=given,
         )
 
