@@ -41,12 +41,8 @@ KINDS: dict[str, str] = {
 }
 _SOME = [(name, KINDS[name]) for name in ("answer lost, carried out", "606", "1004")]
 _BEFORE_MIDNIGHT = datetime(2026, 11, 24, 5, 50, tzinfo=UTC)  # 23:50 US Central
-_OF_A_RECORD = frozenset(
-    f"code:{code}" for code in ["701", "702", "704", "709", "1001", "1002", "1003", "1004", "1006", "1007", "1029"]
-) | {
-    "http:413",
-    "http:414",
-}
+_CODES_OF_A_RECORD = "701 702 704 709 1001 1002 1003 1004 1006 1007 1029"
+_OF_A_RECORD = {"http:413", "http:414", *(f"code:{code}" for code in _CODES_OF_A_RECORD.split())}
 _PLENTY = 50_000  # calls a day
 _SHOWN = 8  # bars of the plot
 
@@ -118,8 +114,8 @@ class Regularly(FaultBook):
         return Fault(service, self._kind(request))
 
     def _kind(self, request: Request) -> str:
-        turn = self._seen // self._every
-        kinds = [self._kinds[(turn + further) % len(self._kinds)] for further in range(len(self._kinds))]
+        turn = self._seen // self._every % len(self._kinds)
+        kinds = [*self._kinds[turn:], *self._kinds[:turn]]
         return next((kind for kind in kinds if kind not in _OF_A_RECORD), kinds[0]) if _is_lone(request) else kinds[0]
 
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
-from tests.e2e.harness import Relay, until
+from tests.e2e.harness import Relay, leader, leads, until
 
 Fault = Callable[[Stage, random.Random, int], Senders]
 _HEALED = 0.5  # seconds of load after the last fault of a round
@@ -98,21 +98,10 @@ def started_at_one_instant(stage: Stage, _: random.Random, times: int) -> Sender
     return senders
 
 
-def leads(relay: Relay) -> bool:
-    """Tell, by its log, whether this process leads."""
-    turns = [line for line in relay.process.lines if '"leading"' in line or "not leading any more" in line]
-    return relay.process.child.poll() is None and bool(turns) and '"leading"' in turns[-1]
-
-
 def _leading(relays: Mapping[int, Relay]) -> int:
-    """Wait until one of them leads, and return its port; there are never two."""
-
-    def found() -> int | None:
-        ports = [port for port, relay in relays.items() if leads(relay)]
-        assert len(ports) < 2
-        return ports[0] if ports else None
-
-    return until(found, within=30, what="a leader")
+    """Wait until one of them leads, and return its port."""
+    found = leader(relays.values())
+    return next(port for port, relay in relays.items() if relay is found)
 
 
 def _until_leads(relay: Relay) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from tests.chaos import store_faults
 from tests.chaos.conftest import PER_SECOND
 from tests.chaos.disk import small_disk
 from tests.chaos.postgres import PostgresStage
+from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
 from tests.chaos.truth import check
 
@@ -38,13 +40,6 @@ def test_a_full_disk_under_postgresql_refuses_and_heals(postgres_stage: Postgres
     assert check(postgres_stage, senders) == []
 
 
-def test_a_killed_postgresql_is_waited_for(postgres_stage: PostgresStage) -> None:
-    """What was answered 202 is in its log of changes, from which it recovers."""
-    senders = store_faults.postgres_killed(postgres_stage, random.Random(5), 2)
-    assert senders.answers[503] > 0
-    assert check(postgres_stage, senders) == []
-
-
 def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_done_twice(postgres_stage: PostgresStage) -> None:
     """The sender hears 503, tries again, and is told of a duplicate or accepted; claims are freed."""
     senders = store_faults.commits_cut(postgres_stage, random.Random(5), 15)
@@ -53,8 +48,18 @@ def test_a_commit_whose_answer_is_lost_is_neither_lost_nor_done_twice(postgres_s
     assert check(postgres_stage, senders) == []
 
 
-def test_a_postgresql_that_cannot_be_reached_is_waited_for(postgres_stage: PostgresStage) -> None:
-    """503 meanwhile; then slow answers; then all is well by itself."""
-    senders = store_faults.unreachable(postgres_stage, random.Random(5), 1)
+@pytest.mark.parametrize(
+    ("fault", "times"),
+    [
+        (store_faults.postgres_killed, 2),  # what was answered 202 is in its log of changes, from which it recovers
+        (store_faults.unreachable, 1),  # then slow answers
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_a_postgresql_that_is_away_is_waited_for(
+    postgres_stage: PostgresStage, fault: Callable[[PostgresStage, random.Random, int], Senders], times: int
+) -> None:
+    """503 meanwhile; then all is well by itself."""
+    senders = fault(postgres_stage, random.Random(5), times)
     assert senders.answers[503] > 0
     assert check(postgres_stage, senders) == []

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -170,6 +170,23 @@ class Relay:
             return next((r for r in self.registrations(email=address) if r["state"] == state), None)
 
         return until(found, what=f"{address} to be {state}")
+
+
+def leads(relay: Relay) -> bool:
+    """Tell, by its log, whether this process leads."""
+    turns = [line for line in relay.process.lines if '"leading"' in line or "not leading any more" in line]
+    return relay.process.child.poll() is None and bool(turns) and '"leading"' in turns[-1]
+
+
+def leader(relays: Collection[Relay]) -> Relay:
+    """Wait until one leads, and return it; there are never two."""
+
+    def one() -> Relay | None:
+        found = [relay for relay in relays if leads(relay)]
+        assert len(found) < 2
+        return found[0] if found else None
+
+    return until(one, within=30, what="a leader")
 
 
 def registration(address: str, **more: object) -> dict[str, object]:

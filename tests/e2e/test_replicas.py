@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from tests.e2e.conftest import StartRelay
-from tests.e2e.harness import Relay, Sandbox, registration, until
+from tests.e2e.harness import Relay, Sandbox, leader, registration, until
 
 
 @pytest.fixture
@@ -34,23 +34,6 @@ def all_mailed(sandbox: Sandbox, addresses: Sequence[str]) -> None:
     until(lambda: len(sandbox.get("emails")) >= len(addresses), within=60, what=f"{len(addresses)} e-mails")
     assert mailed(sandbox) == sorted(addresses)
     assert sandbox.get("violations") == []
-
-
-def leads(relay: Relay) -> bool:
-    """Tell, by its log, whether this process leads."""
-    turns = [line for line in relay.process.lines if '"leading"' in line or "not leading any more" in line]
-    return relay.process.child.poll() is None and bool(turns) and '"leading"' in turns[-1]
-
-
-def leader(relays: Sequence[Relay]) -> Relay:
-    """Wait until one leads, and return it; there are never two."""
-
-    def one() -> Relay | None:
-        found = [relay for relay in relays if leads(relay)]
-        assert len(found) < 2
-        return found[0] if found else None
-
-    return until(one, within=30, what="a leader")
 
 
 def test_of_three_replicas_all_accept_and_one_leads(start: StartRelay, sandbox: Sandbox) -> None:
