@@ -41,6 +41,7 @@ _CALM = 0.3  # below this share of the window there is no load
 _TRIES = 3  # failed requests in a row after which a reading begins anew later
 _MOST_PAGES = 10  # of 300 activities, for 30 people
 _TOKEN_FROM = timedelta(minutes=20)  # how long before a request a paging token may begin that is used once more
+_TOKEN_SOONER = timedelta(minutes=2)  # than its first reading needs, as a request that timed out had begun sooner
 _LONGEST = timedelta(minutes=15)
 _SAME_TIME = timedelta(seconds=10)  # dates of answers are in whole seconds, and under way for some
 _LEAST_CLEARLY = timedelta(seconds=2)  # activities are dated in whole seconds
@@ -72,7 +73,6 @@ class _Reading:
     page: str | None = None
     pages: int = 0
     failures: int = 0  # in a row
-    has_begun: bool = False  # whether some of it is read
     is_whole: bool = True
     others_work: bool = False  # whether Marketo has taken another call since the log's last refusal
     activities: list[Activity] = field(default_factory=list)
@@ -95,7 +95,7 @@ class _Reading:
             self.page, self.is_whole = None, False
         if self.page is None:
             self.parts, self.pages = self.parts[1:], 0
-        self.has_begun, self.failures = True, 0
+        self.failures = 0
 
 
 @dataclass(slots=True)
@@ -227,6 +227,7 @@ class Settler:
         """Return a token that shows what was since the requests. One of an earlier look will do: it shows them too."""
         since = reading.since + self._ahead
         if self._token is None or not self._token[0] <= since <= self._token[0] + _TOKEN_FROM:
+            since -= _TOKEN_SOONER
             begun = await self._request(reading, lambda: self.log.paging_token(since))
             self._compare_clocks(begun.date)
             self._token = (since, begun.token)
@@ -296,7 +297,8 @@ class Settler:
     def _is_tried_again(self, reading: _Reading, failed: CallFailed) -> bool:
         """Rest for a moment after a failed request, so that what was read before it need not be read again."""
         reading.failures += 1
-        if not reading.has_begun or reading.failures >= _TRIES or failed.consequence is Consequence.NOT_ALLOWED:
+        tries = 1 if self._unread_since else _TRIES  # one while the log has failed a whole reading
+        if reading.failures >= tries or failed.consequence is Consequence.NOT_ALLOWED:
             return False
         wait = after_failure(reading.failures, retry_after=failed.retry_after)
         if wait > self._delay:
