@@ -3,6 +3,7 @@
 So both ways answer alike, byte for byte, and a command is written once.
 """
 
+import asyncio
 import secrets
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -14,18 +15,20 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.domain import NewEvent, utc_now
-from app.errors import AskedInVain, StoreUnavailable
+from app.errors import AskedInVain, RelayError, StoreUnavailable
 from app.log import configure_logging
 from app.main import create_app
 from app.settings import Settings
 from app.store.database import Database, open_database
 from app.store.listing import Listing
 from app.store.lookup import Lookup
-from app.store.opening import prepare_store, what_is_missing
+from app.store.opening import prepare_store
+from app.store.reports import SetupReports
 from app.store.views import Receipt
 from app.web.parts import WebParts
 
 _PATIENCE = 30.0  # seconds
+_GLANCE = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +60,20 @@ class Admin:
         except ValueError:
             raise AskedInVain(f"What answers at {self.where} is no relay; look whether RELAY_URL is right.") from None
 
+    async def campaigns(self) -> Mapping[str, str]:
+        """Return what the campaigns are called by their numbers, as the last check of the set-up saw them."""
+        report = (await self.get("setup"))["report"]
+        return report["campaigns"] if report else {}
+
+
+async def known_campaigns(settings: Settings) -> Mapping[str, str]:
+    """Return the campaigns' names where a relay or its store is at hand; nothing where not, and never late."""
+    try:
+        async with asyncio.timeout(_GLANCE), open_admin(settings) as admin:
+            return await admin.campaigns()
+    except (RelayError, TimeoutError):
+        return {}
+
 
 @asynccontextmanager
 async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
@@ -86,10 +103,11 @@ async def _running(settings: Settings, url: str) -> AsyncIterator[Admin]:
 @asynccontextmanager
 async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
     url = settings.database_url.get_secret_value()
-    if missing := what_is_missing(url):
-        raise StoreUnavailable(f"{missing} To ask a running relay, set RELAY_URL and ADMIN_TOKEN.")
     configure_logging(level="critical", format="console", secrets=settings.secrets())  # its requests are nobody's news
-    await prepare_store(url, may_migrate=False)
+    try:
+        await prepare_store(url, may_migrate=False)
+    except StoreUnavailable as problem:
+        raise StoreUnavailable(f"{problem}\nTo ask a running relay instead, set RELAY_URL and ADMIN_TOKEN.") from None
     token = secrets.token_urlsafe(32)  # of this process alone
     async with open_database(url, connections=2) as database:
         transport = httpx.ASGITransport(create_app(_parts(database, token)))
@@ -111,7 +129,17 @@ def _parts(database: Database, token: str) -> WebParts:
         drain=_Closed(),
         admin_tokens=(SecretStr(token),),
         version=__version__,
+        setup=_LastReport(database),
     )
+
+
+class _LastReport(SetupReports):
+    """The last check of the set-up, as a relay left it."""
+
+    is_running = False
+
+    def begin(self) -> bool:
+        return False
 
 
 class _Closed:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from app.commands.kinds import SourceName
 from app.commands.running import ConfigOption, RelayOption, asking_settings, fail, run, settings_for
 from app.domain import Cause
 from app.errors import StoreUnavailable
@@ -15,6 +16,8 @@ from app.settings import Settings
 
 if TYPE_CHECKING:
     from app.care.at_hand import AtHand
+
+_NOT_REPLAYED = "Nothing is replayed"
 
 
 def replay(
@@ -24,7 +27,7 @@ def replay(
         str | None,
         typer.Option(help="All that are dead for this cause, e.g. title_missing.", autocompletion=lambda: list(Cause)),
     ] = None,
-    source: Annotated[str | None, typer.Option(help="All dead ones of this source.")] = None,
+    source: Annotated[SourceName | None, typer.Option(help="All dead ones of this source.")] = None,
     webinar: Annotated[str | None, typer.Option(help="All dead ones of this webinar, by the source's id.")] = None,
     every: Annotated[bool, typer.Option("--all", help="All that are dead.")] = False,
     sent: Annotated[bool, typer.Option("--sent", help="With --webinar: those that were sent, not the dead.")] = False,
@@ -60,9 +63,9 @@ def _at_hand(relay: str | None, config: Path | None) -> "tuple[AtHand, Settings]
     from app.care.at_hand import OwnStore, Refusal, RunningRelay  # noqa: PLC0415  # as above
     from app.making import CHECKS  # noqa: PLC0415  # as above
 
-    settings = asking_settings(relay, config)
+    settings = asking_settings(relay, config, in_vain=_NOT_REPLAYED)
     if not settings.relay_url:
-        settings = settings_for({"relay_config": config}, checks=CHECKS)
+        settings = settings_for({"relay_config": config}, checks=CHECKS, in_vain=_NOT_REPLAYED)
         return OwnStore(settings), settings
     if not settings.admin_token:
         fail("Set ADMIN_TOKEN to the relay's, to ask it at RELAY_URL.", code=2)
@@ -84,7 +87,7 @@ def forget(
     """
     from app.care import forget as caring  # noqa: PLC0415  # as above
 
-    settings = _own_store("forget", "no token removes people over the network")
+    settings = _own_store("forget", "no token removes people over the network", in_vain="Nobody is forgotten")
     url = settings.database_url.get_secret_value()
     if yes:
         typer.echo(caring.certified(run(caring.forget(url, person), settings), as_json=as_json))
@@ -103,7 +106,7 @@ def backup(
     """
     from app.store.backup import back_up  # noqa: PLC0415  # as above
 
-    settings = _own_store("backup", "it copies a file")
+    settings = _own_store("backup", "it copies a file", in_vain="No copy is made")
     try:
         made = back_up(settings.database_url.get_secret_value(), file)
     except StoreUnavailable as problem:
@@ -116,11 +119,11 @@ def backup(
     )
 
 
-def _own_store(command: str, why: str) -> Settings:
+def _own_store(command: str, why: str, *, in_vain: str) -> Settings:
     """Return the settings of a command that never asks a running relay; where one is named, say so."""
     from app.store.opening import shown_address  # noqa: PLC0415  # as above
 
-    settings = settings_for({}, only=["database_url", "relay_url"])
+    settings = settings_for({}, only=["database_url", "relay_url"], in_vain=in_vain)
     if settings.relay_url:
         store = shown_address(settings.database_url.get_secret_value())
         note = (

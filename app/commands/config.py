@@ -32,7 +32,7 @@ def check(
         if as_json:
             print_json({"ok": False, "problems": [{"field": p.field, "problem": p.problem} for p in invalid.problems]})
             raise typer.Exit(2) from None
-        fail(render_problems(invalid.problems), code=2)
+        fail(render_problems(invalid.problems, in_vain="The relay would not start"), code=2)
     sources = [name for name, switches in _SWITCHES.items() if any(getattr(settings, one) for one in switches)]
     differing = changed(settings)
     if as_json:

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
+from app.commands.kinds import SourceName
 from app.commands.printing import at, console, print_json, table
 from app.commands.running import JsonOption, RelayOption, asking_settings, run
 from app.domain import EventState
@@ -13,7 +14,7 @@ from app.settings import Settings
 
 def events(
     *,
-    source: Annotated[str | None, typer.Option(help="Of one source only.")] = None,
+    source: Annotated[SourceName | None, typer.Option(help="Of one source only.")] = None,
     state: Annotated[EventState | None, typer.Option(help="In one state only.")] = None,
     hours: Annotated[float | None, typer.Option(min=0, max=876_000, help="Of the last so many hours.")] = None,
     limit: Annotated[int, typer.Option(min=1, max=200, help="How many at most.")] = 20,
@@ -22,7 +23,7 @@ def events(
     as_json: JsonOption = False,
 ) -> None:
     """List the webhooks that came, newest first; `relay show ID` has all of one."""
-    settings = asking_settings(relay)
+    settings = asking_settings(relay, in_vain="No webhooks are listed")
     since = datetime.now(UTC) - timedelta(hours=hours) if hours is not None else None
     asked = {"source": source, "state": state, "limit": limit, "cursor": cursor}
     page = run(_ask(settings, since=since.isoformat() if since else None, **asked), settings)

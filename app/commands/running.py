@@ -8,7 +8,7 @@ import typer
 import uvloop
 
 from app.errors import RelayError, SettingsInvalid
-from app.settings import Checks, Settings, load_settings, render_problems
+from app.settings import FILES, Checks, Settings, load_settings, render_problems
 
 Result = TypeVar("Result")
 ConfigOption = Annotated[
@@ -20,20 +20,26 @@ RelayOption = Annotated[
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the admin API answers it.")]
 
 
-def asking_settings(relay: str | None, config: Path | None = None) -> Settings:
+def asking_settings(relay: str | None, config: Path | None = None, *, in_vain: str) -> Settings:
     """Return the settings that asking needs; `relay` is what the command line says of RELAY_URL."""
     needed = ("relay_url", "admin_token", "admin_read_token", "database_url")
-    return settings_for({"relay_url": relay, "relay_config": config}, only=needed)
+    return settings_for({"relay_url": relay, "relay_config": config}, only=needed, in_vain=in_vain)
 
 
 def settings_for(
-    overrides: Mapping[str, object], *, checks: Checks | None = None, only: Sequence[str] | None = None
+    overrides: Mapping[str, object],
+    *,
+    in_vain: str,
+    checks: Checks | None = None,
+    only: Sequence[str] | None = None,
+    may_lack: bool = False,
 ) -> Settings:
-    """Return the settings; where they are wrong, tell all that is, and exit with 2."""
+    """Return the settings; where they are wrong, tell all that is and what is `in_vain` for it, and exit with 2."""
+    needed = None if only is None else (*only, FILES)
     try:
-        return load_settings(overrides, checks=checks or Checks(), only=only)
+        return load_settings(overrides, checks=checks or Checks(), only=needed, may_lack=may_lack)
     except SettingsInvalid as invalid:
-        fail(render_problems(invalid.problems), code=2)
+        fail(render_problems(invalid.problems, in_vain=in_vain), code=2)
 
 
 def run(work: Coroutine[object, object, Result], settings: Settings) -> Result:

@@ -20,7 +20,8 @@ def serve(
     from app.making import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
     from app.serve import serve as serve_alone  # noqa: PLC0415  # as above
 
-    settings = settings_for({"host": host, "port": port, "relay_config": config}, checks=CHECKS)
+    options = {"host": host, "port": port, "relay_config": config}
+    settings = settings_for(options, checks=CHECKS, in_vain="The relay does not start")
     configure_logging(level=settings.log_level, format=settings.log_format, secrets=settings.secrets())
     run(serve_by_several(settings) if settings.workers > 1 else serve_alone(settings), settings)
 
@@ -30,7 +31,7 @@ def migrate() -> None:
     from app.store.migrate import HEAD  # noqa: PLC0415  # as above
     from app.store.opening import prepare_store  # noqa: PLC0415  # as above
 
-    settings = settings_for({}, only=["database_url"])
+    settings = settings_for({}, only=["database_url"], in_vain="The database is not migrated")
     changed = run(prepare_store(settings.database_url.get_secret_value()), settings)
     typer.echo(f"The database has schema {HEAD} now." if changed else f"Nothing to do: the database has schema {HEAD}.")
 
@@ -39,7 +40,7 @@ def healthcheck(
     ready: Annotated[bool, typer.Option("--ready", help="Ask /readyz instead of /livez.")] = False,
 ) -> None:
     """Ask the relay on this machine whether it lives; exit code 0 or 1. For a container's HEALTHCHECK."""
-    settings = settings_for({}, only=["host", "port"])
+    settings = settings_for({}, only=["host", "port"], in_vain="The relay is not asked")
     path = "/readyz" if ready else "/livez"
     connection = HTTPConnection(own_address(settings.host), settings.port, timeout=3)
     try:

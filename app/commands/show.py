@@ -9,8 +9,11 @@ from app.commands.printing import at, console, facts, print_json, shown, table, 
 from app.commands.running import JsonOption, RelayOption, asking_settings, run
 from app.errors import AskedInVain
 from app.settings import Settings
+from app.web.console.words import campaign_name, with_names
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from rich.console import Console, RenderableType
 
     from app.commands.asking import Admin
@@ -24,26 +27,26 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what became of a registration, a webhook, a call to Marketo, or of everything about a person."""
-    settings = asking_settings(relay)
-    kind, found = run(_ask(settings, what.strip()), settings)
+    settings = asking_settings(relay, in_vain="Nothing is looked up")
+    kind, found, campaigns = run(_ask(settings, what.strip()), settings)
     if as_json:
         print_json(found)
         return
     page = console()
     for one in found["items"] if kind == "person" else [found]:
-        _PAGES[_KINDS["reg"] if kind == "person" else kind](page, one)
+        _PAGES[_KINDS["reg"] if kind == "person" else kind](page, one, campaigns)
 
 
-async def _ask(settings: Settings, what: str) -> tuple[str, Any]:
+async def _ask(settings: Settings, what: str) -> tuple[str, Any, "Mapping[str, str]"]:
     from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
 
     kind = _KINDS.get(what.partition("_")[0])
     async with open_admin(settings) as admin:
         if "@" in what:
-            return "person", await _person(admin, what)
+            return "person", await _person(admin, what), await admin.campaigns()
         if kind is None:
             raise AskedInVain(f"{what!r} is no e-mail address and no id; ids begin with reg_, evt_ or call_.")
-        return kind, await admin.get(f"{kind}/{what}")
+        return kind, await admin.get(f"{kind}/{what}"), await admin.campaigns()
 
 
 async def _person(admin: "Admin", email: str) -> Any:
@@ -57,7 +60,7 @@ async def _person(admin: "Admin", email: str) -> Any:
     return page | {"items": items}
 
 
-def _registration(page: "Console", one: Any) -> None:
+def _registration(page: "Console", one: Any, campaigns: "Mapping[str, str]") -> None:
     _heading(page, f"{who(one)}, webinar {one['webinarId']}: ", one["state"])
     page.print(
         facts(
@@ -68,31 +71,34 @@ def _registration(page: "Console", one: Any) -> None:
                 "what to do": one["advice"],
                 "name": " ".join(filter(None, (one["firstName"], one["lastName"]))),
                 "lead": one["leadId"],
-                "campaign": one["campaignId"],
+                "campaign": campaign_name(one["campaignId"], campaigns),
                 **{f"{{{{my.{name}}}}}": value for name, value in one["tokens"].items()},
                 "starts": at(one["startsAt"]) if one["startsAt"] else None,
             }
         )
     )
-    rows = [(at(e["at"]), e["what"], e["detail"], e["callId"] or e["eventId"]) for e in one["timeline"]]
+    rows = [
+        (at(e["at"]), e["what"], with_names(e["detail"], campaigns), e["callId"] or e["eventId"])
+        for e in one["timeline"]
+    ]
     page.print(table(["at (UTC)", "what", "detail", "see"], rows))
     page.print()
 
 
-def _event(page: "Console", one: Any) -> None:
+def _event(page: "Console", one: Any, _campaigns: "Mapping[str, str]") -> None:
     _heading(page, f"Webhook of {one['source']}: ", one["state"])
     said = {"id": one["id"], "received (UTC)": at(one["receivedAt"]), "why": _why(one), "what to do": one["advice"]}
     page.print(facts(said | one["headers"] | {"registrations": ", ".join(one["registrations"])}))
     page.print(shown_body(one["body"]))
 
 
-def _call(page: "Console", one: Any) -> None:
+def _call(page: "Console", one: Any, campaigns: "Mapping[str, str]") -> None:
     _heading(page, f"{one['kind']} with {one['size']} people: ", one["outcome"] or "no answer yet")
     said = {
         "id": one["id"],
         "began (UTC)": at(one["startedAt"]),
         "ended (UTC)": at(one["finishedAt"]),
-        "campaign": one["campaignId"],
+        "campaign": campaign_name(one["campaignId"], campaigns) if one["campaignId"] else None,
         "Marketo's request id": one["requestId"],
         "code": one["code"],
         "message": one["message"],

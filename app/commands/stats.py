@@ -17,7 +17,7 @@ def stats(
     as_json: JsonOption = False,
 ) -> None:
     """Count what came and what became of it, by source; say what waits, what is paused and what is dead."""
-    settings = asking_settings(relay)
+    settings = asking_settings(relay, in_vain="Nothing is counted")
     told = run(_ask(settings, hours), settings)
     if as_json:
         print_json(told)

@@ -8,6 +8,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from app.commands.kinds import SourceName
 from app.commands.printing import console, print_json, shown
 from app.commands.running import RelayOption, asking_settings, fail, run
 from app.domain import EventState
@@ -22,7 +23,7 @@ _MOST = 200
 
 def tail(
     *,
-    source: Annotated[str | None, typer.Option(help="Of one source only.")] = None,
+    source: Annotated[SourceName | None, typer.Option(help="Of one source only.")] = None,
     email: Annotated[str | None, typer.Option(help="Of one person only.")] = None,
     what: Annotated[list[str] | None, typer.Option(help="Only this (sent, dead, ignored …); may be repeated.")] = None,
     lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=_MOST, help="How many of the past.")] = 10,
@@ -31,7 +32,7 @@ def tail(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line each.")] = False,
 ) -> None:
     """Watch webhooks come in and what becomes of people, filtered; Ctrl-C ends it."""
-    settings = asking_settings(relay)
+    settings = asking_settings(relay, in_vain="Nothing is watched")
     wanted = frozenset(what or ())
     _check(wanted)
     page = console()

@@ -23,6 +23,7 @@ Outcome = Literal["registers", "cancels", "ignored", "dead", "refused", "must as
 _BAD = frozenset({"dead", "refused"})
 _SECRET = SecretStr("a-secret-of-this-trial-alone-7hQ2")
 _MARKS = frozenset({"headers", "_evidence"})  # what captures and the samples of docs/write-a-source.md have
+_NO_NAMES: Mapping[str, str] = {}
 _NO_CAMPAIGN = "1"  # MARKETO_CAMPAIGN_ID need not be set for a trial
 
 
@@ -41,16 +42,17 @@ class Trial:
     def is_bad(self) -> bool:
         return self.outcome in _BAD or any(one.cause in _DEADLY for one in self.registrations)
 
-    def as_json(self) -> dict[str, object]:
+    def as_json(self, campaigns: Mapping[str, str] = _NO_NAMES) -> dict[str, object]:
+        """Return it as a document; `campaigns` are names by numbers."""
         return {
             "file": self.file,
             "source": self.source,
             "outcome": self.outcome,
             "detail": self.detail,
-            "registrations": [self._shown(one) for one in self.registrations],
+            "registrations": [self._shown(one, campaigns) for one in self.registrations],
         }
 
-    def _shown(self, one: WouldBe) -> dict[str, object]:
+    def _shown(self, one: WouldBe, campaigns: Mapping[str, str]) -> dict[str, object]:
         return {
             "email": one.email,
             "leadId": one.lead_id,
@@ -63,6 +65,7 @@ class Trial:
             "why": one.detail,
             "advice": _advice(one.cause),
             "campaignId": one.campaign_id if self.shows_campaign else None,
+            "campaignName": campaigns.get(str(one.campaign_id)) if self.shows_campaign else None,
             "tokens": dict(one.tokens),
         }
 

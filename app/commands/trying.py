@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from app.commands.kinds import SourceName
 from app.commands.printing import console, facts, print_json, shown
 from app.commands.running import ConfigOption, fail, run, settings_for
+from app.settings import Settings, secret_fields
+from app.web.console.words import campaign_name
 
 _MOST_BYTES = 16 * 1024 * 1024
 
@@ -26,21 +28,32 @@ def try_payloads(
 
     A file holds the body as it came, or what `relay show evt_… --json` prints. No secret is needed, nothing is stored.
     """
+    from app.commands.asking import known_campaigns  # noqa: PLC0415  # as below
     from app.commands.trial import Trial, try_all  # noqa: PLC0415  # --help should not wait for every part's import
+    from app.making import CHECKS  # noqa: PLC0415  # as above
 
-    settings = settings_for({"relay_config": config}, only=("relay_config", "webinars"))
+    settings = settings_for(
+        {"relay_config": config}, checks=CHECKS, only=_used(), may_lack=True, in_vain="Nothing is tried out"
+    )
     files = list(_files(path))
     if not files:
         fail(f"There is no *.json in {path}.", code=2)
     payloads = [(str(file), file.read_bytes()[:_MOST_BYTES]) for file in files]
     trials: list[Trial] = run(try_all(payloads, source, settings, fetch=fetch), settings)
+    names = run(known_campaigns(settings), settings) if settings.marketo_campaign_id else {}
+    told = [trial.as_json(names) for trial in trials]
     if as_json:
-        print_json([trial.as_json() for trial in trials])
+        print_json(told)
     else:
-        for trial in trials:
-            _print(trial.as_json())
+        for one in told:
+            _print(one)
     bad = [trial for trial in trials if trial.is_bad or (strict and trial.outcome == "ignored")]
     raise typer.Exit(1 if bad else 0)
+
+
+def _used() -> list[str]:
+    """Return the settings that decide; secrets do not, and those of the machine that runs CI may be absent or wrong."""
+    return [name for name in Settings.model_fields if name not in secret_fields()]
 
 
 def _files(path: Path) -> Iterator[Path]:
@@ -52,5 +65,13 @@ def _print(trial: dict[str, object]) -> None:
     page.print(shown(f"{trial['file']}: "), shown(trial["outcome"]), shown(trial["detail"]), sep=" ")
     registrations = trial["registrations"]
     for one in registrations if isinstance(registrations, list) else ():
-        page.print(facts({f"  {name}": value for name, value in one.items() if name != "tokens"}))
+        page.print(facts({f"  {name}": value for name, value in _said(one).items()}))
         page.print(facts({f"  {{{{my.{name}}}}}": value for name, value in one["tokens"].items()}))
+
+
+def _said(one: dict[str, Any]) -> dict[str, object]:
+    """Return what is told of a registration above its tokens, with the campaign as people call it."""
+    said = {name: value for name, value in one.items() if name not in ("tokens", "campaignId", "campaignName")}
+    if one["campaignId"] is None:
+        return said
+    return said | {"campaign": campaign_name(one["campaignId"], {str(one["campaignId"]): one["campaignName"]})}

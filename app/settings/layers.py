@@ -21,6 +21,15 @@ VARIABLES = tuple(name for name in Settings.model_fields if name != "webinars")
 _OUR_PREFIXES = ("marketo_", "eventbrite_", "pendo_", "custom_", "default_webinar", "default_join", "relay_")
 _FILE = "_file"
 _LARGEST_SECRET_FILE = 65_536  # characters; nobody's secret is longer, a wrong path may be endless
+FILES = ".env and relay.toml"  # one that cannot be read may have said anything of any setting
+
+
+@dataclass(frozen=True, slots=True)
+class Misread:
+    """What went wrong while reading, and the setting that may not be what it was meant to be; None: none of ours."""
+
+    problem: FieldProblem
+    setting: str | None
 
 
 @dataclass(slots=True)
@@ -28,7 +37,10 @@ class Gathered:
     """The merged values by field name, and what went wrong while reading."""
 
     values: Values = field(default_factory=dict)
-    problems: list[FieldProblem] = field(default_factory=list)
+    misread: list[Misread] = field(default_factory=list)
+
+    def blame(self, name: str, problem: str, setting: str | None) -> None:
+        self.misread.append(Misread(FieldProblem(name, problem), setting))
 
 
 def gather(overrides: Mapping[str, object], environ: Mapping[str, str], folder: Path) -> Gathered:
@@ -49,8 +61,8 @@ def _read_environment(environ: Mapping[str, str], folder: Path, found: Gathered)
     outside = {name.lower(): value for name, value in environ.items()}
     dotenv = _read_dotenv(folder / ".env", found)
     ours = [name for name in outside if name.startswith(_OUR_PREFIXES)]
-    found.problems += _unknown(ours, "the environment", closeness=0.85)
-    found.problems += _unknown(dotenv, ".env", closeness=0.85, prefixes=_OUR_PREFIXES)
+    found.misread += _unknown(ours, "the environment", closeness=0.85)
+    found.misread += _unknown(dotenv, ".env", closeness=0.85, prefixes=_OUR_PREFIXES)
     given: Values = {}
     for layer in (dotenv, outside):
         given |= {name: value for name, value in layer.items() if _is_given(name, value)}
@@ -61,7 +73,7 @@ def _read_dotenv(path: Path, found: Gathered) -> dict[str, str]:
     try:
         lines = DotEnvSettingsSource(Settings, env_file=path, env_file_encoding="utf-8-sig").env_vars
     except (OSError, UnicodeDecodeError) as error:
-        found.problems.append(FieldProblem(".env", f"cannot be read: {_reason(error)}"))
+        found.blame(".env", f"cannot be read: {_reason(error)}", FILES)
         return {}
     return {name: value or "" for name, value in lines.items()}
 
@@ -74,7 +86,7 @@ def _read_toml(folder: Path, config: object, found: Gathered) -> Values:
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        found.problems.append(FieldProblem(path.name, f"cannot be read: {_reason(error)}"))
+        found.blame(path.name, f"cannot be read: {_reason(error)}", FILES)
         return {}
     return _known_keys(document, path.name, found)
 
@@ -84,11 +96,11 @@ def _known_keys(document: Values, file: str, found: Gathered) -> Values:
     for key, value in document.items():
         name = key.lower()
         if name in values:
-            found.problems.append(FieldProblem(key, f"stands twice in {file}, in capitals and without"))
+            found.blame(key, f"stands twice in {file}, in capitals and without", name)
         values[name] = value
     if values.pop("relay_config", None) is not None:
-        found.problems.append(FieldProblem("RELAY_CONFIG", f"cannot stand in {file}, the file that it names"))
-    found.problems += _unknown(values, file, prefixes=("",))
+        found.blame("RELAY_CONFIG", f"cannot stand in {file}, the file that it names", FILES)
+    found.misread += _unknown(values, file, prefixes=("",))
     return {name: value for name, value in values.items() if name == "webinars" or _is_variable(name)}
 
 
@@ -98,8 +110,7 @@ def _with_files_read(layer: Values, folder: Path, found: Gathered) -> Values:
     for key in layer.keys() - values.keys():
         name = key.removesuffix(_FILE)
         if name in values:
-            problem = f"stands beside {name.upper()}; keep one of the two"
-            found.problems.append(FieldProblem(key.upper(), problem))
+            found.blame(key.upper(), f"stands beside {name.upper()}; keep one of the two", name)
         elif (content := _read_secret(key, layer[key], folder, found)) is not None:
             values[name] = content
     return values
@@ -114,7 +125,7 @@ def _read_secret(key: str, path: object, folder: Path, found: Gathered) -> str |
         if len(content) > _LARGEST_SECRET_FILE:
             raise OSError(f"it is longer than {_LARGEST_SECRET_FILE} characters")
     except (OSError, ValueError) as error:
-        found.problems.append(FieldProblem(key.upper(), f"cannot be read: {_reason(error)}"))
+        found.blame(key.upper(), f"cannot be read: {_reason(error)}", key.removesuffix(_FILE))
         return None
     return content.removesuffix("\n").removesuffix("\r")
 
@@ -141,7 +152,7 @@ def _is_secret(name: str) -> bool:
 
 def _unknown(
     names: Iterable[str], place: str, *, closeness: float = 0.6, prefixes: tuple[str, ...] = ()
-) -> list[FieldProblem]:
+) -> list[Misread]:
     """Return a problem for each name that is no setting, if it begins like ours or looks like one misspelt.
 
     The environment is judged by likeness alone: Kubernetes adds variables such as PENDO_SERVICE_HOST to it.
@@ -153,7 +164,8 @@ def _unknown(
         near = get_close_matches(name, VARIABLES, n=1, cutoff=closeness)
         if near or name.startswith(prefixes):
             hint = f"; did you mean {near[0].upper()}?" if near else "; .env.example lists them all"
-            problems.append(FieldProblem(name.upper(), f"is no setting of the relay (in {place}){hint}"))
+            problem = FieldProblem(name.upper(), f"is no setting of the relay (in {place}){hint}")
+            problems.append(Misread(problem, near[0].removesuffix(_FILE) if near else None))
     return problems
 
 

@@ -22,34 +22,36 @@ def load_settings(
     folder: Path | None = None,
     checks: Checks = _NO_CHECKS,
     only: Collection[str] | None = None,
+    may_lack: bool = False,
 ) -> Settings:
     """Return the settings that hold here.
 
     `overrides` are the command's options by field name (None: not given). `environ` and `folder` (of `.env` and
     `relay.toml`) are the process's own unless told otherwise. `only` names the fields that a command needs which does
-    not send (`migrate`, `healthcheck`): nothing else is judged, and what is wrong elsewhere has its default.
+    not send (`migrate`, `healthcheck`), with `FILES` for whether `.env` and `relay.toml` can be read at all: nothing
+    else is judged, and what is wrong elsewhere has its default. What `may_lack` needs nothing to be there.
 
     Raises:
         SettingsInvalid: with every setting that is missing, malformed or weak.
     """
     found = gather(overrides or {}, os.environ if environ is None else environ, folder or Path())
     settings, malformed = _judge_one_by_one(found.values)
-    problems = [*found.problems, *malformed]
-    at_fault = {name for problem in problems for name in _named(problem)}
-    problems += [p for p in problems_of(settings, checks) if not at_fault & _named(p)]
-    told = [problem for problem in problems if only is None or problem.field.lower() in only]
+    at_fault = {name for problem in [*(one.problem for one in found.misread), *malformed] for name in _named(problem)}
+    odd = [p for p in problems_of(settings, checks, may_lack=may_lack) if not at_fault & _named(p)]
+    told = [one.problem for one in found.misread if only is None or one.setting in only]
+    told += [problem for problem in [*malformed, *odd] if only is None or _settings_of(problem) <= set(only)]
     if told:
         raise SettingsInvalid(sorted(told, key=_place))
     return settings
 
 
-def render_problems(problems: Sequence[FieldProblem]) -> str:
-    """Return the problems as plain text for a terminal, one paragraph each."""
+def render_problems(problems: Sequence[FieldProblem], *, in_vain: str) -> str:
+    """Return the problems as plain text for a terminal, one paragraph each; `in_vain` is what is not done for them."""
     number = f"{len(problems)} settings need" if len(problems) > 1 else "one setting needs"
     paragraphs = (f"  {problem.field}\n      {problem.problem}" for problem in problems)
     return "\n".join(
         (
-            f"The relay does not start: {number} attention.",
+            f"{in_vain}: {number} attention.",
             "",
             *paragraphs,
             "",
@@ -94,6 +96,11 @@ def _place(problem: FieldProblem) -> int:
     """Return where the model names a setting, so that problems are told in the order of `.env.example`."""
     places = (VARIABLES.index(name.lower()) for name in _named(problem) if name.lower() in VARIABLES)
     return min(places, default=len(VARIABLES))
+
+
+def _settings_of(problem: FieldProblem) -> set[str]:
+    """Return the fields that a problem is about; one about a webinar is about all of them."""
+    return {name.partition(".")[0].lower() for name in _named(problem)}
 
 
 def _named(problem: FieldProblem) -> set[str]:

@@ -30,10 +30,11 @@ class Checks:
     campaign: Judge = str
 
 
-def problems_of(settings: Settings, checks: Checks) -> Iterator[FieldProblem]:
-    """Yield what is wrong with settings that are right one by one."""
-    yield from _missing(settings)
-    yield from _sources(settings)
+def problems_of(settings: Settings, checks: Checks, *, may_lack: bool = False) -> Iterator[FieldProblem]:
+    """Yield what is wrong with settings that are right one by one; with `may_lack`, not what is missing."""
+    if not may_lack:
+        yield from _missing(settings)
+        yield from _sources(settings)
     yield from _marketo_names(settings)
     yield from _refused_by(checks, settings)
     yield from _shared_secrets(settings)

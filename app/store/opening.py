@@ -22,7 +22,7 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
         StoreUnavailable: the database cannot be used; names the setting at fault and what to look at.
     """
     _refuse_network_files(make_url(url))
-    if not may_migrate and (missing := what_is_missing(url)):
+    if not may_migrate and (missing := _what_is_missing(url)):
         raise StoreUnavailable(missing)
     try:
         is_ready, changed = await _prepared(url, may_migrate=may_migrate)
@@ -33,7 +33,7 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
     return changed
 
 
-def what_is_missing(url: str) -> str | None:
+def _what_is_missing(url: str) -> str | None:
     """Say so if the file is not there: to open it would make an empty database where a path is misspelt."""
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite" or Path(parsed.database or "").expanduser().exists():

@@ -9,6 +9,11 @@ import pytest
 from typer.testing import CliRunner
 
 from app.cli import app
+from app.commands.kinds import SourceName
+from app.making import make_senders
+from app.settings import load_settings
+from tests.commands.conftest import Store
+from tests.e2e.harness import environment
 
 ASKING = [
     ["events"],
@@ -30,11 +35,8 @@ def nobody() -> Iterator[str]:
 
 @pytest.mark.parametrize("command", ASKING, ids=" ".join)
 @pytest.mark.parametrize("place", [".env", "relay.toml", "--relay"])
-def test_the_relay_that_the_settings_name_is_asked(
-    command: list[str], place: str, nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_relay_that_the_settings_name_is_asked(command: list[str], place: str, nobody: str, tmp_path: Path) -> None:
     """One that listened to the environment alone looked into an empty store here, and found nothing."""
-    monkeypatch.chdir(tmp_path)
     token, given = "adm-Kq7xB2vT9mZ4", list(command)
     (tmp_path / ".env").write_text(
         f"ADMIN_TOKEN={token}\n" + (f"RELAY_URL=http://{nobody}\n" if place == ".env" else "")
@@ -49,27 +51,20 @@ def test_the_relay_that_the_settings_name_is_asked(
     assert "does not answer" in ended.stderr
 
 
-def test_a_replay_that_may_not_ask_says_what_it_needs(
-    nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_replay_that_may_not_ask_says_what_it_needs(nobody: str, tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["replay", "--all", "--relay", f"http://{nobody}"])
     assert (ended.exit_code, "Set ADMIN_TOKEN" in ended.stderr) == (2, True)
 
 
-def test_a_backup_is_told_as_json_for_scripts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_backup_is_told_as_json_for_scripts(tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     told = json.loads(CliRunner().invoke(app, ["backup", "copy.db", "--json"]).stdout)
     assert told == {"file": "copy.db", "size": Path("copy.db").stat().st_size, "events": 0, "registrations": 0}
 
 
 @pytest.mark.parametrize("command", [["forget", "ada@example.com"], ["backup", "copy.db"]], ids=" ".join)
-def test_what_works_on_the_store_alone_says_so(
-    command: list[str], nobody: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_works_on_the_store_alone_says_so(command: list[str], nobody: str, tmp_path: Path) -> None:
     """Whoever set RELAY_URL would take the answer for that relay's."""
-    monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     ended = CliRunner().invoke(app, command, env={"RELAY_URL": f"http://{nobody}"})
     assert ended.exit_code == 0
@@ -80,11 +75,8 @@ def test_what_works_on_the_store_alone_says_so(
 
 
 @pytest.mark.parametrize("command", [["forget", "ada@example.com"], ["replay", "--all"], ["stats"]], ids=" ".join)
-def test_a_store_that_is_not_there_is_not_made(
-    command: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_store_that_is_not_there_is_not_made(command: list[str], tmp_path: Path) -> None:
     """Where its path is misspelt, an empty one would answer that nothing is known of anybody."""
-    monkeypatch.chdir(tmp_path)
     needed = {"MARKETO_CLIENT_ID": "4f8c1d92-6a37", "MARKETO_CLIENT_SECRET": "vQ7mLzR2xKc9TnWb4HsYdE6u"}
     needed |= {"MARKETO_BASE_URL": "http://127.0.0.1:1", "MARKETO_CAMPAIGN_ID": "1"}
     needed |= {"CUSTOM_API_KEYS": "key-Kq7xB2vT9mZ4pW3c", "DATABASE_URL": "sqlite:///nothing.db"}
@@ -101,18 +93,14 @@ def test_a_store_that_is_not_there_is_not_made(
         ("something", "no e-mail address and no id"),
     ],
 )
-def test_what_is_not_there_says_where_to_look(
-    what: str, said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_what_is_not_there_says_where_to_look(what: str, said: str, tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     ended = CliRunner().invoke(app, ["show", what])
     assert (ended.exit_code, said in ended.stderr) == (1, True), ended.stderr
 
 
-def test_a_word_that_nothing_is_told_in_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_word_that_nothing_is_told_in_is_refused(tmp_path: Path) -> None:
     """It would be waited for in vain."""
-    monkeypatch.chdir(tmp_path)
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     refused = CliRunner().invoke(app, ["tail", "--no-follow", "--what", "dead", "--what", "died"])
     assert (refused.exit_code, "--what died: nothing is told in this word" in refused.stderr) == (2, True)
@@ -120,8 +108,56 @@ def test_a_word_that_nothing_is_told_in_is_refused(tmp_path: Path, monkeypatch: 
     assert CliRunner().invoke(app, ["tail", "--no-follow", "--what", "dead", "--what", "sent"]).exit_code == 0
 
 
-def test_a_cause_is_completed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_cause_is_completed(tmp_path: Path) -> None:
     """Nobody knows them by heart."""
-    monkeypatch.chdir(tmp_path)
     asked = {"_RELAY_COMPLETE": "complete_bash", "COMP_WORDS": "relay replay --cause title_", "COMP_CWORD": "3"}
     assert "title_missing" in CliRunner().invoke(app, [], env=asked, prog_name="relay").stdout
+
+
+IN_VAIN = [
+    ("events", "No webhooks are listed"),
+    ("show ada@example.com", "Nothing is looked up"),
+    ("stats", "Nothing is counted"),
+    ("tail", "Nothing is watched"),
+    ("replay --all", "Nothing is replayed"),
+    ("forget ada@example.com", "Nobody is forgotten"),
+    ("backup copy.db", "No copy is made"),
+    ("migrate", "The database is not migrated"),
+    ("healthcheck", "The relay is not asked"),
+    ("send custom --email ada@example.com", "Nothing is sent"),
+    ("config check", "The relay would not start"),
+    ("serve", "The relay does not start"),
+]
+
+
+@pytest.mark.parametrize(("command", "said"), IN_VAIN)
+def test_wrong_settings_say_what_was_not_done_for_them(command: str, said: str) -> None:
+    """All that the command needs, at once. Only for `serve` is it a start of the relay that fails."""
+    wrong = {"DATABASE_URL": "mysql://db", "RELAY_URL": "relay", "ADMIN_TOKEN": "a", "PORT": "http", "HOST": " a b"}
+    wrong |= {"CUSTOM_API_KEYS": "k"}
+    ended = CliRunner().invoke(app, command.split(), env=wrong)
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith(f"{said}: "), ended.stderr
+    assert ("setting needs attention" in ended.stderr) == (command in ("migrate", "healthcheck"))
+    Path("relay.toml").write_text("port = ")
+    assert "relay.toml\n      cannot be read" in CliRunner().invoke(app, command.split()).stderr
+
+
+@pytest.mark.parametrize("command", [["tail"], ["events"], ["replay"]], ids=" ".join)
+def test_a_source_that_does_not_exist_is_refused_with_those_that_do(command: list[str]) -> None:
+    """It would be waited for in vain."""
+    ended = CliRunner().invoke(app, [*command, "--source", "evenbrite"])
+    assert ended.exit_code == 2
+    assert all(name in ended.stderr for name in SourceName)
+
+
+def test_the_sources_of_the_command_line_are_those_of_the_relay() -> None:
+    every = load_settings(environ=environment("http://127.0.0.1:1", "sqlite:///relay.db"))
+    assert list(SourceName) == list(make_senders(every))
+
+
+def test_a_campaign_is_shown_by_the_name_that_the_last_check_saw(at_hand: Store) -> None:
+    """Nobody knows its number."""
+    for one in (at_hand.registration, at_hand.call, "ada@example.com"):
+        page = " ".join(CliRunner().invoke(app, ["show", one]).stdout.split())
+        assert "campaign Send Webinar Reminder (1234)" in page

@@ -16,14 +16,8 @@ GOOD = {
 }
 
 
-@pytest.fixture(autouse=True)
-def nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A folder without .env, in which whatever would be written is seen."""
-    monkeypatch.chdir(tmp_path)
-
-
-def relay(*arguments: str) -> Result:
-    return CliRunner().invoke(app, list(arguments))
+def relay(*arguments: str, **environ: str) -> Result:
+    return CliRunner().invoke(app, list(arguments), env=environ)
 
 
 def tried(tmp_path: Path, body: object, *more: str, code: int = 0) -> Any:
@@ -110,6 +104,28 @@ def test_people_read_a_line_and_the_tokens(tmp_path: Path) -> None:
     assert "registers" in ended.stdout
     assert "[red]x[/red]" in ended.stdout
     assert "\u202e" not in ended.stdout
+
+
+@pytest.mark.usefixtures("at_hand")
+def test_a_campaign_is_named_where_a_relay_left_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MARKETO_CAMPAIGN_ID", "1234")
+    for campaign, name in (("99", None), ("1234", "Send Webinar Reminder")):
+        monkeypatch.setenv("CUSTOM_CAMPAIGN_ID", campaign)
+        (one,) = tried(tmp_path, GOOD, "--source", "custom")["registrations"]
+        assert (one["campaignId"], one["campaignName"]) == (int(campaign), name)
+    page = relay("try", "payload.json", "--source", "custom").stdout
+    assert " ".join(page.split()).count("campaign Send Webinar Reminder (1234)") == 1
+
+
+def test_wrong_settings_are_told_before_anything_is_tried(tmp_path: Path) -> None:
+    """What a webinar misspells would else be left out, and the trial tell of another registration than comes."""
+    (tmp_path / "payload.json").write_text(json.dumps(GOOD))
+    (tmp_path / "relay.toml").write_text('[webinars.w-1]\ntitel = "Ours"\n')
+    ended = relay("try", "payload.json", "--source", "custom", MARKETO_CAMPAIGN_ID="the reminder")
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert ended.stderr.startswith("Nothing is tried out: 2 settings need attention.")
+    assert "webinars.w-1.titel" in ended.stderr
+    assert "MARKETO_CAMPAIGN_ID" in ended.stderr
 
 
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 from app.errors import FieldProblem, SettingsInvalid
-from app.settings import Checks, Settings, load_settings, render_problems, settings_table
+from app.settings import FILES, Checks, Settings, load_settings, render_problems, settings_table
 
 GOOD_SECRET = "q7Zr-1mVt_9KxLwP2cYb"
 GOOD = {
@@ -312,12 +312,40 @@ def test_a_command_that_needs_two_settings_judges_two(tmp_path: Path) -> None:
     assert found.keys() == {"PORT"}
 
 
-def test_problems_are_rendered_for_a_terminal() -> None:
-    several = render_problems([FieldProblem("A", "is missing."), FieldProblem("B", "is empty")])
+@pytest.mark.parametrize(
+    ("environ", "needed", "field"),
+    [
+        ({"RELAY_URI": "http://127.0.0.1"}, "relay_url", "RELAY_URI"),
+        ({"DATABASE_URL_FILE": "nowhere"}, "database_url", "DATABASE_URL_FILE"),
+        ({"RELAY_CONFIG": "relay.toml"}, FILES, "relay.toml"),
+        ({"RELAY_CONFIG": "titled.toml"}, "webinars", "webinars.w-1.titel"),
+    ],
+)
+def test_what_was_misread_concerns_those_who_need_what_it_was_meant_to_be(
+    environ: dict[str, str], needed: str, field: str, tmp_path: Path
+) -> None:
+    """A misspelt RELAY_URL would else lead `relay events` to a store that knows of nothing."""
+    (tmp_path / "relay.toml").write_text("database_url = ")
+    (tmp_path / "titled.toml").write_text('[webinars.w-1]\ntitel = "Engines"\n')
+    environ = {"RELAY_CONFIG": "titled.toml"} | environ
+    assert problems(lambda: load_settings(environ=environ, folder=tmp_path, only={needed})).keys() == {field}
+    assert load_settings(environ=environ, folder=tmp_path, only={"host"}).host == "0.0.0.0"  # the default
 
-    assert several.splitlines()[0] == "The relay does not start: 2 settings need attention."
+
+def test_what_is_only_tried_out_may_lack_what_sending_needs(tmp_path: Path) -> None:
+    """But nothing of what is there may be wrong."""
+    assert load_settings(environ={}, folder=tmp_path, may_lack=True).marketo_campaign_id == ""
+    environ = {"PORT": "abc", "MARKETO_TOKEN_TITLE": "JoinLink"}
+    told = problems(lambda: load_settings(environ=environ, folder=tmp_path, may_lack=True))
+    assert told.keys() == {"PORT", "MARKETO_TOKEN_TITLE, MARKETO_TOKEN_JOIN_LINK, MARKETO_TOKEN_IMAGE"}
+
+
+def test_problems_are_rendered_for_a_terminal() -> None:
+    several = render_problems([FieldProblem("A", "is missing."), FieldProblem("B", "is empty")], in_vain="No copy")
+
+    assert several.splitlines()[0] == "No copy: 2 settings need attention."
     assert "  A\n      is missing.\n  B\n      is empty\n" in several
-    assert "one setting needs attention" in render_problems([FieldProblem("A", "is missing.")])
+    assert "one setting needs attention" in render_problems([FieldProblem("A", "is missing.")], in_vain="No copy")
 
 
 def test_every_secret_is_listed_for_the_log_to_mask(load: Load) -> None:

@@ -62,7 +62,7 @@ _REPLAYS: Mapping[str, str] = {
     RegistrationState.SENT: "Send again",
 }
 _REPLAY_NAMED = re.compile(r"(?P<said>Replayed by .*?) \((?P<id>rpl_[0-9a-z]+)\)\.(?P<rest>.*)", re.DOTALL)
-_CAMPAIGN = re.compile(r"(?<=campaign )\d+")
+_CAMPAIGN = re.compile(r"(?<=campaign )\d+(?=, request)")
 _WAS_DEAD = re.compile(r"(?<=It was dead: )\w+(?=\.)")
 _CALLS = {
     "upsert": "Create or update people",
@@ -183,6 +183,11 @@ def campaign_name(campaign: int | str, names: Mapping[str, str]) -> str:
     return f"{name} ({campaign})" if name else str(campaign)
 
 
+def with_names(detail: str, campaigns: Mapping[str, str]) -> str:
+    """Return a timeline's sentence with the campaign that it speaks of as people call it."""
+    return _CAMPAIGN.sub(lambda number: campaign_name(number[0], campaigns), detail, count=1)
+
+
 def steps(view: RegistrationView, events: Iterable[EventView], campaigns: Mapping[str, str]) -> list[Step]:
     """Return the timeline from the webhook to the campaign, oldest first. `campaigns` are names by numbers."""
     came = {event.id: _came(event) for event in events}
@@ -200,8 +205,7 @@ def _step(entry: TimelineEntry, view: RegistrationView, campaigns: Mapping[str, 
     if entry.what in ("registered", "reopened") and entry.detail == view.detail:  # it came with its flaw
         heading, tone = f"{heading}, but it cannot be sent", state_tone(view.state)
     detail, replay_id = _said(entry)
-    if entry.what == "sent":
-        detail = _CAMPAIGN.sub(lambda number: campaign_name(number[0], campaigns), detail, count=1)
+    detail = with_names(detail, campaigns)
     return Step(entry.at, heading, detail, tone, None if is_linked else entry.event_id, entry.call_id, replay_id)
 
 
