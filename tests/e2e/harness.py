@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import httpx
 
 from app.sandbox import seed
+from tests.e2e.forking import launch
 
 ROOT = Path(__file__).parents[2]
 API_KEY = "e2e-api-key-Zk3vB8xQ1pLw"
@@ -63,21 +64,17 @@ class Process:
     lines: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        self.child = subprocess.Popen(
-            self.command,
-            env=dict(self.environ),
-            cwd=self.folder,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-        )
+        reading, writing = os.pipe()
+        try:
+            self.child = launch(self.command, environ=self.environ, folder=self.folder, out=writing, err=writing)
+        finally:
+            os.close(writing)
+        self._written = os.fdopen(reading, errors="replace")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.child.stdout is not None
-        for line in self.child.stdout:
+        for line in self._written:
             self.lines.append(line)
 
     @property
@@ -102,8 +99,7 @@ class Process:
     def _end(self) -> int:
         code = self.child.wait()
         self._reader.join(5)
-        if self.child.stdout:
-            self.child.stdout.close()
+        self._written.close()
         return code
 
 

@@ -14,21 +14,15 @@ from pathlib import Path
 import pytest
 
 from app.sandbox import seed
+from tests.e2e import forking
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import ROOT, Sandbox, environment, free_port
 
 
 def run(*arguments: str, folder: Path, **environ: str) -> subprocess.CompletedProcess[str]:
     kept = {name: value for name, value in os.environ.items() if name.startswith(("PATH", "HOME", "LANG", "COVERAGE"))}
-    return subprocess.run(
-        [sys.executable, "-m", "app", *arguments],
-        cwd=folder,
-        env=kept | {"PYTHONPATH": str(ROOT)} | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    command = [sys.executable, "-m", "app", *arguments]
+    return forking.run(command, environ=kept | {"PYTHONPATH": str(ROOT)} | environ, folder=folder, timeout=60)
 
 
 def test_missing_settings_are_all_named_with_where_to_find_them(tmp_path: Path) -> None:
