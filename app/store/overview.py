@@ -15,9 +15,9 @@ from app.domain import EventState, RegistrationState
 from app.store.database import Database
 from app.store.search import first_id, unindexed
 from app.store.tables import calls, events, pauses, registrations
-from app.store.tallies import OPEN, Backlog, Bucket, CauseTally, Now, Pausing, Tally, WebinarTally
+from app.store.tallies import OPEN, Backlog, Bucket, CauseTally, Now, Pausing, Tally, Webinars, WebinarTally
 
-_MOST_WEBINARS = 200
+MOST_WEBINARS = 200
 
 
 class Overview:
@@ -50,8 +50,8 @@ class Overview:
                 calls_today=await _calls_since(connection, day_began),
             )
 
-    async def webinars(self, since: datetime) -> list[WebinarTally]:
-        """Return the webinars that somebody registered for since then, the latest registration first."""
+    async def webinars(self, since: datetime, *, most: int = MOST_WEBINARS) -> Webinars:
+        """Return the webinars that somebody registered for since then."""
         c = registrations.c
         counted = (
             select(
@@ -69,9 +69,10 @@ class Overview:
             for row in await connection.execute(counted):
                 found.setdefault((row.source, row.webinar_id), []).append(row)
             latest = {key: max(row.last_id for row in rows) for key, rows in found.items()}
-            shown = sorted(found, key=lambda key: latest[key], reverse=True)[:_MOST_WEBINARS]
+            shown = sorted(found, key=lambda key: latest[key], reverse=True)[:most]
             last = await _rows(connection, [latest[key] for key in shown])
-        return [_webinar(key, found[key], last[latest[key]]) for key in shown if latest[key] in last]
+        told = [_webinar(key, found[key], last[latest[key]]) for key in shown if latest[key] in last]
+        return Webinars(told, len(found))
 
     async def causes(self) -> list[CauseTally]:
         """Return the causes of all that is dead, the most frequent first."""

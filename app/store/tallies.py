@@ -43,6 +43,14 @@ class WebinarTally:
 
 
 @dataclass(frozen=True, slots=True)
+class Webinars:
+    """The webinars with the latest registrations, the latest first, and of how many in all they are."""
+
+    latest: Sequence[WebinarTally]
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
 class Bucket:
     """What came in one stretch of time: registrations by state, and calls to Marketo."""
 

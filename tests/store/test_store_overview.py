@@ -8,7 +8,7 @@ from app.store.database import Database
 from app.store.events import EventFate, EventQueue
 from app.store.overview import Overview
 from app.store.registrations import Meaning, Registrations
-from app.store.tallies import Backlog, Now
+from app.store.tallies import Backlog, Now, Webinars
 from tests.conftest import MovableClock
 from tests.store.given import FENCE, accept, draft, ended, new_event, record
 from tests.store.test_store_plans import plans, reads_all, written_down
@@ -103,11 +103,12 @@ async def test_webinars_come_with_their_latest_tokens(database: Database, clock:
     )
     clock.move(timedelta(seconds=1))
     await record(database, clock(), draft(clock(), "a@example.com", "w-2", state=RegistrationState.DEAD))
-    latest, first = await Overview(database).webinars(clock() - DAY)
+    latest, first = (await Overview(database).webinars(clock() - DAY)).latest
     assert (latest.webinar_id, latest.tally.of("dead"), latest.tally.registered) == ("w-2", 1, 1)
     assert (first.webinar_id, first.tokens, first.starts_at) == ("w-1", {"WebinarTitle": "New"}, starts)
     assert (first.tally.registered, first.tally.waiting) == (2, 2)
-    assert await Overview(database).webinars(clock() + DAY) == []
+    assert await Overview(database).webinars(clock() + DAY) == Webinars([], 0)
+    assert await Overview(database).webinars(clock() - DAY, most=1) == Webinars([latest], 2)
 
 
 async def test_the_dead_are_grouped_by_cause(database: Database, clock: MovableClock) -> None:

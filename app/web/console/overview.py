@@ -1,13 +1,13 @@
 """Show how things stand, in one sentence and in figures."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.store.tallies import Now, WebinarTally
+from app.store.tallies import Now, Webinars
 from app.web.console.guard import page_router
 from app.web.console.health import Health, health, span
 from app.web.console.keeping import Kept
@@ -30,7 +30,7 @@ _MOST_WEBINARS = 10
 class _Found:
     at: datetime
     now: Now
-    webinars: Sequence[WebinarTally]
+    webinars: Webinars
 
 
 def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
@@ -46,7 +46,7 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
             until = _rounded_up(at, length / buckets)
             since, stand = until - length, console.overview
             now = await stand.now(names, at, since=since, until=until, buckets=buckets, day_began=began)
-            return _Found(at, now, (await stand.webinars(since))[:_MOST_WEBINARS])
+            return _Found(at, now, await stand.webinars(since, most=_MOST_WEBINARS))
 
         return Kept(find)
 

@@ -8,7 +8,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from app.sources.trying import Sender, Tried
-from app.store.tallies import CauseTally, Now, WebinarTally
+from app.store.tallies import CauseTally, Now, Webinars
 from app.store.views import CallWithRegistrations, Page, RegistrationView, Wanted
 from app.web.care_parts import CareParts
 
@@ -50,7 +50,7 @@ class Overview(Protocol):
         day_began: datetime,
     ) -> Now: ...
 
-    async def webinars(self, since: datetime, /) -> Sequence[WebinarTally]: ...
+    async def webinars(self, since: datetime, /, *, most: int = ...) -> Webinars: ...
 
     async def causes(self) -> Sequence[CauseTally]: ...
 

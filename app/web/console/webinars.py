@@ -1,12 +1,11 @@
 """List the webinars that people registered for, with what became of their reminders."""
 
-from collections.abc import Sequence
 from datetime import timedelta
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.store.tallies import WebinarTally
+from app.store.tallies import Webinars
 from app.web.console.guard import page_router
 from app.web.console.keeping import Kept
 from app.web.console.live import Live
@@ -20,7 +19,7 @@ LOOKED_BACK = timedelta(days=90)
 def webinars_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
 
-    async def find() -> Sequence[WebinarTally]:
+    async def find() -> Webinars:
         return await console.overview.webinars(parts.clock() - LOOKED_BACK)
 
     kept = Kept(find)

@@ -160,11 +160,13 @@ async def test_the_overview_shows_it_all(signed_in: Relay, database: Database, a
     page = await signed_in.client.get("/console")
     text = text_of(page)
     for said in ("Something needs a person.", "1 reminder could not be sent", "7 of 25", "2 under way",
-                 "By the relay itself; 11 more by other integrations.",
-                 "1 of 50,000", "through by 23 Nov 2026, 12:02:00", "4 minutes ago"):  # fmt: skip
+                 "12 of 50,000", "1 by the relay", "11 by other integrations",
+                 "through by 23 Nov 2026, 12:02:00", "4 minutes ago"):  # fmt: skip
         assert said in text
     assert "/console/dead-letters" in links_of(page)
     assert page.text.count("<svg") == 4
+    assert 'aria-label="Calls of today: 12 of 50,000, 11 of them by others"' in page.text
+    assert '<rect x="1" width="11" height="4" class="idle">' in page.text
     for over in ("7d", "30d", "nonsense"):
         assert (await signed_in.client.get(f"/console?over={over}")).status_code == 200
 
@@ -189,6 +191,19 @@ async def test_the_overview_counts_by_webinar(signed_in: Relay, database: Databa
     assert "Long ago" not in shown
     assert "/console/registrations?webinar=w%261&source=custom" in links_of(page)
     assert "Long ago" in text_of(await signed_in.client.get("/console?over=7d"))
+
+
+async def test_of_many_webinars_the_latest_are_shown_and_how_many_there_are(
+    signed_in: Relay, database: Database
+) -> None:
+    """Ten rows and no word would read as if there were no more."""
+    for n in range(12):
+        at = NOW - timedelta(minutes=12 - n)
+        await record(database, at, draft(at, webinar=f"w-{n}", tokens={"WebinarTitle": f"Talk {n}!"}))
+    shown = text_of(await signed_in.client.get("/console")).partition("By webinar")[2]
+    assert "The 10 with the latest registrations, of 12. All webinars" in shown
+    assert ("Talk 2!" in shown, "Talk 1!" in shown) == (True, False)
+    assert "Talk 0!" in text_of(await signed_in.client.get("/console/webinars"))
 
 
 async def test_another_process_that_sends_is_said(signed_in: Relay) -> None:
