@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 import httpx
@@ -117,13 +117,16 @@ def _webinars(settings: Settings, now: datetime) -> Iterator[Finding]:
     for key, webinar in settings.webinars.items():
         seen = WebinarSeen(
             id=key,
+            title=webinar.title or settings.default_webinar_title,
+            starts_at=webinar.starts_at,
             over_at=webinar.starts_at + over_after if webinar.starts_at else None,
             join_link=webinar.join_link or settings.default_join_link,
             image=webinar.image,
             is_completed_by_source=any(name.isdigit() for name in (key, *webinar.aliases)),  # Eventbrite's own event id
             now=now,
         )
-        yield from judged("Webinars of relay.toml", WEBINAR_CHECKS, seen, key)
+        for finding in judged("Webinars of relay.toml", WEBINAR_CHECKS, seen, key):
+            yield replace(finding, title=f"{finding.title} {key}")
 
 
 @dataclass(frozen=True, slots=True)

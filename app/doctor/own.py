@@ -28,6 +28,8 @@ class WebinarSeen:
     """One webinar of relay.toml, with the defaults that it gets; `over_at` is when its registrations are ignored."""
 
     id: str
+    title: str | None
+    starts_at: datetime | None
     over_at: datetime | None
     join_link: str | None
     image: str | None
@@ -99,6 +101,15 @@ def _over(webinar: WebinarSeen) -> Outcome | None:
     )
 
 
+def _title(webinar: WebinarSeen) -> Outcome | None:
+    if webinar.title or webinar.is_completed_by_source:
+        return None
+    return warn(
+        "has no title: a registration that brings none ends as dead",
+        f"Add title to [webinars.{webinar.id}] of relay.toml, or set DEFAULT_WEBINAR_TITLE.",
+    )
+
+
 def _join_link(webinar: WebinarSeen) -> Outcome | None:
     if webinar.join_link or webinar.is_completed_by_source:
         return None
@@ -117,6 +128,14 @@ def _image(webinar: WebinarSeen) -> Outcome | None:
     )
 
 
+def _sound(webinar: WebinarSeen) -> Outcome | None:
+    if any(check.judge(webinar) for check in _FLAWS):
+        return None
+    title = f"“{webinar.title}”" if webinar.title else "its title comes from Eventbrite"
+    starts = f"starts {webinar.starts_at:%-d %b %Y, %H:%M %Z}" if webinar.starts_at else "its start is not set here"
+    return ok(f"{title}, {starts}")
+
+
 _STORE_ADVICE = "Look at DATABASE_URL: without a store that takes writes, every webhook is refused with 503."
 
 CHECKS = (
@@ -125,8 +144,10 @@ CHECKS = (
     Check("admin_token", "Admin token", _admin_token),
     Check("public_url", "Public address", _public_url),
 )
-WEBINAR_CHECKS = (
-    Check("webinar_over", "Start", _over),
-    Check("webinar_join_link", "Join link", _join_link),
-    Check("webinar_image", "Image", _image),
+_FLAWS = (
+    Check("webinar_over", "Start of", _over),
+    Check("webinar_title", "Title of", _title),
+    Check("webinar_join_link", "Join link of", _join_link),
+    Check("webinar_image", "Image of", _image),
 )
+WEBINAR_CHECKS = (Check("webinar", "Webinar", _sound), *_FLAWS)

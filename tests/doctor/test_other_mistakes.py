@@ -26,6 +26,7 @@ def refusing(match: str, kind: str) -> Lever:
     return ("POST", "faults", {"match": match, "kind": kind, "times": None, "seconds": 600})
 
 
+SOUND = {"title": "Engines", "join_link": "https://a.io"}
 WEBHOOK = ("eventbrite_webhook", "eventbrite_actions", "eventbrite_scope")
 NO_WEBHOOK = {"eventbrite_webhook": FAIL, "eventbrite_actions": UNKNOWN, "eventbrite_scope": UNKNOWN}
 LOCKED_OUT = dict.fromkeys(("eventbrite_organization", *WEBHOOK), UNKNOWN)
@@ -104,7 +105,13 @@ MISTAKES = [
         "webinar over",
         {"webinar_over:w-1": WARN},
         "Correct starts_at in [webinars.w-1]",
-        settings={"webinars": {"w-1": {"join_link": "https://example.com", "starts_at": "2020-01-01T12:00:00Z"}}},
+        settings={"webinars": {"w-1": SOUND | {"starts_at": "2020-01-01T12:00:00Z"}}},
+    ),
+    Mistake(
+        "webinar without a title",
+        {"webinar_title:w-1": WARN},
+        "DEFAULT_WEBINAR_TITLE",
+        settings={"webinars": {"w-1": {"join_link": "https://a.io"}}},
     ),
     Mistake(
         "webinar without a link",
@@ -116,7 +123,7 @@ MISTAKES = [
         "image by http",
         {"webinar_image:w-1": WARN},
         "(cdn.example.com)",
-        settings={"webinars": {"w-1": {"join_link": "https://a.io", "image": "http://cdn.example.com/1.png"}}},
+        settings={"webinars": {"w-1": SOUND | {"image": "http://cdn.example.com/1.png"}}},
     ),
 ]
 
@@ -163,10 +170,20 @@ async def test_pendo_without_a_key_is_not_asked(patient: Patient) -> None:
     assert not [call for call in calls if call["service"] == "pendo"]
 
 
-async def test_an_eventbrite_webinar_needs_no_link_of_ours(patient: Patient) -> None:
-    """Eventbrite has it."""
-    found = await patient.verdicts(webinars={"w-1": {"title": "T", "aliases": [seed.EVENTBRITE_EVENT_ID]}})
-    assert not [key for key in found if key.startswith("webinar_")]
+async def test_an_eventbrite_webinar_needs_no_title_or_link_of_ours(patient: Patient) -> None:
+    """Eventbrite has them."""
+    found = await patient.verdicts(webinars={"w-1": {"aliases": [seed.EVENTBRITE_EVENT_ID]}})
+    assert {key: value for key, value in found.items() if key.startswith("webinar")} == {"webinar:w-1": Verdict.OK}
+
+
+async def test_a_webinar_with_which_all_is_well_is_told_as_such(patient: Patient) -> None:
+    """Silence about it would read as if relay.toml had not been found."""
+    report = await patient.report(webinars={"w-1": SOUND | {"starts_at": "2030-12-01T16:00:00Z"}, "w-2": SOUND})
+    told = {one.title: (one.verdict, one.found) for one in report.findings if one.check.startswith("webinar")}
+    assert told == {
+        "Webinar w-1": (Verdict.OK, "“Engines”, starts 1 Dec 2030, 16:00 UTC"),
+        "Webinar w-2": (Verdict.OK, "“Engines”, its start is not set here"),
+    }
 
 
 async def store_of(patient: Patient, **changes: Any) -> tuple[Verdict, str]:
