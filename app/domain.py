@@ -59,6 +59,12 @@ def is_web_link(text: str) -> bool:
         return False
 
 
+def campaign_name(campaign: int | str, names: Mapping[str, str]) -> str:
+    """Return a campaign as people call it, with its number; the number alone where its name is not known."""
+    name = names.get(str(campaign))
+    return f"{name} ({campaign})" if name else str(campaign)
+
+
 class EventState(StrEnum):
     """Where an event is: `waiting` until its registrations are made, then one of the ends."""
 

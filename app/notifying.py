@@ -2,6 +2,7 @@
 
 import asyncio
 from datetime import timedelta
+from html import escape
 
 import httpx
 from pydantic import SecretStr
@@ -33,7 +34,12 @@ class Notifier:
 
     async def _status(self, text: str) -> int:
         """Return the answer's code. What else it says is not read, however long it is."""
-        url = self._url.get_secret_value()
+        url, body = self._url.get_secret_value(), {"text": _escaped(text)}
         async with asyncio.timeout(LONGEST_WAIT.total_seconds()):
-            async with self._client.stream("POST", url, json={"text": text}, follow_redirects=False) as answer:
+            async with self._client.stream("POST", url, json=body, follow_redirects=False) as answer:
                 return answer.status_code
+
+
+def _escaped(text: str) -> str:
+    """Return a text as Slack wants it: else `<img …>` is a link there, and `<!channel>` in a name wakes everybody."""
+    return escape(text, quote=False)

@@ -1,5 +1,6 @@
 """Alerts go to the one address, whatever it answers."""
 
+import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -45,6 +46,19 @@ def test_only_https_or_this_machine_is_told(url: str) -> None:
         Settings(alert_webhook_url=url)
     assert "x-Zk3" not in str(refused.value)
     Settings(alert_webhook_url="http://127.0.0.1:1/x")
+
+
+async def test_nothing_in_a_text_is_a_command_of_the_chat() -> None:
+    """Advice holds `<img …>`, and a campaign may be called as somebody likes."""
+    heard: list[bytes] = []
+
+    def chat(request: httpx.Request) -> httpx.Response:
+        heard.append(request.content)
+        return httpx.Response(200)
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(chat)) as client:
+        await Notifier(client, URL).send('"R&D" <!channel>')
+    assert [json.loads(body) for body in heard] == [{"text": '"R&amp;D" &lt;!channel&gt;'}]
 
 
 async def test_what_a_chat_says_besides_is_not_read() -> None:

@@ -7,9 +7,10 @@ import typer
 
 from app.commands.printing import at, console, facts, print_json, shown, table, who
 from app.commands.running import JsonOption, RelayOption, asking_settings, run
+from app.domain import campaign_name
 from app.errors import AskedInVain
 from app.settings import Settings
-from app.web.console.words import campaign_name, with_names
+from app.web.console.words import with_names
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,8 +9,8 @@ import typer
 from app.commands.kinds import SourceName
 from app.commands.printing import console, facts, print_json, shown
 from app.commands.running import ConfigOption, fail, run, settings_for
+from app.domain import campaign_name
 from app.settings import Settings, secret_fields
-from app.web.console.words import campaign_name
 
 _MOST_BYTES = 16 * 1024 * 1024
 

@@ -298,7 +298,8 @@ class Dispatcher:
             return _APPLY_AGAIN
         now = self._clock()
         pauses = await CallLog(work.database, clock=self._clock).pauses()
-        found = troubles(pauses, term.day.described(now), term.census, now, work.thresholds)
+        day, names = term.day.described(now), term.setup.campaigns
+        found = troubles(pauses, day, term.census, now, work.thresholds, campaigns=names)
         return (await term.alarm.step({**found, **term.setup.wrong}, term.setup.unseen)).total_seconds()
 
     def _tell_day(self, term: _Term, now: datetime) -> None:

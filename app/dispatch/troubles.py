@@ -1,11 +1,11 @@
 """Say what needs a person, from what the leader sees. No I/O; no person's data: pauses are told by their codes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
 
-from app.domain import ADVICE, Cause
+from app.domain import ADVICE, Cause, campaign_name
 from app.marketo.codes import Consequence, Endpoint, meaning_of_call
 from app.store.calls import Pause
 from app.store.census import Census
@@ -25,13 +25,19 @@ class Thresholds:
 
 
 def troubles(
-    pauses: Sequence[Pause], day: str | None, census: Census, now: datetime, thresholds: Thresholds
+    pauses: Sequence[Pause],
+    day: str | None,
+    census: Census,
+    now: datetime,
+    thresholds: Thresholds,
+    *,
+    campaigns: Mapping[str, str],
 ) -> dict[str, str]:
     """Return what needs a person as sentences, by a name that stays the same while the trouble lasts.
 
-    `day` says why not everything is sent today, None while everything is.
+    `day` says why not everything is sent today, None while everything is; `campaigns` are names by numbers.
     """
-    found = dict(filter(None, (_of_pause(pause, now) for pause in pauses)))
+    found = dict(filter(None, (_of_pause(pause, now, campaigns) for pause in pauses)))
     if day:
         found["day"] = f"Marketo's calls of the day are near their end. {day}"
     found.update(_silent(census.last_webhooks, now, thresholds.silent_after))
@@ -42,17 +48,22 @@ def troubles(
 
 @dataclass(frozen=True, slots=True)
 class SetupTroubles:
-    """What the last check of the set-up found wrong, by its name, and the names of what could not be looked at."""
+    """What the last check of the set-up found wrong, by its name, and the names of what could not be looked at.
+
+    `campaigns` is what the campaigns are called, by their numbers.
+    """
 
     wrong: Mapping[str, str]
     unseen: frozenset[str] = frozenset()
+    campaigns: Mapping[str, str] = field(default_factory=dict)
 
 
 def setup_troubles(report: Mapping[str, Any] | None) -> SetupTroubles:
     """Return what a report says of the set-up: an inactive campaign takes every request, and sends nothing."""
     findings = [one for one in report["findings"] if one["check"] not in _TOLD_OTHERWISE] if report else []
     wrong = {_name(one): _sentence(one) for one in findings if one["verdict"] == "fail"}
-    return SetupTroubles(wrong, frozenset(_name(one) for one in findings if one["verdict"] == "unknown"))
+    unseen = frozenset(_name(one) for one in findings if one["verdict"] == "unknown")
+    return SetupTroubles(wrong, unseen, report.get("campaigns", {}) if report else {})
 
 
 def _name(finding: Mapping[str, Any]) -> str:
@@ -63,17 +74,18 @@ def _sentence(finding: Mapping[str, Any]) -> str:
     return f"{finding['section']}, {finding['title']}: {finding['found']}. {finding['advice'] or ''}".strip()
 
 
-def _of_pause(pause: Pause, now: datetime) -> tuple[str, str] | None:
+def _of_pause(pause: Pause, now: datetime, campaigns: Mapping[str, str]) -> tuple[str, str] | None:
     meanings = [meaning_of_call(endpoint, pause.code) for endpoint in (Endpoint.TRIGGER, Endpoint.IDENTITY)]
     meaning = next((one for one in meanings if one.alert), meanings[0])
     if meaning.consequence in (Consequence.RATE, Consequence.CONCURRENCY, Consequence.QUOTA):
         return None  # these end by themselves; the day's quota is told by `day`
     if not meaning.alert and now - pause.since < _LASTS:
         return None
-    what = "Nothing is sent to Marketo" if pause.scope == "marketo" else f"Nothing is sent for {pause.scope}"
+    campaign = campaign_name(pause.scope.removeprefix("campaign:"), campaigns)
+    where = "to Marketo" if pause.scope == "marketo" else f"for the campaign {campaign}"
     return (
         f"paused:{pause.scope}:{pause.code}",
-        f"{what} since {pause.since:%-d %b %H:%M} UTC ({pause.code}). {meaning.advice}",
+        f"Nothing is sent {where} since {pause.since:%-d %b %H:%M} UTC ({pause.code}). {meaning.advice}",
     )
 
 

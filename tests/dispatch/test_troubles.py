@@ -1,6 +1,7 @@
 """What needs a person, and what does not."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,7 @@ def pause(code: str, *, scope: str = "marketo", since: timedelta = timedelta(0))
 
 
 def names(*pauses: Pause, day: str | None = None, census: Census = FINE) -> set[str]:
-    return set(troubles(pauses, day, census, NOW, Thresholds()))
+    return set(troubles(pauses, day, census, NOW, Thresholds(), campaigns={}))
 
 
 @pytest.mark.parametrize(
@@ -41,9 +42,17 @@ def test_what_ends_by_itself_needs_nobody(paused: Pause) -> None:
     assert names(paused) == set()
 
 
+def test_a_paused_campaign_is_told_by_its_name() -> None:
+    """As the last check of the set-up saw it: nobody who reads the chat knows its number."""
+    report: dict[str, Any] = {"findings": [], "campaigns": {"7": "Send Webinar Reminder"}}
+    for names, called in ((setup_troubles(report).campaigns, "Send Webinar Reminder (7)"), ({}, "7")):
+        (said,) = troubles([pause("1013", scope="campaign:7")], None, FINE, NOW, Thresholds(), campaigns=names).values()
+        assert said.startswith(f"Nothing is sent for the campaign {called} since 23 Nov 12:00 UTC (1013). ")
+
+
 def test_no_persons_data_is_told() -> None:
     """Marketo's own message may hold an address; ours says what to do."""
-    (said,) = troubles([pause("603")], None, FINE, NOW, Thresholds()).values()
+    (said,) = troubles([pause("603")], None, FINE, NOW, Thresholds(), campaigns={}).values()
     assert "ada@" not in said
     assert "603" in said
 
@@ -54,7 +63,9 @@ def test_day_silence_and_dead_letters_are_told_from_their_thresholds_on() -> Non
     assert names(census=Census({}, {"pendo": NOW - timedelta(days=3) + timedelta(seconds=1)}, 0)) == set()
     assert names(census=Census({"expired": 4, "email_invalid": 6}, {}, 0)) == {"dead"}
     assert names(census=Census({"expired": 4, "of a newer relay": 5}, {}, 0)) == set()
-    said = troubles([], None, Census({"expired": 4, "email_invalid": 6}, {}, 0), NOW, Thresholds())["dead"]
+    said = troubles([], None, Census({"expired": 4, "email_invalid": 6}, {}, 0), NOW, Thresholds(), campaigns={})[
+        "dead"
+    ]
     assert "10 dead letters" in said
     assert "Correct the address" in said
 

@@ -3,6 +3,7 @@
 import json
 import threading
 from collections.abc import Iterator
+from html import unescape
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
@@ -57,7 +58,7 @@ def test_a_campaign_that_marketo_refuses_is_told_in_the_chat(start: StartRelay, 
     (content_type, said) = until(lambda: chat.messages[0] if chat.messages else None, what="a message")
     assert content_type == "application/json"
     assert set(said) == {"text"}
-    assert f"campaign:{seed.BATCH_CAMPAIGN_ID}" in said["text"]
+    assert f"for the campaign {seed.BATCH_CAMPAIGN_ID} since" in said["text"]
     assert "MARKETO_CAMPAIGN_ID" in said["text"]
     assert "ada@" not in said["text"]
     until(lambda: "alert sent" in relay.process.output, what="the log's line")
@@ -69,4 +70,8 @@ def test_an_inactive_campaign_is_told_though_marketo_takes_each_request(start: S
     """Only a look at the set-up can tell; nobody reads its page when all seems well."""
     url = f"http://127.0.0.1:{chat.server_port}/services/T0/B0/secret"
     start(ALERT_WEBHOOK_URL=url, MARKETO_CAMPAIGN_ID=str(seed.INACTIVE_CAMPAIGN_ID), CHECK_AT_START="true")
-    until(lambda: any("Schedule > Activate" in said["text"] for _, said in chat.messages), within=90, what="a message")
+    until(
+        lambda: any("Schedule > Activate" in unescape(said["text"]) for _, said in chat.messages),
+        within=90,
+        what="a message",
+    )

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from app.domain import campaign_name
 from app.store.tallies import Now, Pausing, Tally
-from app.web.console.words import Tone, campaign_name, source_name
+from app.web.console.words import Tone, source_name
 
 SILENT_AFTER = timedelta(days=3)
 WAITS_LONG = timedelta(minutes=10)

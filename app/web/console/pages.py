@@ -9,6 +9,7 @@ from fastapi import Request
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from starlette.responses import HTMLResponse, Response
 
+from app.domain import campaign_name
 from app.web.console import shown, words
 from app.web.console.assets import asset_address
 
@@ -48,7 +49,7 @@ def _templates() -> Environment:
         "tone": words.state_tone,
         "advice": words.advice,
         "cause": words.cause_name,
-        "campaign": words.campaign_name,
+        "campaign": campaign_name,
         "count": lambda number: f"{number:,}",
         "query": urlencode,
     }

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal
 
-from app.domain import ADVICE, FINAL_STATES, Cause, EventState, RegistrationState
+from app.domain import ADVICE, FINAL_STATES, Cause, EventState, RegistrationState, campaign_name
 from app.store.views import CallView, EventView, RegistrationView, TimelineEntry
 
 Tone = Literal["good", "busy", "bad", "idle"]
@@ -175,12 +175,6 @@ def replay_label(view: RegistrationView) -> str | None:
 
 def cause_name(cause: str) -> str:
     return cause.replace("_", " ").capitalize()
-
-
-def campaign_name(campaign: int | str, names: Mapping[str, str]) -> str:
-    """Return a campaign as people call it, with its number; the number alone where its name is not known."""
-    name = names.get(str(campaign))
-    return f"{name} ({campaign})" if name else str(campaign)
 
 
 def with_names(detail: str, campaigns: Mapping[str, str]) -> str:
