@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -48,7 +48,7 @@ class Examination:
 class Shared(Protocol):
     """Where all processes keep the last report. Both methods may raise StoreUnavailable."""
 
-    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> None: ...
+    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> Mapping[str, Json]: ...
 
     async def last(self) -> Mapping[str, Json] | None: ...
 
@@ -61,14 +61,25 @@ class InTheStore:
         self._reports = SetupReports(database)
         self._masker = Masker(secrets)
 
-    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> None:
-        """Write it down with a connection of the calling thread, since SQLite is written to in that."""
+    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> Mapping[str, Json]:
+        """Write it down with a connection of the calling thread, since SQLite is written to in that; return it so.
+
+        A campaign that could not be looked at this time keeps the name that it had.
+        """
         masked = json.loads(self._masker.mask(json.dumps(report)))
         async with open_database(self._url) as database:
-            await SetupReports(database).keep(masked, at=at)
+            reports = SetupReports(database)
+            kept = _with_names(masked, await reports.last())
+            await reports.keep(kept, at=at)
+            return kept
 
     async def last(self) -> Mapping[str, Json] | None:
         return await self._reports.last()
+
+
+def _with_names(report: Mapping[str, Any], before: Mapping[str, Any] | None) -> Mapping[str, Json]:
+    known = before.get("campaigns", {}) if before else {}
+    return {**report, "campaigns": {**known, **report.get("campaigns", {})}}
 
 
 class SetupWatch:
@@ -143,7 +154,7 @@ class SetupWatch:
         self._own = made.as_json()
         _tell(made.examined.report)
         try:
-            await self._shared.keep(self._own, at=made.at)
+            self._own = await self._shared.keep(self._own, at=made.at)
         except StoreUnavailable as problem:
             _log.warning("setup report not kept", reason=str(problem))
 

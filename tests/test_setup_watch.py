@@ -28,8 +28,9 @@ class Shelf:
         self.kept: Mapping[str, Json] | None = None
         self.is_broken = False
 
-    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> None:
+    async def keep(self, report: Mapping[str, Json], *, at: datetime) -> Mapping[str, Json]:
         self.kept = await self._unless_broken(report)
+        return report
 
     async def last(self) -> Mapping[str, Json] | None:
         return await self._unless_broken(self.kept)
@@ -189,3 +190,16 @@ async def test_a_secret_that_a_vendor_quotes_does_not_reach_the_store(clock: Mov
     await database.close()
     assert kept is not None
     assert kept["found"] == 'the key *** is "refused"'
+
+
+async def test_a_campaign_keeps_its_name_while_it_cannot_be_looked_at(clock: MovableClock, tmp_path: Path) -> None:
+    """When the day's calls are used up nobody should have to know campaigns by their numbers."""
+    database = open_database(url := f"sqlite:///{tmp_path / 'relay.db'}")
+    await make_tables(database)
+    shared = InTheStore(url, database, ())
+    for seen in ({"7": "Reminder", "8": "Old"}, {}, {"8": "New"}):
+        kept = await shared.keep({"checkedAt": clock().isoformat(), "campaigns": dict(seen)}, at=clock())
+    last = await shared.last()
+    await database.close()
+    assert last == kept
+    assert kept["campaigns"] == {"7": "Reminder", "8": "New"}

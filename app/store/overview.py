@@ -50,6 +50,11 @@ class Overview:
                 calls_today=await _calls_since(connection, day_began),
             )
 
+    async def pauses(self, at: datetime) -> list[Pausing]:
+        """Return the pauses that are in force at a moment, whichever process sends."""
+        async with self._database.read() as connection:
+            return await _pauses(connection, at)
+
     async def webinars(self, since: datetime, *, most: int = MOST_WEBINARS) -> Webinars:
         """Return the webinars that somebody registered for since then."""
         c = registrations.c
@@ -101,6 +106,7 @@ async def _tallies(connection: AsyncConnection, sources: Sequence[str], since: d
             made.get(source, {}),
             received=sum(came.get(source, {}).values()),
             unread=came.get(source, {}).get(EventState.DEAD, 0),
+            of_no_interest=came.get(source, {}).get(EventState.IGNORED, 0),
             last_at=await last_webhook(connection, source),
         )
         for source in sorted({*sources, *made, *came})

@@ -18,6 +18,7 @@ class Tally:
     received: int = 0
     unread: int = 0  # webhooks that could not be used
     last_at: datetime | None = None
+    of_no_interest: int = 0  # webhooks that registered nobody, and were not meant to
 
     @property
     def registered(self) -> int:
@@ -75,6 +76,11 @@ class Pausing:
     scope: str
     until: datetime
     reason: str
+
+    @property
+    def is_routine(self) -> bool:
+        """Tell whether it ends by itself, as Marketo's limits do."""
+        return self.reason.startswith(("606", "607", "615"))
 
 
 @dataclass(frozen=True, slots=True)

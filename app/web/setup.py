@@ -1,6 +1,7 @@
 """The last check of the set-up, and another one when asked: what `relay doctor` says, over HTTP."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Literal
 
 from fastapi import APIRouter
@@ -46,6 +47,10 @@ async def last_report(setup: Setup | None) -> SetupReport | None:
     """Return what the last check of the set-up came to; None before there is one."""
     report = await setup.last() if setup else None
     return SetupReport.model_validate(report) if report else None
+
+
+def made_at(report: SetupReport) -> datetime:
+    return datetime.fromisoformat(report.checkedAt)
 
 
 async def campaign_names(setup: Setup | None) -> Mapping[str, str]:

@@ -21,10 +21,10 @@ async def now(database: Database, clock: MovableClock, *, buckets: int = 24) -> 
     return await Overview(database).now(["custom"], at, since=at - DAY, until=at, buckets=buckets, day_began=at - DAY)
 
 
-async def dead_event(database: Database, clock: MovableClock, cause: Cause) -> str:
+async def dead_event(database: Database, clock: MovableClock, cause: Cause, state: EventState = EventState.DEAD) -> str:
     (event_id,) = await accept(database, new_event(clock()))
     (event,) = await EventQueue(database).claim(now=clock(), fence=FENCE, limit=1)
-    fate = EventFate(event, EventState.DEAD, cause, "It made no sense.")
+    fate = EventFate(event, state, cause, "It made no sense.")
     await Registrations(database).record([Meaning(fate)], fence=FENCE, now=clock())
     return event_id
 
@@ -39,6 +39,13 @@ async def test_everything_is_counted_by_source(database: Database, clock: Movabl
     assert (tally.source, tally.received, tally.registered, tally.waiting, tally.unread) == ("custom", 6, 5, 1, 1)
     assert [tally.of(state) for state in ("sent", "dead", "ignored", "cancelled")] == [1, 1, 1, 1]
     assert tally.last_at == clock() - timedelta(minutes=1)
+
+
+async def test_webhooks_that_registered_nobody_are_counted_apart(database: Database, clock: MovableClock) -> None:
+    """They are no fault, and without a figure they would be missing between received and registered."""
+    await dead_event(database, clock, Cause.NOT_A_REGISTRATION, EventState.IGNORED)
+    (tally,) = (await now(database, clock)).tallies
+    assert (tally.received, tally.registered, tally.unread, tally.of_no_interest) == (1, 0, 0, 1)
 
 
 async def test_what_is_older_is_left_out_and_still_heard_of(database: Database, clock: MovableClock) -> None:

@@ -81,9 +81,8 @@ def _of_setup(wrong: int) -> list[Remark]:
 def _paused(pause: Pausing, campaigns: Mapping[str, str]) -> Remark:
     number = pause.scope.rpartition(":")[2]
     what = "Marketo" if pause.scope == "marketo" else f"Campaign {campaign_name(number, campaigns)}"
-    is_routine = pause.reason.startswith(("606", "607", "615"))
     until = f"{pause.until:%-d %b, %H:%M:%S} UTC"
-    return Remark("busy" if is_routine else "bad", f"{what} is paused until {until}. {pause.reason}")
+    return Remark("busy" if pause.is_routine else "bad", f"{what} is paused until {until}. {pause.reason}")
 
 
 def _silent(tally: Tally, at: datetime) -> Remark | None:

@@ -1,6 +1,5 @@
 """Render the console's pages, with a policy that lets nothing in from elsewhere and no inline script or style."""
 
-from collections.abc import Mapping
 from datetime import UTC
 from typing import Any
 from urllib.parse import urlencode
@@ -77,9 +76,3 @@ def email_page(html: str) -> Response:
 
 def problem_page(request: Request, status: int, headline: str, to_do: str) -> Response:
     return page(request, "problem.html", status=status, headline=headline, to_do=to_do)
-
-
-def paused_of(status: Mapping[str, object]) -> Mapping[str, str]:
-    """Return the pauses in force by scope, as the dispatcher tells them."""
-    paused = status.get("paused")
-    return {str(scope): str(reason) for scope, reason in paused.items()} if isinstance(paused, Mapping) else {}

@@ -8,7 +8,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from app.sources.trying import Sender, Tried
-from app.store.tallies import CauseTally, Now, Webinars
+from app.store.tallies import CauseTally, Now, Pausing, Webinars
 from app.store.views import CallWithRegistrations, Page, RegistrationView, Wanted
 from app.web.care_parts import CareParts
 
@@ -49,6 +49,8 @@ class Overview(Protocol):
         buckets: int,
         day_began: datetime,
     ) -> Now: ...
+
+    async def pauses(self, at: datetime, /) -> Sequence[Pausing]: ...
 
     async def webinars(self, since: datetime, /, *, most: int = ...) -> Webinars: ...
 

@@ -5,16 +5,17 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.domain import FINAL_STATES
 from app.store.views import EventView, RegistrationView
 from app.web.answers import masked
 from app.web.console import email, shown, words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
 from app.web.console.keeping import Kept
-from app.web.console.pages import email_page, page, paused_of
+from app.web.console.pages import email_page, page
 from app.web.console.parts import ConsoleParts, ReadLetter
 from app.web.parts import WebParts
 from app.web.problems import Refused
-from app.web.setup import campaign_names
+from app.web.setup import SetupFinding, SetupReport, last_report, made_at
 
 _MOST_EVENTS = 10
 _MOST_CAMPAIGNS = 100
@@ -50,18 +51,24 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
         events = [await parts.lookup.event(event_id) for event_id in ids]
         return [event for event in events if event is not None]
 
+    async def verdict_on(view: RegistrationView, report: SetupReport | None) -> words.Verdict:
+        pauses = [] if view.state in FINAL_STATES else await console.overview.pauses(parts.clock())
+        return words.verdict(view, pauses, day=_said_of_day(parts.status()), doubts=_doubts(report, view.campaign_id))
+
     @router.get("/registrations/{registration_id}")
     async def registration(request: Request, registration_id: str) -> Response:
         view = await found(registration_id)
         events = await events_of(view)
-        campaigns = await campaign_names(parts.setup)
+        report = await last_report(parts.setup)
+        campaigns = report.campaigns if report else {}
         return page(
             request,
             "registration.html",
             view=view,
             name=words.name_of(view),
             title=view.tokens.get(console.tokens.title) or view.webinar_id,
-            verdict=words.verdict(view, paused_of(parts.status())),
+            verdict=await verdict_on(view, report),
+            checked_at=made_at(report) if report else None,
             steps=words.steps(view, events, campaigns),
             campaigns=campaigns,
             calls=view.calls,
@@ -77,3 +84,15 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
         return email_page(email.reminder(view, console.tokens, await letters.of(view.campaign_id)))
 
     return router
+
+
+def _doubts(report: SetupReport | None, campaign: int) -> Sequence[SetupFinding]:
+    """Return what the last check of the set-up found wrong or doubtful with a campaign."""
+    found = report.findings if report else []
+    return [one for one in found if one.subject == str(campaign) and one.verdict in ("fail", "warn")]
+
+
+def _said_of_day(status: Mapping[str, object]) -> str | None:
+    """Return why not everything is sent today; the process that sends knows."""
+    paused = status.get("paused")
+    return paused.get("day") if isinstance(paused, Mapping) else None

@@ -12,7 +12,7 @@ from app.web.console.guard import page_router
 from app.web.console.live import Live
 from app.web.console.pages import page, problem_page
 from app.web.console.parts import ConsoleParts
-from app.web.console.words import STATES
+from app.web.console.words import SOURCES, STATES
 from app.web.parts import WebParts
 
 A_PAGE = 50
@@ -23,6 +23,7 @@ _PAGES_OF_IDS = {"reg_": "registrations", "evt_": "events", "call_": "calls"}
 
 def registrations_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
+    sources = sorted({*parts.sources, *SOURCES})  # of one that was turned off there may be registrations
 
     @router.get("/registrations")
     @live.shared
@@ -30,7 +31,7 @@ def registrations_router(parts: WebParts, console: ConsoleParts, live: Live) -> 
         if address := _address_of_id(request.query_params.get("q", "").strip()):
             return RedirectResponse(address, 303)
         found, problems = _NOTHING, {}
-        want = asked(request.query_params, parts.sources)
+        want = asked(request.query_params, sources)
         problems = dict(want.problems)
         if not problems:
             try:
@@ -42,7 +43,7 @@ def registrations_router(parts: WebParts, console: ConsoleParts, live: Live) -> 
 
     @router.get("/registrations.csv")
     async def export_csv(request: Request) -> Response:
-        want = asked(request.query_params, parts.sources)
+        want = asked(request.query_params, sources)
         if want.problems:
             return problem_page(request, 400, "This search makes no sense", "Go back to the search and correct it.")
         return await _csv(console, want)
@@ -59,7 +60,7 @@ def registrations_router(parts: WebParts, console: ConsoleParts, live: Live) -> 
             problems=problems,
             found=found,
             is_continued="cursor" in request.query_params,
-            sources=sorted(parts.sources),
+            sources=sources,
             states={name: word for name, (word, _) in STATES.items()},
             names=console.tokens,
         )

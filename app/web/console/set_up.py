@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import groupby
 from typing import Protocol
 
@@ -13,7 +13,7 @@ from app.web.console.guard import NO_SUCH_THING, page_router, read_signed_form
 from app.web.console.pages import page
 from app.web.parts import Setup, WebParts
 from app.web.problems import Refused
-from app.web.setup import SetupReport, last_report
+from app.web.setup import last_report, made_at
 
 PATIENCE = timedelta(seconds=130)  # a check that takes longer is shown when the page is asked for again
 FRESH = timedelta(seconds=10)
@@ -44,7 +44,7 @@ def set_up_router(parts: WebParts) -> APIRouter:
         return page(
             request,
             "set_up.html",
-            at=_made_at(report) if report else None,
+            at=made_at(report) if report else None,
             is_running=watch().is_running,
             problem=problem,
             sections=[(name, list(some)) for name, some in groupby(findings, lambda one: one.section)],
@@ -61,7 +61,7 @@ def set_up_router(parts: WebParts) -> APIRouter:
     async def check(request: Request) -> Response:
         await read_signed_form(request, request.state.session)
         before = await last_report(watch())
-        if before and parts.clock() - _made_at(before) <= FRESH:  # the checks are calls to Marketo
+        if before and parts.clock() - made_at(before) <= FRESH:  # the checks are calls to Marketo
             return await shown(request)
         watch().begin()
         await _ended(watch())
@@ -69,10 +69,6 @@ def set_up_router(parts: WebParts) -> APIRouter:
         return await shown(request, problem)
 
     return router
-
-
-def _made_at(report: SetupReport) -> datetime:
-    return datetime.fromisoformat(report.checkedAt)
 
 
 async def _ended(watch: Setup) -> None:

@@ -1,17 +1,18 @@
 """Say in words what became of a registration. No I/O: views in, sentences out."""
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Literal
+from typing import Literal, Protocol
 
 from app.domain import ADVICE, FINAL_STATES, Cause, EventState, RegistrationState, campaign_name
+from app.store.tallies import Pausing
 from app.store.views import CallView, EventView, RegistrationView, TimelineEntry
 
 Tone = Literal["good", "busy", "bad", "idle"]
 
-_SOURCES = {"eventbrite": "Eventbrite", "pendo": "Pendo", "custom": "Own app"}
+SOURCES = {"eventbrite": "Eventbrite", "pendo": "Pendo", "custom": "Own app"}
 _WAITING = frozenset({RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING})
 STATES: Mapping[str, tuple[str, frozenset[RegistrationState]]] = {
     "waiting": ("Waiting", _WAITING),
@@ -70,11 +71,32 @@ _CALLS = {
     "trigger": "Request the campaign",
 }
 ONLY_LOOKS = "You signed in with a token that only looks. Sign out, and in again with the ADMIN_TOKEN."
+_GOES_ON = "Nothing: the relay goes on by itself, and nobody has to register again."
+_GOES_ON_ONCE_MENDED = (
+    "Somebody must mend this, unless it passes soon: Set-up says what is wrong. The relay tries again by itself, and "
+    "nobody has to register again."
+)
 _AFTER_SENT = (
     "Marketo has the request and sends the e-mail itself. If it did not arrive, open the person in Marketo and look at "
     "the Activity Log: no 'Send Email' there means that the campaign's smart list, its qualification rule or an "
     "unsubscribe left this person out."
 )
+
+
+class Doubt(Protocol):
+    """What is wrong or doubtful with a campaign: Marketo takes its requests all the same, and may send nothing."""
+
+    @property
+    def title(self) -> str: ...
+
+    @property
+    def verdict(self) -> str: ...
+
+    @property
+    def found(self) -> str: ...
+
+    @property
+    def advice(self) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +107,7 @@ class Verdict:
     headline: str
     reason: str | None
     to_do: str | None
+    doubts: Sequence[Doubt] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +125,7 @@ class Step:
 
 def source_name(source: str) -> str:
     """Return a source as people call it."""
-    return _SOURCES.get(source, source.replace("-", " ").replace("_", " ").capitalize())
+    return SOURCES.get(source, source.replace("-", " ").replace("_", " ").capitalize())
 
 
 def state_word(state: str) -> str:
@@ -136,16 +159,20 @@ def _nobody(view: RegistrationView) -> str:
     return "Somebody whose data was removed" if is_purged(view) else "Somebody without an address"
 
 
-def verdict(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
-    """Say what became of a registration, as somebody from marketing asks it."""
+def verdict(
+    view: RegistrationView, pauses: Iterable[Pausing], *, day: str | None = None, doubts: Sequence[Doubt] = ()
+) -> Verdict:
+    """Say what became of a registration, as somebody from marketing asks it.
+
+    `day` says why not everything is sent today; `doubts` are of its campaign, as the last check of the set-up saw it.
+    """
     match view.state:
         case RegistrationState.SENT:
-            when = moment(view.sent_at) if view.sent_at else "earlier"
-            return Verdict("good", f"The reminder was handed to Marketo: {when} UTC.", None, _AFTER_SENT)
+            return _sent(view, doubts)
         case RegistrationState.SENDING:
             return Verdict("busy", "The reminder is being handed to Marketo right now.", None, None)
         case RegistrationState.NEW | RegistrationState.KNOWN:
-            return _waiting(view, paused)
+            return _waiting(view, pauses, day)
         case RegistrationState.DEAD:
             return Verdict("bad", "No reminder was sent.", view.detail, advice(view.cause))
         case RegistrationState.CANCELLED:
@@ -153,13 +180,25 @@ def verdict(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
     return Verdict("idle", "No reminder: there was no need for one.", view.detail, advice(view.cause))
 
 
-def _waiting(view: RegistrationView, paused: Mapping[str, str]) -> Verdict:
+def _sent(view: RegistrationView, doubts: Sequence[Doubt]) -> Verdict:
+    handed = f"The reminder was handed to Marketo: {moment(view.sent_at) if view.sent_at else 'earlier'} UTC."
+    if any(doubt.verdict == "fail" for doubt in doubts):
+        return Verdict("bad", f"{handed} But Marketo may have sent nothing.", None, None, doubts)
+    return Verdict("good", handed, None, _AFTER_SENT, doubts)
+
+
+def _waiting(view: RegistrationView, pauses: Iterable[Pausing], day: str | None) -> Verdict:
     next_is = (
         "its person is looked for in Marketo" if view.state is RegistrationState.NEW else "the campaign is requested"
     )
-    held = [reason for scope, reason in paused.items() if scope in ("marketo", "day", f"campaign:{view.campaign_id}")]
+    held = [pause for pause in pauses if pause.scope in ("marketo", f"campaign:{view.campaign_id}")]
     if held:
-        return Verdict("busy", "The reminder waits: Marketo is paused.", " ".join(held), "The relay goes on by itself.")
+        until = moment(max(pause.until for pause in held))
+        reason, routine = " ".join(pause.reason for pause in held), all(pause.is_routine for pause in held)
+        headline = f"The reminder waits until {until} UTC: Marketo is paused."
+        return Verdict("busy" if routine else "bad", headline, reason, _GOES_ON if routine else _GOES_ON_ONCE_MENDED)
+    if day:
+        return Verdict("busy", "The reminder waits: the day's calls to Marketo run short.", day, _GOES_ON)
     return Verdict("busy", f"The reminder waits; next, {next_is}.", view.detail, None)
 
 

@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
@@ -88,9 +89,14 @@ def console_over(
 
 async def name_campaign(database: Database, name: str) -> None:
     """Keep a report on the set-up that saw the usual campaign under this name."""
-    report: dict[str, Json] = {"checkedAt": NOW.isoformat(), "exitCode": 0, "summary": "", "counts": {}, "findings": []}
-    named: dict[str, Json] = {"fixes": [], "campaigns": {"1234": name}}
-    await SetupReports(database).keep(report | named, at=NOW)
+    await keep_report(database, campaigns={"1234": name})
+
+
+async def keep_report(database: Database, **parts: Any) -> None:
+    """Keep a report on the set-up that found what these parts of it say."""
+    report: dict[str, Json] = {"checkedAt": NOW.isoformat(), "exitCode": 0, "summary": "", "counts": {}}
+    nothing: dict[str, Json] = {"findings": [], "fixes": [], "campaigns": {}}
+    await SetupReports(database).keep(report | nothing | parts, at=NOW)
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import Cancelled, Cause, EventId, NewEvent, RegistrationState, new_id
+from app.store.calls import CallLog, Pause
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.lookup import Lookup
@@ -16,7 +17,7 @@ from app.store.views import TimelineEntry
 from app.web.console import email, shown, words
 from app.web.console.parts import WebinarTokens
 from tests.store.given import FENCE, accept, draft, ended, mapped, record, seen, sending
-from tests.web.console.conftest import console_over, name_campaign
+from tests.web.console.conftest import console_over, keep_report, name_campaign
 from tests.web.console.reading import links_of, text_of
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
 
@@ -66,10 +67,47 @@ async def test_who_waits_is_told_what_for(signed_in: Relay, database: Database, 
     await record(database, NOW, made)
     address = f"/console/registrations/{made.id}"
     assert "next, its person is looked for in Marketo" in text_of(await signed_in.client.get(address))
-    around.status["paused"] = {"marketo": "606: too many calls. Until 2026-11-23 12:00:20 UTC."}
-    assert "Marketo is paused. 606: too many calls" in text_of(await signed_in.client.get(address))
-    around.status["paused"] = {"campaign:99": "1013: no such campaign."}
-    assert "1013" not in text_of(await signed_in.client.get(address))
+    around.status["paused"] = {"day": "48,000 of 50,000 are used."}
+    assert "the day's calls to Marketo run short. 48,000 of 50,000" in text_of(await signed_in.client.get(address))
+
+
+@pytest.mark.parametrize(
+    ("scope", "code", "said"),
+    [
+        ("marketo", "607", "until 23 Nov 2026, 12:01:00 UTC: Marketo is paused. 607: No. What to do: Nothing"),
+        ("marketo", "603", "until 23 Nov 2026, 12:01:00 UTC: Marketo is paused. 603: No. What to do: Somebody must"),
+        ("campaign:1234", "1013", "Marketo is paused. 1013: No. What to do: Somebody must"),
+        ("campaign:99", "1013", "next, its person is looked for"),
+    ],
+)
+async def test_a_pause_says_until_when_and_whether_somebody_must_mend_it(
+    signed_in: Relay, database: Database, scope: str, code: str, said: str
+) -> None:
+    """Also where another process sends, and knows: the pause stands in the store."""
+    made = draft(NOW)
+    await record(database, NOW, made)
+    pause = Pause(scope, NOW + timedelta(minutes=1), NOW, code, "No.", 1)
+    await CallLog(database, clock=lambda: NOW).pause(pause)
+    assert said in text_of(await signed_in.client.get(f"/console/registrations/{made.id}"))
+
+
+@pytest.mark.parametrize(
+    ("verdict", "said"),
+    [("fail", "But Marketo may have sent nothing. What may have"), ("warn", "this person out. What may have")],
+)
+async def test_who_was_sent_through_a_campaign_that_is_set_up_wrong_is_told_so(
+    signed_in: Relay, database: Database, verdict: str, said: str
+) -> None:
+    """Marketo answers success and sends nothing: that it took the request would be no answer to the question."""
+    one = await ended(database, NOW, state="sent")
+    found = {"section": "", "check": "campaign_active", "title": "Active", "subject": "1234", "verdict": verdict}
+    finding = found | {"found": "inactive: Marketo sends nothing", "advice": "Schedule > Activate."}
+    others = finding | {"subject": "99", "title": "Of another"}
+    await keep_report(database, findings=[finding, others])
+    text = text_of(await signed_in.client.get(f"/console/registrations/{one}"))
+    assert said in text
+    assert "set up 23 Nov 2026, 12:00:00 : Active : inactive: Marketo sends nothing Schedule > Activate." in text
+    assert "Of another" not in text
 
 
 async def test_the_timeline_goes_from_the_webhook_to_the_campaign(signed_in: Relay, database: Database) -> None:

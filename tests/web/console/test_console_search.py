@@ -40,10 +40,17 @@ async def test_somebody_is_found_by_the_beginning_of_the_address(signed_in: Rela
 
 
 async def test_nobody_found_says_what_to_try(signed_in: Relay) -> None:
-    assert "look at the source whether it delivers" in text_of(
+    assert "look at Dead letters , and at Sources whether each still delivers" in text_of(
         await signed_in.client.get("/console/registrations?q=nobody")
     )
     assert "No registration has come yet" in text_of(await signed_in.client.get("/console/registrations"))
+
+
+async def test_people_of_a_source_that_was_turned_off_are_found(signed_in: Relay, database: Database) -> None:
+    """The overview counts them, and links here."""
+    await record(database, NOW, draft(NOW, source="pendo"))
+    page = await signed_in.client.get("/console/registrations?source=pendo")
+    assert (page.status_code, "ada@example.com" in page.text) == (200, True)
 
 
 async def test_pages_go_to_the_end(signed_in: Relay, database: Database) -> None:
