@@ -19,11 +19,11 @@ from app.marketo.envelope import Reply
 from app.marketo.failures import CallFailed
 from app.settings import Settings
 from app.store.calls import CallLog
+from app.store.claims import CallResult
 from app.store.database import open_database
 from app.store.leases import LEADER, Leases
 from app.store.looking import look_at_store
 from app.store.people import People
-from app.store.sending import CallResult
 
 _log = structlog.get_logger(__name__)
 

@@ -40,11 +40,11 @@ from app.sandbox.world import Simulation, World
 from app.settings import Settings, load_settings
 from app.sources.base import Source
 from app.sources.custom import CustomSource
+from app.store.ahead import count_open
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.inbox import Inbox
 from app.store.opening import prepare_store
-from app.store.sending import Sending
 from bench.afternoon import AfternoonRelay
 from bench.arrivals import MORE_CAMPAIGNS, Registration
 from bench.inprocess import InProcess
@@ -164,7 +164,7 @@ class Stage:
         """
         database = next(relay.database for relay in self.relays if not relay.life.is_killed)
         async with asyncio.timeout(within.total_seconds()):
-            while (await EventQueue(database).waiting())[0] or (await Sending(database).counted())[0]:  # noqa: ASYNC110
+            while (await EventQueue(database).waiting())[0] or (await count_open(database))[0]:  # noqa: ASYNC110
                 await asyncio.sleep(_LOOK_EVERY)
 
     def course(self) -> "Course":

@@ -23,7 +23,9 @@ from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import PersonRecord
 from app.metrics import Metrics
 from app.store.calls import CallLog
-from app.store.sending import Call, CallResult, Claimed, Fate, Sending
+from app.store.claims import Call, CallResult, Claimed
+from app.store.fates import Fate
+from app.store.sending import Sending
 from app.tracing import Passenger, Step, Tracing
 
 _STORE_AWAY = 1.0  # seconds between two tries to write what is known

@@ -17,7 +17,7 @@ from app.marketo.envelope import Reply, open_envelope
 from app.marketo.failures import CallFailed
 from app.marketo.shapes import WrongShape
 from app.store.calls import CallLog
-from app.store.sending import Call, CallResult
+from app.store.claims import Call, CallResult
 
 PATIENCE = 60.0  # seconds that an errand waits for a place
 _SHARE = 0.4  # of the window: above it, places are left to registrations that may come

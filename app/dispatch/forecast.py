@@ -6,8 +6,8 @@ from math import ceil
 
 from app.dispatch.backoff import next_quota_day
 from app.marketo.limits import SPAN
+from app.store.ahead import Ahead
 from app.store.heads import MOST_LEADS, MOST_PEOPLE
-from app.store.sending import Ahead
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from app.errors import LeadershipLost, StoreUnavailable
 from app.marketo.envelope import Reply
 from app.metrics import Metrics
 from app.sources.base import Source
+from app.store.ahead import count_open, look_ahead
 from app.store.alarms import Alarms
 from app.store.calls import CallLog
 from app.store.census import Census, take_census
@@ -271,9 +272,9 @@ class Dispatcher:
     async def _count(self) -> float:
         work = self._work
         events, oldest = await EventQueue(work.database).waiting()
-        registrations, due = await Sending(work.database).counted()
+        registrations, due = await count_open(work.database)
         if term := self._term:
-            ahead = await Sending(work.database).ahead(now := self._clock(), webhooks=events)
+            ahead = await look_ahead(work.database, now := self._clock(), webhooks=events)
             term.forecast = forecast(ahead, _means(term, now, work.ticks()))
             self._tell_day(term, now)
         ages = [at for at in (oldest, due) if at]
@@ -367,7 +368,7 @@ class Dispatcher:
         )
         settler = Settler(caller, work.marketo, Unsettled(work.database), log)
         replaying = Replaying(Replays(work.database), work.sources, work.judge, self._clock)
-        replayer = Replayer(replaying, intake.registrations, sending, lease)
+        replayer = Replayer(replaying, intake.registrations, work.database, lease)
         reconciler = Reconciler(caller, work.marketo, log)
         errands = Errands(caller, log, is_wanted=lambda: sender.is_wanting or intake.is_behind())
         bells = (intake.bell, sender_bell, errands.bell)

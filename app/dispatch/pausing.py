@@ -11,7 +11,7 @@ from app.errors import NotNow, StoreUnavailable
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
 from app.store.calls import QUOTA_USED_UP, CallLog, Pause
-from app.store.sending import Call
+from app.store.claims import Call
 
 EVERYTHING = "marketo"
 _RATE = timedelta(seconds=5)  # the window has shrunk, too; if that was not enough, up to a whole one

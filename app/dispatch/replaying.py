@@ -15,10 +15,11 @@ from app.dispatch.lease import Lease
 from app.dispatch.rereading import Rereader, needs_fetching
 from app.domain import Clock, EventState, RegistrationState
 from app.sources.base import Source
+from app.store.ahead import Ahead, count_open
+from app.store.database import Database
 from app.store.heads import MOST_LEADS
 from app.store.registrations import Again, Draft, Registrations
 from app.store.replays import Asked, Chunk, Progress, Replay, Replays, StoredEvent
-from app.store.sending import Ahead, Sending
 
 _AT_ONCE = 200  # rows of a step; it holds SQLite's only lock, which accepting needs too
 _MOST_OPEN = 2000  # registrations: beyond them a replay waits, so that what comes in now does not wait behind it
@@ -216,7 +217,7 @@ class Replayer:
 
     replaying: Replaying
     registrations: Registrations
-    sending: Sending
+    database: Database
     lease: Lease
 
     async def step(self) -> float:
@@ -224,7 +225,7 @@ class Replayer:
         self.lease.check()
         if await self.replaying.store.running() is None:
             return _IDLE
-        if (await self.sending.counted())[0] >= _MOST_OPEN:
+        if (await count_open(self.database))[0] >= _MOST_OPEN:
             return _IDLE
         await self.replaying.step(self.registrations)
         return _BREATH

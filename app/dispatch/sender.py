@@ -16,8 +16,9 @@ from app.domain import Clock, RegistrationState
 from app.errors import StoreUnavailable
 from app.marketo.limits import SPAN
 from app.store.calls import MAY_RUN, QUOTA_USED_UP, CallLog
+from app.store.claims import Call
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
-from app.store.sending import Call, Sending
+from app.store.sending import Sending
 
 _IDLE = 1.0  # seconds between two looks at the store
 _BUSY = 0.2  # seconds until people who are in another upsert, or were so lately, are asked for again

@@ -28,7 +28,7 @@ from app.marketo.envelope import Answer
 from app.marketo.failures import CallFailed
 from app.marketo.limits import SPAN
 from app.store.calls import CallLog
-from app.store.sending import Call, CallKind, CallResult
+from app.store.claims import Call, CallKind, CallResult
 from app.store.takeover import OnAmbiguous
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Undecided, Unsettled
 

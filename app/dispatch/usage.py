@@ -17,7 +17,7 @@ from app.marketo.answers import DayUsage
 from app.marketo.codes import Executed
 from app.marketo.failures import CallFailed
 from app.store.calls import QUOTA_USED_UP, CallLog
-from app.store.sending import Call, CallResult
+from app.store.claims import Call, CallResult
 
 _EVERY = 600.0  # seconds, while calls are made
 _SOON = 60.0  # seconds, after the first answer, and while less than a fifth of the day is left

@@ -11,7 +11,8 @@ from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, 
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
 from app.marketo.requests import PersonRecord
-from app.store.sending import Call, CallResult, Claimed, Fate
+from app.store.claims import Call, CallResult, Claimed
+from app.store.fates import Fate
 from app.store.takeover import OnAmbiguous
 
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})

@@ -6,8 +6,8 @@ from datetime import datetime, timedelta
 from sqlalchemy import and_, delete, func, insert, literal, or_, select, update
 
 from app.domain import CallId, Clock, new_id
+from app.store.claims import CallKind, CallResult
 from app.store.database import Database
-from app.store.sending import CallKind, CallResult
 from app.store.tables import UtcDateTime, calls, pauses
 
 _LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s

@@ -5,15 +5,12 @@ writes are fenced: what another leader has taken over meanwhile is left alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any
 
 from sqlalchemy import (
     CompoundSelect,
-    Row,
     Select,
-    bindparam,
     func,
     insert,
     select,
@@ -23,12 +20,13 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState, new_id
-from app.store import people
+from app.domain import CallId, CampaignId, Cause, RegistrationState, new_id
+from app.store import fates, people
 from app.store.batched import batched
+from app.store.claims import Call, CallKind, CallResult, Claimed
 from app.store.database import Database
+from app.store.fates import Fate
 from app.store.heads import (
-    MOST_LEADS,
     Backlog,
     Horizon,
     PersonNext,
@@ -39,107 +37,12 @@ from app.store.heads import (
     people_next,
 )
 from app.store.leases import hold_on
-from app.store.links import Values, fall_back, field_values, passed_tokens
-from app.store.tables import calls, registrations, timeline, unsettled
+from app.store.tables import calls, registrations, timeline
 from app.store.tables import people as people_table
-from app.store.unsettled import note_lost
 
-CallKind = Literal["upsert", "lookup", "trigger", "check", "usage", "setup"]
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 _AT_ONCE = 500  # keys in one statement
-_SPARE = 1000  # of those who wait longest, as many are asked whether they are held
-
-
-@dataclass(frozen=True, slots=True)
-class Claimed:
-    """One registration in the hands of a call."""
-
-    id: RegistrationId
-    source: str
-    person_key: str
-    email: str | None
-    lead_id: LeadId | None
-    first_name: str | None
-    last_name: str | None
-    campaign_id: CampaignId
-    tokens: Mapping[str, str]
-    attempts: int
-    relooked: bool
-    created_at: datetime
-    came_at: datetime
-    expires_at: datetime
-    person_hash: str = ""
-    fields: Mapping[str, str] = field(default_factory=dict)
-    by_field: bool = False
-    traceparent: str | None = None
-
-    @property
-    def written(self) -> Values:
-        """Return what its upsert writes to person fields beside the names."""
-        return field_values(self.tokens, self.fields) if self.by_field else {}
-
-    @property
-    def passed(self) -> Mapping[str, str]:
-        """Return the tokens that its campaign request passes."""
-        return passed_tokens(self.tokens, self.fields, by_field=self.by_field)
-
-
-@dataclass(frozen=True, slots=True)
-class Call:
-    """One request to Marketo, written down before it is made."""
-
-    id: CallId
-    kind: CallKind
-    campaign_id: CampaignId | None
-    registrations: Sequence[Claimed]
-
-
-@dataclass(frozen=True, slots=True)
-class CallResult:
-    """How a call ended: `done`, `refused` (not executed), or `lost` (it may have been executed)."""
-
-    outcome: Literal["done", "refused", "lost"]
-    code: str | None = None
-    message: str | None = None
-    request_id: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Fate:
-    """What becomes of one registration after a call. `what` and `detail` go into its timeline.
-
-    `falls_back`: from now on it passes all its tokens itself. `is_gone`: Marketo no longer knows its lead.
-    """
-
-    registration: Claimed
-    state: RegistrationState
-    what: str
-    detail: str
-    cause: Cause | None = None
-    due_at: datetime | None = None
-    lead_id: LeadId | None = None
-    lookup: bool = False
-    relooked: bool = False
-    counts: bool = False  # whether it was an attempt of this registration
-    falls_back: bool = False
-    is_gone: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Ahead:
-    """All that is not at its end, due or not: registrations, people to find, campaign requests, webhooks not yet read.
-
-    A request that is under way is not counted among the requests. `held_until` is when the last of the registrations
-    may go: after its back-off, after an upsert whose answer was lost, or when a lost answer is looked for.
-    """
-
-    registrations: int = 0
-    upserts: int = 0
-    lookups: int = 0
-    requests: int = 0
-    webhooks: int = 0
-    held_until: datetime | None = None
 
 
 class Sending:
@@ -162,42 +65,6 @@ class Sending:
             batches = await batch_heads(connection, now, horizon, paused)
             later = (await connection.execute(_next_due(now))).scalars().all()
         return Waiting(people, batches, min((at for at in later if at), default=None))
-
-    async def counted(self) -> tuple[int, datetime | None]:
-        """Return how many registrations are not at their end, and since when the longest waiting one has been due."""
-        c = registrations.c
-        each = [select(func.count(), func.min(c.due_at)).where(c.state == state) for state in (*_WAITING, _SENDING)]
-        async with self._database.read() as connection:
-            rows = (await connection.execute(union_all(*each))).all()
-        return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
-
-    async def ahead(self, now: datetime, *, webhooks: int = 0) -> Ahead:
-        """Return how much there is to do; this reads all that waits."""
-        c = registrations.c
-        people = select(c.lookup, func.count()).where(c.state == RegistrationState.NEW).group_by(c.lookup)
-        each = [select(c.batch_key, c.due_at).where(c.state == state) for state in _WAITING]
-        keys = union_all(*each).subquery()
-        sizes = (
-            select(func.count().label("size"), func.max(keys.c.due_at).label("last_due"))
-            .select_from(keys)
-            .group_by(keys.c.batch_key)
-            .subquery()
-        )
-        calls_of_each = (sizes.c.size + (MOST_LEADS - 1)) // MOST_LEADS
-        told = select(func.sum(sizes.c.size), func.sum(calls_of_each), func.max(sizes.c.last_due))
-        async with self._database.read() as connection:
-            counts = {bool(row[0]): row[1] for row in await connection.execute(people)}
-            total, requests, last_due = (await connection.execute(told)).one()
-            sending = await connection.scalar(select(func.count()).where(c.state == _SENDING))
-            held = [last_due, *[await connection.scalar(one) for one in (_last_quiet(now), _last_look())]]
-        return Ahead(
-            int(total or 0) + int(sending or 0),
-            counts.get(False, 0),
-            counts.get(True, 0),
-            int(requests or 0),
-            webhooks,
-            max((at for at in held if at), default=None),
-        )
 
     async def claim_people(
         self, *, lookup: bool, now: datetime, fence: int, limit: int, urgent_until: datetime | None = None
@@ -253,7 +120,7 @@ class Sending:
             claim = claim.where(registrations.c.id.in_(await self._asked(connection, due, now)))
         else:
             claim = claim.where(registrations.c.id.in_(select(due_ids.c.id)))
-        claimed = sorted((_claimed(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
+        claimed = sorted((Claimed.of(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
         if not claimed:
             return None
         row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
@@ -308,7 +175,7 @@ class Sending:
         return again
 
     async def settle(
-        self, call: Call, result: CallResult, fates: Sequence[Fate], *, fence: int, now: datetime
+        self, call: Call, result: CallResult, told: Sequence[Fate], *, fence: int, now: datetime
     ) -> list[Fate]:
         """Write down how the call ended and what becomes of its registrations; return the fates that took effect."""
         async with self._database.write() as connection:
@@ -323,27 +190,23 @@ class Sending:
                     request_id=result.request_id,
                 )
             )
-            held = await _still_held(connection, call, fence)
+            held = await fates.still_held(connection, call, fence)
             if call.kind == "upsert":
                 asked = {r.person_hash for r in call.registrations if r.id in held}
                 await people.answered(connection, asked, result.outcome, now, self._runs_on)
-            ours = [_unless_refunded(fate, held) for fate in fates if fate.registration.id in held]
+            ours = [fates.unless_refunded(fate, held) for fate in told if fate.registration.id in held]
             if ours:
-                await connection.execute(_SETTLE, [_settled(fate, now) for fate in ours])
-                await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in ours])
-                await _note_lost(connection, call, ours, now)
-                await fall_back(connection, [fate.registration.id for fate in ours if _falls_back(fate, call)])
-                await _share_leads(connection, call, ours, now)
+                await fates.write(connection, call, ours, now)
                 await self._learn(connection, ours, now)
         return ours
 
-    async def _learn(self, connection: AsyncConnection, fates: Sequence[Fate], now: datetime) -> None:
+    async def _learn(self, connection: AsyncConnection, settled: Sequence[Fate], now: datetime) -> None:
         """Remember who was found, and forget whom Marketo no longer knows."""
-        known = [f for f in fates if f.state is RegistrationState.KNOWN and f.lead_id is not None]
+        known = [f for f in settled if f.state is RegistrationState.KNOWN and f.lead_id is not None]
         await people.remember(
             self._database, connection, {f.registration.person_hash: f.lead_id for f in known if f.lead_id}, now
         )
-        gone = {f.registration.person_hash: f.registration.lead_id for f in fates if f.is_gone}
+        gone = {f.registration.person_hash: f.registration.lead_id for f in settled if f.is_gone}
         await people.forget(connection, {key: lead for key, lead in gone.items() if lead})
 
     async def expire(self, now: datetime) -> list[tuple[str, str]]:
@@ -358,24 +221,6 @@ class Sending:
                 ]
                 await connection.execute(insert(timeline), texts)
         return [(source, i) for source, i, _ in gone]
-
-
-def _last_quiet(now: datetime) -> Select[tuple[datetime | None]]:
-    """Ask until when those who wait longest are held after another upsert."""
-    c, p = registrations.c, people_table.c
-    first = (
-        select(c.person_hash)
-        .where(c.state == RegistrationState.NEW, c.claimed_by.is_(None))
-        .order_by(c.due_at, c.id)
-        .limit(_SPARE)
-        .subquery()
-    )
-    held = select(func.max(p.quiet_until)).select_from(first.join(people_table, p.key_hash == first.c.person_hash))
-    return held.where(p.quiet_until > now)
-
-
-def _last_look() -> Select[tuple[datetime | None]]:
-    return select(func.max(unsettled.c.look_at))
 
 
 async def _free(
@@ -413,120 +258,4 @@ def _expired(state: RegistrationState, now: datetime) -> ReturningUpdate[tuple[A
         .where(c.state == state, c.expires_at <= now, c.claimed_by.is_(None))
         .values(state=RegistrationState.DEAD, cause=Cause.EXPIRED, updated_at=now)
         .returning(c.source, c.id, c.detail)
-    )
-
-
-async def _still_held(connection: AsyncConnection, call: Call, fence: int) -> dict[str, str | None]:
-    """Return the registrations that are still this call's, with the cause that was noted on them meanwhile."""
-    c = registrations.c
-    state = _SENDING if call.kind == "trigger" else RegistrationState.NEW
-    ours = (c.claimed_by == fence, c.call_id == call.id, c.state == state)
-    rows = await connection.execute(
-        select(c.id, c.cause)
-        .where(c.id.in_([r.id for r in call.registrations]), *ours)
-        .order_by(c.id)
-        .with_for_update()
-    )
-    return {row.id: row.cause for row in rows}
-
-
-def _unless_refunded(fate: Fate, held: Mapping[str, str | None]) -> Fate:
-    """Return the fate, or the end of a registration that was cancelled during a request which was not taken."""
-    if fate.state not in _WAITING or held[fate.registration.id] != Cause.REFUNDED:
-        return fate
-    detail = "Cancelled before the reminder was sent: Marketo had not taken the request."
-    return replace(fate, state=RegistrationState.CANCELLED, cause=Cause.REFUNDED, what="cancelled", detail=detail)
-
-
-async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
-    """Give the leads that were found to these people's other registrations, which came while the call was made."""
-    found = {fate.registration.person_key: fate for fate in fates if fate.state is RegistrationState.KNOWN}
-    if call.kind == "trigger" or not found:
-        return
-    c = registrations.c
-    others = select(registrations).where(
-        c.person_key.in_(found), c.state == RegistrationState.NEW, c.claimed_by.is_(None), c.relooked == 0
-    )
-    rows = [_claimed(row) for row in await connection.execute(others.with_for_update())]
-    written = [(r.person_key, r.written) for r in call.registrations if call.kind == "upsert"]
-    there = [r for r in rows if not r.by_field or (r.person_key, r.written) in written]
-    shared = [replace(found[r.person_key], registration=r) for r in there]
-    if shared:
-        await connection.execute(_SETTLE, [_settled(fate, now) for fate in shared])
-        await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in shared])
-
-
-async def _note_lost(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
-    """Plan when to look whether the campaign ran, for what stays in the state `sending`."""
-    if looks := [fate.due_at for fate in fates if fate.state is _SENDING and fate.due_at]:
-        await note_lost(connection, [call.id], ended_at=now, look_at=min(looks))
-
-
-def _falls_back(fate: Fate, call: Call) -> bool:
-    """Tell whether it passes its tokens from now on; the search that found a person has written nothing to fields."""
-    return fate.falls_back or (call.kind == "lookup" and fate.state is RegistrationState.KNOWN)
-
-
-_SETTLE = (
-    update(registrations)
-    .where(registrations.c.id == bindparam("settled_id"))
-    .values(
-        {
-            "state": bindparam("new_state"),
-            "cause": bindparam("new_cause"),
-            "detail": bindparam("new_detail"),
-            "due_at": bindparam("new_due_at"),
-            "lead_id": bindparam("new_lead_id"),
-            "lookup": bindparam("new_lookup"),
-            "relooked": bindparam("new_relooked"),
-            "sent_at": bindparam("new_sent_at"),
-            "updated_at": bindparam("new_updated_at"),
-            "attempts": registrations.c.attempts + bindparam("counted"),
-            "claimed_by": None,
-        }
-    )
-)
-
-
-def _settled(fate: Fate, now: datetime) -> dict[str, Any]:
-    return {
-        "settled_id": fate.registration.id,
-        "new_state": fate.state,
-        "new_cause": fate.cause,
-        "new_detail": fate.detail,
-        "new_due_at": fate.due_at or now,
-        "new_lead_id": fate.lead_id if fate.lead_id is not None else fate.registration.lead_id,
-        "new_lookup": int(fate.lookup),
-        "new_relooked": int(fate.relooked or fate.registration.relooked),
-        "new_sent_at": now if fate.state is RegistrationState.SENT else None,
-        "new_updated_at": now,
-        "counted": int(fate.counts),
-    }
-
-
-def _entry(fate: Fate, call: Call, now: datetime) -> dict[str, Any]:
-    row = {"registration_id": fate.registration.id, "at": now, "what": fate.what, "detail": fate.detail}
-    return row | {"call_id": call.id}
-
-
-def _claimed(row: Row[Any]) -> Claimed:
-    return Claimed(
-        id=RegistrationId(row.id),
-        source=row.source,
-        person_key=row.person_key,
-        email=row.email,
-        lead_id=row.lead_id,
-        first_name=row.first_name,
-        last_name=row.last_name,
-        campaign_id=CampaignId(row.campaign_id),
-        tokens=row.tokens,
-        attempts=row.attempts,
-        relooked=bool(row.relooked),
-        created_at=row.created_at,
-        came_at=row.came_at,
-        expires_at=row.expires_at,
-        person_hash=row.person_hash,
-        fields=row.fields,
-        by_field=bool(row.by_field),
-        traceparent=row.traceparent,
     )

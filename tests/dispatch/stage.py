@@ -40,6 +40,7 @@ from app.errors import LeadershipLost
 from app.metrics import Metrics
 from app.sources.base import Accepted, Inbound, Source
 from app.sources.webinars import Catalogue
+from app.store.ahead import count_open
 from app.store.calls import CallLog
 from app.store.database import Database
 from app.store.events import EventQueue
@@ -207,7 +208,7 @@ class Stage:
                 done, _ = await asyncio.wait(running, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     self.pass_time(wait)
-            elif (await Sending(self.database).counted())[0]:
+            elif (await count_open(self.database))[0]:
                 self.pass_time(wait)
             else:
                 return

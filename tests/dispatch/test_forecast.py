@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.dispatch.forecast import Means, forecast
-from app.store.sending import Ahead
+from app.store.ahead import Ahead
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 24, 6, tzinfo=UTC)

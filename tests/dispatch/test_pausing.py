@@ -9,8 +9,8 @@ from app.domain import CallId, CampaignId
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog, Pause
+from app.store.claims import Call
 from app.store.database import Database
-from app.store.sending import Call
 from tests.conftest import MovableClock
 from tests.dispatch.stage import locked
 

@@ -14,7 +14,6 @@ from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database
 from app.store.lookup import Lookup
 from app.store.replays import Asked, Progress, Replay, Replays, Selection
-from app.store.sending import Sending
 from tests.conftest import MovableClock
 from tests.dispatch.stage import JUDGE, Stage, new_event, registered, set_stage, store_events
 
@@ -243,7 +242,7 @@ async def test_a_replay_waits_while_much_is_open(database: Database, clock: Mova
     stage.pass_time(1)
     doing = replaying(stage)
     await doing.ask(ALL)
-    leader = Replayer(doing, stage.intake.registrations, Sending(database), stage.intake.lease)
+    leader = Replayer(doing, stage.intake.registrations, database, stage.intake.lease)
     assert await leader.step() == 1.0
     running = await doing.store.running()
     assert running is not None

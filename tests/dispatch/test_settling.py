@@ -20,9 +20,9 @@ from app.marketo.activities import Activity, ActivityPage, ActivityTypes, Paging
 from app.marketo.answers import TriggerAnswer
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import CallFailed, failure
+from app.store.ahead import count_open
 from app.store.calls import CallLog
 from app.store.database import Database, open_database
-from app.store.sending import Sending
 from app.store.takeover import OnAmbiguous, take_over
 from app.store.unsettled import Unsettled
 from tests.conftest import MovableClock
@@ -122,7 +122,7 @@ class Settling:
             waits = [await self.settler.step(), await self.stage.sender.step()]
             if running:
                 await asyncio.wait(running, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
-            elif not (await Sending(self.stage.database).counted())[0]:
+            elif not (await count_open(self.stage.database))[0]:
                 return
             elif min(waits) > 0:
                 self.stage.pass_time(max(0.01, await self._until_something()))

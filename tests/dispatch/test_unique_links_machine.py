@@ -20,10 +20,13 @@ from app.domain import CampaignId, Cancelled, LeadId, Person, Registered, Webina
 from app.marketo.answers import FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed
 from app.marketo.failures import CallFailed, failure
+from app.store.ahead import count_open
+from app.store.claims import Call, CallResult
 from app.store.database import open_database
+from app.store.fates import Fate
 from app.store.people import APART, IN_FLIGHT, RUNS_ON
 from app.store.registrations import Draft
-from app.store.sending import Call, CallResult, Fate, Sending
+from app.store.sending import Sending
 from app.store.takeover import take_over
 from tests.dispatch.stage import JUDGE, all_registrations
 from tests.store.given import record
@@ -247,7 +250,7 @@ class UniqueLinks(RuleBasedStateMachine):
             while self.under_way:
                 call = self.under_way.pop()
                 self.settle(call, CallResult("done"), self.done(call, "done"))
-            if not self.runner.run(self.sending.counted())[0]:
+            if not self.runner.run(count_open(self.database))[0]:
                 return
             self.now += timedelta(seconds=60)
             self.claim_people(lookup=False, limit=300)

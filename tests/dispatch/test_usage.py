@@ -14,8 +14,8 @@ from app.marketo.answers import DayUsage
 from app.marketo.codes import Endpoint
 from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog
+from app.store.claims import Call
 from app.store.database import Database
-from app.store.sending import Call
 from tests.conftest import MovableClock
 from tests.dispatch.stage import Stage, registered, set_stage
 

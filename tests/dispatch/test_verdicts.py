@@ -15,7 +15,8 @@ from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, Regist
 from app.marketo.answers import FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.codes import TABLE, Endpoint, Trouble
 from app.marketo.failures import CallFailed, failure
-from app.store.sending import Call, CallKind, Claimed, Fate
+from app.store.claims import Call, CallKind, Claimed
+from app.store.fates import Fate
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 RETRY = Policy()

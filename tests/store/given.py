@@ -20,14 +20,16 @@ from app.domain import (
     RegistrationState,
     new_id,
 )
+from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
 from app.store.events import EventFate, EventQueue
+from app.store.fates import Fate
 from app.store.heads import Backlog
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.people import Memory, People
 from app.store.registrations import Change, Draft, Meaning, Registrations
-from app.store.sending import Call, CallResult, Claimed, Fate, Sending
+from app.store.sending import Sending
 from app.store.views import RegistrationView
 
 FENCE = 1

@@ -6,8 +6,9 @@ import pytest
 
 from app.domain import RegistrationState
 from app.store.calls import CallLog, Pause
+from app.store.claims import Call
 from app.store.database import Database
-from app.store.sending import Call, Sending
+from app.store.sending import Sending
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.store.given import DONE, fate, sending

@@ -12,11 +12,13 @@ from hypothesis import strategies as st
 from sqlalchemy import insert
 
 from app.domain import CampaignId, EventId, EventState, NewEvent, RegistrationState, new_id
+from app.store.ahead import Ahead, look_ahead
+from app.store.claims import Call
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.heads import Backlog, Horizon, People, fair
 from app.store.registrations import Draft
-from app.store.sending import Ahead, Call, Sending
+from app.store.sending import Sending
 from app.store.tables import events, registrations
 from tests.conftest import MovableClock
 from tests.store.given import CAMPAIGN, FENCE, accept, draft, new_event, people
@@ -122,10 +124,10 @@ async def test_what_is_ahead_is_counted_in_calls(database: Database, clock: Mova
     now = clock()
     await fill(database, [*crowd(now, 150, NEW), *crowd(now, 150, KNOWN, source="b"), draft(now, "x@e", "w-9")])
     await fill(database, [draft(now, "y@e", "w-8", lookup=True, due_at=now + LATE)])
-    told = await Sending(database).ahead(clock(), webhooks=2)
+    told = await look_ahead(database, clock(), webhooks=2)
     assert told == Ahead(302, upserts=151, lookups=1, requests=3 * 1 + 2, webhooks=2, held_until=now + LATE)
     await fill(database, crowd(now, 3, KNOWN, source="c"))
-    assert (await Sending(database).ahead(clock())).requests == 3 * 2 + 2
+    assert (await look_ahead(database, clock())).requests == 3 * 2 + 2
 
 
 async def test_each_source_has_its_share_of_the_inbox(database: Database, clock: MovableClock) -> None:

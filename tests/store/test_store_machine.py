@@ -17,10 +17,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from sqlalchemy import select
 
 from app.domain import FINAL_STATES, Cancelled, Cause, Event, EventState, RegistrationState
+from app.store.claims import Call
 from app.store.database import open_database
 from app.store.events import EventFate, EventQueue
+from app.store.fates import Fate
 from app.store.registrations import Draft, Meaning, Registrations
-from app.store.sending import Call, Fate, Sending
+from app.store.sending import Sending
 from app.store.tables import events, registrations
 from app.store.takeover import take_over
 from tests.store.given import DONE, REFUSED, accept, batch, draft, fate, found, mapped, new_event, people

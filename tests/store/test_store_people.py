@@ -10,9 +10,10 @@ import pytest
 from sqlalchemy import func, select
 
 from app.domain import Cause, LeadId, RegistrationState
+from app.store.claims import Call, CallResult
 from app.store.database import Database, open_database
 from app.store.people import APART, IN_FLIGHT, RUNS_ON, Memory, People
-from app.store.sending import Call, CallResult, Sending
+from app.store.sending import Sending
 from app.store.tables import keys
 from app.store.tables import people as people_table
 from app.store.takeover import take_over

@@ -11,6 +11,7 @@ from sqlalchemy import Engine, text
 from sqlalchemy import event as listen
 
 from app.domain import EventState, RegistrationState
+from app.store.ahead import count_open, look_ahead
 from app.store.calls import CallLog
 from app.store.census import take_census
 from app.store.database import Database
@@ -109,8 +110,8 @@ async def work(database: Database, clock: MovableClock) -> None:
     await store.settle(half, DONE, sent, fence=1, now=clock())
     await record(database, clock(), draft(clock(), "eve@example.com", "w-9", state=RegistrationState.KNOWN, lead_id=9))
     await store.waiting(clock())
-    await store.ahead(clock())
-    await store.counted()
+    await look_ahead(database, clock())
+    await count_open(database)
     await store.expire(clock())
     await take_over(database, fence=2, on_ambiguous="hold", now=clock())
     log = CallLog(database, clock=clock)

@@ -6,11 +6,14 @@ from datetime import timedelta
 import pytest
 
 from app.domain import Cause, LeadId, RegistrationState
+from app.store.ahead import Ahead, count_open, look_ahead
 from app.store.calls import CallLog
+from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
+from app.store.fates import Fate
 from app.store.heads import Backlog, People
 from app.store.registrations import Draft
-from app.store.sending import Ahead, Call, CallResult, Claimed, Fate, Sending
+from app.store.sending import Sending
 from tests.conftest import MovableClock
 from tests.store.given import CAMPAIGN, DONE, FENCE, REFUSED, batch, draft, fate, found, history, people, record, seen
 from tests.store.given import sending as under_way
@@ -73,8 +76,8 @@ async def test_nothing_waits_in_an_empty_store(database: Database, clock: Movabl
     waiting = await Sending(database).waiting(clock())
     assert (waiting.upserts, waiting.lookups, waiting.people, waiting.next_due) == (0, 0, [], None)
     assert list(waiting.batches) == []
-    assert await Sending(database).counted() == (0, None)
-    assert await Sending(database).ahead(clock(), webhooks=4) == Ahead(webhooks=4)
+    assert await count_open(database) == (0, None)
+    assert await look_ahead(database, clock(), webhooks=4) == Ahead(webhooks=4)
     assert (await people(database, clock()), await batch(database, clock())) == (None, None)
     assert await CallLog(database, clock=clock).count_since(clock()) == 0
 
@@ -107,7 +110,7 @@ async def test_all_that_is_not_at_its_end_is_counted(database: Database, clock: 
     clock.move(timedelta(minutes=1))
     await record(database, clock(), draft(clock(), "b@example.com"), _known(clock, "c@example.com"))
     await record(database, clock(), draft(clock(), "d@example.com", state=DEAD))
-    assert await Sending(database).counted() == (3, began)
+    assert await count_open(database) == (3, began)
 
 
 async def test_the_oldest_people_are_claimed_first(database: Database, clock: MovableClock) -> None:
@@ -344,7 +347,7 @@ async def test_who_is_held_is_told_with_until_when(database: Database, clock: Mo
     """After a lost upsert its people are left alone for a while, and a lost request is looked for later."""
     call, one = await claimed(database, clock)
     await settle(database, clock, call, Fate(one, NEW, "waiting", "No answer."), result=CallResult("lost"))
-    told = await Sending(database).ahead(clock())
+    told = await look_ahead(database, clock())
     assert (told.registrations, told.upserts) == (1, 1)
     assert told.held_until is not None
     assert timedelta(seconds=90) < told.held_until - clock() < timedelta(seconds=120)

@@ -6,8 +6,9 @@ import pytest
 
 from app.domain import CampaignId, Cancelled, LeadId, RegistrationState
 from app.store.calls import CallLog
+from app.store.claims import Call, CallResult
 from app.store.database import Database
-from app.store.sending import Call, CallResult, Sending
+from app.store.sending import Sending
 from app.store.takeover import Found, take_over
 from app.store.unsettled import Decision, LostRequest, OtherRequest, Unsettled
 from tests.conftest import MovableClock
