@@ -19,6 +19,7 @@ _WORDS = {
     "underWay": "on their way anyway",
     "notDead": "not dead",
     "purged": "purged",
+    "unknown": "not known here",
     "changed": "changed meanwhile",
 }
 

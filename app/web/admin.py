@@ -3,19 +3,16 @@
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, Path, Query
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from app.domain import RegistrationState
 from app.store.views import RegistrationFilter
 from app.web.answers import Event, Forecast, ProblemOut, Registrations, RegistrationWithTimeline
+from app.web.cursors import Paged, Word
 from app.web.gate import Gate
 from app.web.parts import WebParts
-from app.web.problems import NOTHING_HERE, Problem, Refused
+from app.web.problems import NO_SUCH_ID, Refused
 
-BAD_CURSOR = Problem(400, "bad_cursor", "The cursor is none that an earlier page gave; start without one.")
-
-# NUL and its like cannot stand in a text of PostgreSQL.
-Word = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f]*$")]
 Id = Annotated[str, Path(max_length=64, pattern=r"^[A-Za-z0-9_-]+$")]
 
 PROBLEMS: dict[int | str, dict[str, Any]] = {
@@ -32,17 +29,13 @@ PROBLEMS: dict[int | str, dict[str, Any]] = {
 }
 
 
-class RegistrationQuery(BaseModel):
-    """Which registrations to list. Misspelt parameters are refused: they would silently list everything."""
-
-    model_config = ConfigDict(extra="forbid")
+class RegistrationQuery(Paged):
+    """Which registrations to list."""
 
     email: Word | None = Field(None, description="The person's address; upper and lower case are the same.")
     source: Word | None = None
     state: RegistrationState | None = None
     webinar: Word | None = Field(None, description="The source's own id of the webinar.")
-    limit: int = Field(50, ge=1, le=200)
-    cursor: Word | None = Field(None, description="`nextCursor` of the page before.")
 
     def filter(self) -> RegistrationFilter:
         email = self.email and self.email.replace(" ", "+")  # a + typed as it is reads as a space, which no address has
@@ -59,22 +52,20 @@ def admin_router(parts: WebParts) -> APIRouter:
 
     @router.get("/registrations", summary="What became of whom")
     async def registrations(asked: Annotated[RegistrationQuery, Query()]) -> Registrations:
-        try:
-            page = await parts.lookup.registrations(asked.filter(), limit=asked.limit, cursor=asked.cursor)
-        except ValueError:
-            raise Refused(BAD_CURSOR) from None
+        which, limit = asked.filter(), asked.limit
+        page = await asked.page(lambda cursor: parts.lookup.registrations(which, limit=limit, cursor=cursor))
         return Registrations.of(page)
 
     @router.get("/registrations/{registration_id}", summary="One registration with its timeline and calls")
     async def registration(registration_id: Id) -> RegistrationWithTimeline:
         if (view := await parts.lookup.registration(registration_id)) is None:
-            raise Refused(NOTHING_HERE)
+            raise Refused(NO_SUCH_ID)
         return RegistrationWithTimeline.of(view)
 
     @router.get("/events/{event_id}", summary="One webhook as it came")
     async def event(event_id: Id) -> Event:
         if (view := await parts.lookup.event(event_id)) is None:
-            raise Refused(NOTHING_HERE)
+            raise Refused(NO_SUCH_ID)
         return Event.of(view)
 
     @router.get("/forecast", summary="What waits, how many calls it costs, and when it will be through")

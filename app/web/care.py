@@ -1,6 +1,6 @@
 """The admin API's hand: what needs a person, and how it is taken up again. Nothing is done before it was shown."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, Self
 
@@ -12,11 +12,12 @@ from starlette.responses import JSONResponse, Response
 from app.domain import Cause, fields_at_fault
 from app.store.dead import DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
-from app.web.admin import BAD_CURSOR, Id, Word, gated_router
+from app.web.admin import Id, gated_router
 from app.web.answers import Out, WithCause, advice_on
 from app.web.care_parts import CareParts
+from app.web.cursors import Paged, Word
 from app.web.parts import WebParts
-from app.web.problems import NOTHING_HERE, Refused
+from app.web.problems import NO_SUCH_ID, Refused
 
 _MOST_IDS = 1000  # in one request
 _NAMED = 20  # replays that a list has
@@ -24,16 +25,12 @@ Name = Annotated[Word, Field(min_length=1)]
 _ID = r"^(reg|evt)_[0-9a-z]{1,36}$"
 
 
-class DeadQuery(BaseModel):
+class DeadQuery(Paged):
     """Which dead letters to list."""
-
-    model_config = ConfigDict(extra="forbid")
 
     cause: Cause | None = None
     source: Word | None = None
     webinar: Word | None = Field(None, description="The source's own id of the webinar.")
-    limit: int = Field(50, ge=1, le=200)
-    cursor: Word | None = Field(None, description="`nextCursor` of the page before.")
 
     def filter(self) -> DeadFilter:
         return DeadFilter(self.cause, self.source, self.webinar)
@@ -130,9 +127,14 @@ class PreviewOut(Out):
     already_sent: int = Field(description="Who got one already, or may have, and is left out.")
     already_sent_to: Sequence[str] = Field(description="The first of them.")
     still_dead: Mapping[str, int] = Field(description="What would die again, by cause.")
-    left_out: Mapping[str, int] = Field(description="What else is not replayed: underWay, notDead, purged.")
+    left_out: Mapping[str, int] = Field(description="What else is not replayed: underWay, notDead, purged, unknown.")
     calls: int = Field(description="How many calls to Marketo it costs, at most.")
     resend: bool
+
+    def of_all(self, ids: Collection[str]) -> Self:
+        """Return it with those of the ids counted that nothing here has."""
+        unknown = max(0, len(set(ids)) - self.total)
+        return self.model_copy(update={"left_out": {**self.left_out, "unknown": unknown}}) if unknown else self
 
 
 class ReplayOut(Out):
@@ -174,10 +176,8 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
 
     @router.get("/dead", summary="What needs a person, by cause, and what to do about it")
     async def dead(asked: Annotated[DeadQuery, Query()]) -> DeadLettersOut:
-        try:
-            page = await care.dead.page(asked.filter(), limit=asked.limit, cursor=asked.cursor)
-        except ValueError:
-            raise Refused(BAD_CURSOR) from None
+        which, limit = asked.filter(), asked.limit
+        page = await asked.page(lambda cursor: care.dead.page(which, limit=limit, cursor=cursor))
         return DeadLettersOut.of(page)
 
     @router.post(
@@ -190,8 +190,8 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
         if body.confirm:
             begun = ReplayOut.of(await care.replaying.ask(body.asked()))
             return _answer(ReplayAnswer(replay=begun), 202)
-        foreseen = await care.replaying.preview(body.asked())
-        return _answer(ReplayAnswer(preview=PreviewOut.model_validate(foreseen)), 200)
+        foreseen = PreviewOut.model_validate(await care.replaying.preview(body.asked()))
+        return _answer(ReplayAnswer(preview=foreseen.of_all(body.ids)), 200)
 
     @router.get("/replays", summary="The latest replays")
     async def replays() -> ReplaysOut:
@@ -210,7 +210,7 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
 
 def _found(replay: Replay | None) -> ReplayOut:
     if replay is None:
-        raise Refused(NOTHING_HERE)
+        raise Refused(NO_SUCH_ID)
     return ReplayOut.of(replay)
 
 

@@ -59,6 +59,12 @@ class Refused(Exception):
 
 UNKNOWN_SOURCE = Problem(404, "unknown_source", "No such source is configured; compare the address with the README.")
 NOTHING_HERE = Problem(404, "not_found", "There is nothing at this address; /docs lists what there is.")
+NO_SUCH_ID = Problem(
+    404,
+    "no_such_id",
+    "Nothing here has this id: look whether it is whole. /api/registrations?email=… finds a person, /api/events lists "
+    "the webhooks.",
+)
 NOT_A_POST = Problem(405, "wrong_method", "Send webhooks with POST.", headers=((b"allow", b"POST"),))
 NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: application/json.")
 ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")

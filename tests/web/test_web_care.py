@@ -83,12 +83,14 @@ async def test_dead_letters_say_the_cause_what_to_do_and_the_fields_at_fault(car
     item = told["items"][0]
     assert (item["id"], item["fields"], item["detail"]) == ("reg_1", ["webinar.title"], "No title.")
     assert item["advice"].startswith("Send a title")
-    assert told["nextCursor"] == "reg_1"
+    assert told["nextCursor"].startswith("reg_1~")
 
 
 async def test_dead_letters_are_filtered_and_paged(cared: Relay, caring: Caring) -> None:
-    await cared.get("/api/dead?cause=title_missing&source=custom&webinar=w-1&limit=7&cursor=reg_1")
-    assert caring.filters == [(DeadFilter("title_missing", "custom", "w-1"), 7, "reg_1")]
+    asked = "/api/dead?cause=title_missing&source=custom&webinar=w-1&limit=7"
+    cursor = (await cared.get(asked)).json()["nextCursor"]
+    await cared.get(f"{asked}&cursor={cursor}")
+    assert caring.filters[1:] == [(DeadFilter("title_missing", "custom", "w-1"), 7, "reg_1")]
     assert (await cared.get("/api/dead?cursor=nonsense")).status_code == 400
     assert (await cared.get("/api/dead?cause=nonsense")).status_code == 422
 
@@ -107,6 +109,13 @@ async def test_a_replay_is_shown_before_it_is_done(cared: Relay, caring: Caring)
     )
     assert (told["stillDead"], told["leftOut"], told["toFetch"]) == ({"title_missing": 1}, {"purged": 1}, 1)
     assert "replay" not in answer.json()
+
+
+async def test_ids_that_nothing_has_are_counted_in_the_preview(cared: Relay) -> None:
+    """One that was pasted without its last letter would else look as if there were nothing to do."""
+    ids = [f"reg_{n}" for n in range(PREVIEW.total + 2)]
+    told = (await ask(cared, {"ids": [*ids, ids[0]]})).json()["preview"]
+    assert told["leftOut"] == {"purged": 1, "unknown": 2}
 
 
 async def test_a_confirmed_replay_begins_and_tells_how_far_it_is(cared: Relay, caring: Caring) -> None:

@@ -32,15 +32,26 @@ async def test_webhooks_are_listed_without_what_they_hold(relay: Relay) -> None:
     assert set(told["items"][0]) == {
         *("id", "source", "state", "cause", "detail", "advice", "receivedAt", "dueAt", "attempts"),
     }
-    more = (await relay.get(f"/api/events?cursor={told['nextCursor']}")).json()
+    cursor = told["nextCursor"]
+    more = (await relay.get(f"/api/events?state=mapped&source=custom&cursor={cursor}")).json()
     assert (len(more["items"]), more["nextCursor"]) == (1, None)
+
+
+async def test_a_cursor_of_another_question_is_none(relay: Relay) -> None:
+    """The answer would begin in its middle, and nobody would know. Times may move on: 'of the last hour' does."""
+    cursor = (await relay.get("/api/events?limit=1&source=custom&since=2026-11-23T12:00:00Z")).json()["nextCursor"]
+    assert (await relay.get(f"/api/events?limit=9&source=custom&cursor={cursor}")).status_code == 200
+    for other in ("events?source=pendo", "events?state=dead&source=custom", "calls?limit=1", "registrations?limit=1"):
+        refused = await relay.get(f"/api/{other}&cursor={cursor}")
+        assert (refused.status_code, "same parameters" in refused.json()["detail"]) == (400, True), other
 
 
 async def test_a_call_is_told_with_the_people_in_it(relay: Relay) -> None:
     (listed,) = (await relay.get("/api/calls?kind=trigger&outcome=done")).json()["items"]
     told = (await relay.get(f"/api/calls/{listed['id']}")).json()
     assert (told["requestId"], told["registrations"][0]["email"]) == ("r#1", "ada@example.com")
-    assert (await relay.get("/api/calls/call_9")).status_code == 404
+    missing = await relay.get("/api/calls/call_9")
+    assert (missing.status_code, "look whether it is whole" in missing.json()["detail"]) == (404, True)
 
 
 async def test_activity_tells_what_happened_and_goes_on(relay: Relay) -> None:

@@ -32,6 +32,7 @@ _HEADLINES = {
     403: "This form is no longer good",
     404: "There is no such thing here",
     408: "The form took too long to arrive",
+    422: "That is nothing to replay",
     413: "That is too much for a form",
     503: "The store does not answer",
 }

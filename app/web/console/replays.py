@@ -57,11 +57,13 @@ def replays_router(console: ConsoleParts) -> APIRouter:
     @router.get("/replay")
     async def preview(request: Request) -> Response:
         body = chosen(request.query_params)
-        foreseen = await care.replaying.preview(body.asked())
+        foreseen = PreviewOut.model_validate(await care.replaying.preview(body.asked()))
+        if body.ids and not foreseen.total:
+            raise Refused(NO_SUCH_THING)
         return page(
             request,
             "replay_preview.html",
-            told=PreviewOut.model_validate(foreseen),
+            told=foreseen,
             chosen=_chooses(body),
             subject=subject(body.asked().selection),
             back=back(body.asked().selection),

@@ -251,6 +251,16 @@ async def test_an_unknown_replay_is_a_page_that_helps(signed_in: Relay, wrong: s
     assert answer.status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("asked", "status", "said"),
+    [("id=reg_0", 404, "Look whether the address is whole"), ("cause=x", 422, "That is nothing to replay")],
+)
+async def test_what_cannot_be_replayed_says_what_to_do(signed_in: Relay, asked: str, status: int, said: str) -> None:
+    """A preview of nothing would read as if all were well."""
+    answer = await signed_in.client.get(f"/console/replay?{asked}")
+    assert (answer.status_code, said in text_of(answer)) == (status, True)
+
+
 async def test_who_typed_markup_sees_it_as_text(signed_in: Relay, database: Database) -> None:
     one = await dead(database)
     answer = await confirm(signed_in, f"/console/replay?id={one}", by="<b>x</b>", why="<script>alert(1)</script>")
