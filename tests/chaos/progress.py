@@ -16,7 +16,13 @@ class Done:
     accepted: int = 0
     refused: int = 0
     unanswered: int = 0
+    seconds: float = 0.0  # under load
     broken: list[str] = field(default_factory=list)
+
+    @property
+    def rate(self) -> float:
+        """Return how many were accepted a second, also while nobody was there to accept them."""
+        return self.accepted / self.seconds if self.seconds else 0.0
 
 
 @dataclass
@@ -48,11 +54,13 @@ def kept(path: Path) -> Progress | None:
 def table(rounds: Sequence[Done]) -> str:
     """Return the run as a Markdown table."""
     lines = [
-        "| fault | store | times | accepted | answered 503 | unanswered, sent again | promises broken |",
-        "| --- | --- | ---: | ---: | ---: | ---: | --- |",
+        "| fault | store | times | accepted | a second | answered 503 | unanswered, sent again | promises broken |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for done in rounds:
         broken = "; ".join(done.broken) or "none"
-        cells = (done.fault, done.store, done.times, f"{done.accepted:,}", done.refused, done.unanswered, broken)
-        lines.append("| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |")
+        counts = (f"{n:,.0f}" for n in (done.times, done.accepted, done.rate, done.refused, done.unanswered))
+        lines.append(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in (done.fault, done.store, *counts, broken)) + " |"
+        )
     return "\n".join(lines)

@@ -34,6 +34,7 @@ class Senders:
     unreached: int = 0
     unanswered: int = 0
     slowest: float = 0.0
+    seconds: float = 0.0  # how long they have sent
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
@@ -41,6 +42,7 @@ class Senders:
         self._threads = [threading.Thread(target=self._work, daemon=True) for _ in range(self.threads)]
 
     def __enter__(self) -> Self:
+        self._began = time.monotonic()
         for thread in self._threads:
             thread.start()
         return self
@@ -49,6 +51,7 @@ class Senders:
         self._stopping.set()
         for thread in self._threads:
             thread.join(30)
+        self.seconds = time.monotonic() - self._began
 
     @property
     def disappointed(self) -> int:
