@@ -8,6 +8,7 @@ from typing import Protocol
 
 import structlog
 
+from app.dispatch.activity_log import ActivityLog, LogReader
 from app.dispatch.alarm import Alarm
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
@@ -21,7 +22,7 @@ from app.dispatch.lease import RENEWED_EVERY, Applicant, Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.replaying import Replayer, Replaying
 from app.dispatch.sender import Sender
-from app.dispatch.settling import ActivityLog, Settler
+from app.dispatch.settling import Settler
 from app.dispatch.steady import SteadyClock, jump_between
 from app.dispatch.troubles import SetupTroubles, Thresholds, setup_troubles, troubles
 from app.dispatch.usage import Reconciler, UsageStatistics
@@ -366,7 +367,7 @@ class Dispatcher:
             look_every=work.look_every,
             is_more_coming=intake.is_behind,
         )
-        settler = Settler(caller, work.marketo, Unsettled(work.database), log)
+        settler = Settler(caller, LogReader(caller, work.marketo, log), Unsettled(work.database))
         replaying = Replaying(Replays(work.database), work.sources, work.judge, self._clock)
         replayer = Replayer(replaying, intake.registrations, work.database, lease)
         reconciler = Reconciler(caller, work.marketo, log)

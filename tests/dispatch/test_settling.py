@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from app.dispatch.activity_log import LogReader
 from app.dispatch.looks import LOOKS, next_look
 from app.dispatch.settling import Settler
 from app.dispatch.verdicts import Policy
@@ -152,7 +153,13 @@ async def begin(
     marketo = LoggedMarketo(ticks, clock=clock, outcomes=list(outcomes))
     stage = await set_stage(database, clock, policy=policy, marketo=marketo, ticks=ticks)
     return Settling(
-        stage, Settler(stage.sender.caller, marketo, Unsettled(database), CallLog(database, clock=clock)), marketo
+        stage,
+        Settler(
+            stage.sender.caller,
+            LogReader(stage.sender.caller, marketo, CallLog(database, clock=clock)),
+            Unsettled(database),
+        ),
+        marketo,
     )
 
 
