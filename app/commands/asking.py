@@ -60,17 +60,17 @@ class Admin:
         except ValueError:
             raise AskedInVain(f"What answers at {self.where} is no relay; look whether RELAY_URL is right.") from None
 
-    async def campaigns(self) -> Mapping[str, str]:
-        """Return what the campaigns are called by their numbers, as the last check of the set-up saw them."""
-        report = (await self.get("setup"))["report"]
-        return report["campaigns"] if report else {}
+    async def setup(self) -> Any:
+        """Return the last check of the set-up, with what the campaigns are called and what is wrong with them."""
+        return (await self.get("setup"))["report"] or {"campaigns": {}, "findings": []}
 
 
 async def known_campaigns(settings: Settings) -> Mapping[str, str]:
     """Return the campaigns' names where a relay or its store is at hand; nothing where not, and never late."""
     try:
         async with asyncio.timeout(_GLANCE), open_admin(settings) as admin:
-            return await admin.campaigns()
+            campaigns: Mapping[str, str] = (await admin.setup())["campaigns"]
+            return campaigns
     except (RelayError, TimeoutError):
         return {}
 

@@ -7,14 +7,12 @@ import typer
 
 from app.commands.printing import at, console, facts, print_json, shown, table, who
 from app.commands.running import JsonOption, RelayOption, asking_settings, run
-from app.domain import campaign_name
+from app.domain import RegistrationState, campaign_name
 from app.errors import AskedInVain
 from app.settings import Settings
 from app.web.console.words import with_names
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from rich.console import Console, RenderableType
 
     from app.commands.asking import Admin
@@ -29,25 +27,25 @@ def show(
 ) -> None:
     """Show what became of a registration, a webhook, a call to Marketo, or of everything about a person."""
     settings = asking_settings(relay, in_vain="Nothing is looked up")
-    kind, found, campaigns = run(_ask(settings, what.strip()), settings)
+    kind, found, setup = run(_ask(settings, what.strip()), settings)
     if as_json:
         print_json(found)
         return
     page = console()
     for one in found["items"] if kind == "person" else [found]:
-        _PAGES[_KINDS["reg"] if kind == "person" else kind](page, one, campaigns)
+        _PAGES[_KINDS["reg"] if kind == "person" else kind](page, one, setup)
 
 
-async def _ask(settings: Settings, what: str) -> tuple[str, Any, "Mapping[str, str]"]:
+async def _ask(settings: Settings, what: str) -> tuple[str, Any, Any]:
     from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
 
     kind = _KINDS.get(what.partition("_")[0])
     async with open_admin(settings) as admin:
         if "@" in what:
-            return "person", await _person(admin, what), await admin.campaigns()
+            return "person", await _person(admin, what), await admin.setup()
         if kind is None:
             raise AskedInVain(f"{what!r} is no e-mail address and no id; ids begin with reg_, evt_ or call_.")
-        return kind, await admin.get(f"{kind}/{what}"), await admin.campaigns()
+        return kind, await admin.get(f"{kind}/{what}"), await admin.setup()
 
 
 async def _person(admin: "Admin", email: str) -> Any:
@@ -61,15 +59,17 @@ async def _person(admin: "Admin", email: str) -> Any:
     return page | {"items": items}
 
 
-def _registration(page: "Console", one: Any, campaigns: "Mapping[str, str]") -> None:
+def _registration(page: "Console", one: Any, setup: Any) -> None:
+    campaigns = setup["campaigns"]
     _heading(page, f"{who(one)}, webinar {one['webinarId']}: ", one["state"])
     page.print(
         facts(
             {
                 "id": one["id"],
                 "source": one["source"],
-                "why": _why(one),
+                "why": with_names(_why(one), campaigns),
                 "what to do": one["advice"],
+                "its campaign": _doubts(one, setup),
                 "name": " ".join(filter(None, (one["firstName"], one["lastName"]))),
                 "lead": one["leadId"],
                 "campaign": campaign_name(one["campaignId"], campaigns),
@@ -86,20 +86,20 @@ def _registration(page: "Console", one: Any, campaigns: "Mapping[str, str]") -> 
     page.print()
 
 
-def _event(page: "Console", one: Any, _campaigns: "Mapping[str, str]") -> None:
+def _event(page: "Console", one: Any, _setup: Any) -> None:
     _heading(page, f"Webhook of {one['source']}: ", one["state"])
     said = {"id": one["id"], "received (UTC)": at(one["receivedAt"]), "why": _why(one), "what to do": one["advice"]}
     page.print(facts(said | one["headers"] | {"registrations": ", ".join(one["registrations"])}))
     page.print(shown_body(one["body"]))
 
 
-def _call(page: "Console", one: Any, campaigns: "Mapping[str, str]") -> None:
+def _call(page: "Console", one: Any, setup: Any) -> None:
     _heading(page, f"{one['kind']} with {one['size']} people: ", one["outcome"] or "no answer yet")
     said = {
         "id": one["id"],
         "began (UTC)": at(one["startedAt"]),
         "ended (UTC)": at(one["finishedAt"]),
-        "campaign": campaign_name(one["campaignId"], campaigns) if one["campaignId"] else None,
+        "campaign": campaign_name(one["campaignId"], setup["campaigns"]) if one["campaignId"] else None,
         "Marketo's request id": one["requestId"],
         "code": one["code"],
         "message": one["message"],
@@ -114,6 +114,14 @@ _PAGES = {"registrations": _registration, "events": _event, "calls": _call}
 
 def _heading(page: "Console", text: str, state: str) -> None:
     page.print(shown(text), shown(state), sep=" ")
+
+
+def _doubts(one: Any, setup: Any) -> str:
+    """Return what is wrong with the campaign that took the request: Marketo says yes to it and sends nothing."""
+    if one["state"] != RegistrationState.SENT:
+        return ""
+    findings = (f for f in setup["findings"] if f["subject"] == str(one["campaignId"]) and f["advice"])
+    return " ".join(f"{f['title']}: {f['found']}. {f['advice']}" for f in findings)
 
 
 def _why(one: Any) -> str:

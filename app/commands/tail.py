@@ -38,13 +38,13 @@ def tail(
     page = console()
 
     async def watch() -> None:
-        async for one in _activity(settings, {"source": source, "email": email}, lines, follow=follow):
+        async for one, names in _activity(settings, {"source": source, "email": email}, lines, follow=follow):
             if wanted and one["what"] not in wanted:
                 continue
             if as_json:
                 print_json(one, indent=None)
             else:
-                _print(page, one)
+                _print(page, one, names)
 
     run(watch(), settings)
 
@@ -59,17 +59,19 @@ def _check(wanted: frozenset[str]) -> None:
 
 async def _activity(
     settings: Settings, which: dict[str, str | None], lines: int, *, follow: bool
-) -> AsyncIterator[Any]:
+) -> AsyncIterator[tuple[Any, Any]]:
+    """Yield what happens, each with what the campaigns are called."""
     from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
 
     async with open_admin(settings) as admin:
+        names = (await admin.setup())["campaigns"]
         found = await admin.get("activity", limit=lines, **which)
         for one in found["items"][-lines:]:
-            yield one
+            yield one, names
         while follow:
             found = await _next(admin, found["nextCursor"], which)
             for one in found["items"]:
-                yield one
+                yield one, names
             if not found["items"]:
                 await asyncio.sleep(_EVERY)
 
@@ -78,9 +80,12 @@ async def _next(admin: "Admin", cursor: str, which: dict[str, str | None]) -> An
     return await admin.get("activity", limit=_MOST, cursor=cursor, **which)
 
 
-def _print(page: Console, one: Any) -> None:
+def _print(page: Console, one: Any, names: Any) -> None:
+    from app.web.console.words import with_names  # noqa: PLC0415  # as above
+
     about = " ".join(filter(None, (one["email"], one["webinarId"] and f"({one['webinarId']})"))) or "webhook"
     line = Text(f"{one['at'][11:19]} ", style="dim")
-    for cell in (shown(one["source"]), shown(one["what"]), shown(about), shown(one["detail"]), Text(one["id"], "dim")):
+    detail = shown(with_names(one["detail"], names))
+    for cell in (shown(one["source"]), shown(one["what"]), shown(about), detail, Text(one["id"], "dim")):
         line.append_text(cell).append(" ")
     page.print(line)

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from app.domain import Json
 from app.store.database import open_database
 from tests.store.given import ended, seen
 from tests.tables import make_tables
-from tests.web.console.conftest import name_campaign
+from tests.web.console.conftest import keep_report
 from tests.web.relay_server import NOW
 
 
@@ -39,5 +40,7 @@ async def _left_at(url: str) -> Store:
     async with open_database(url) as database:
         await make_tables(database)
         registration = await ended(database, NOW, state="sent")
-        await name_campaign(database, "Send Webinar Reminder")
+        found: dict[str, Json] = {"title": "Active", "verdict": "fail", "found": "inactive", "advice": "Activate it."}
+        finding = found | {"section": "", "check": "campaign_active", "subject": "1234"}
+        await keep_report(database, campaigns={"1234": "Send Webinar Reminder"}, findings=[finding])
         return Store(registration, (await seen(database, registration)).calls[0].id)

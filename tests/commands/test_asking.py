@@ -161,3 +161,9 @@ def test_a_campaign_is_shown_by_the_name_that_the_last_check_saw(at_hand: Store)
     for one in (at_hand.registration, at_hand.call, "ada@example.com"):
         page = " ".join(CliRunner().invoke(app, ["show", one]).stdout.split())
         assert "campaign Send Webinar Reminder (1234)" in page
+
+
+def test_what_is_wrong_with_the_campaign_of_whoever_was_sent_a_reminder_is_shown(at_hand: Store) -> None:
+    """Marketo takes the requests of an inactive campaign, and sends nothing."""
+    page = " ".join(CliRunner().invoke(app, ["show", at_hand.registration]).stdout.split())
+    assert "its campaign Active: inactive. Activate it." in page

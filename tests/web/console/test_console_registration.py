@@ -106,7 +106,7 @@ async def test_who_was_sent_through_a_campaign_that_is_set_up_wrong_is_told_so(
     await keep_report(database, findings=[finding, others])
     text = text_of(await signed_in.client.get(f"/console/registrations/{one}"))
     assert said in text
-    assert "set up 23 Nov 2026, 12:00:00 : Active : inactive: Marketo sends nothing Schedule > Activate." in text
+    assert "campaign on 23 Nov 2026, 12:00:00 : Active : inactive: Marketo sends nothing Schedule > Activate." in text
     assert "Of another" not in text
 
 
