@@ -40,19 +40,19 @@ SEARCHES = {
 }
 
 
-def fill(database: Path, rows: int, now: datetime) -> None:
+def fill(database: Path, rows: int, now: datetime, span: timedelta = _SPAN) -> None:
     """Add so many registrations, spread over the last 90 days; one in a hundred is dead, one in a hundred ignored."""
-    _insert(database, "registrations", _COLUMNS, (_row(n, at) for n, at in _spread(rows, now)))
+    _insert(database, "registrations", _COLUMNS, (_row(n, at) for n, at in _spread(rows, now, span)))
 
 
-def fill_events(database: Path, rows: int, now: datetime) -> None:
+def fill_events(database: Path, rows: int, now: datetime, span: timedelta = _SPAN) -> None:
     """Add the webhooks of so many registrations, settled long ago; the older half is blanked."""
-    values = (_event(n, at, is_blank=n <= rows // 2) for n, at in _spread(rows, now))
+    values = (_event(n, at, is_blank=n <= rows // 2) for n, at in _spread(rows, now, span))
     _insert(database, "events", _EVENT_COLUMNS, values)
 
 
-def _spread(rows: int, now: datetime) -> Iterator[tuple[int, datetime]]:
-    return ((n, now - _SPAN + n * (_SPAN / rows)) for n in range(rows))
+def _spread(rows: int, now: datetime, span: timedelta) -> Iterator[tuple[int, datetime]]:
+    return ((n, now - span + n * (span / rows)) for n in range(rows))
 
 
 def _insert(database: Path, table: str, columns: Sequence[str], values: Iterable[tuple[Any, ...]]) -> None:

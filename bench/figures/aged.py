@@ -1,14 +1,16 @@
 """What a store that is full of finished registrations costs: accepting, claiming, a lone registration, the start.
 
-Both kinds of store are measured in turns, so that what the machine does meanwhile meets both.
+Both kinds of store are measured in turns, so that what the machine does meanwhile meets both. Each visit has a new one.
 """
 
 import asyncio
+import os
+import shutil
 import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from app.store.database import open_database
@@ -25,6 +27,7 @@ ROWS_A_SAMPLE = 50_000  # so that a full run has a million
 MOST = 1.2
 START = 2.0  # seconds
 _CLAIMS = 200
+_SPAN = timedelta(days=29)  # less than RETENTION_DAYS: what is older was blanked day by day
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,8 +50,8 @@ async def measure(plan: Plan) -> Figure:
         size = aged.stat().st_size
         pairs = []
         for number in range(plan.repeats):
-            empty = await _visit(plan, Path(folder) / f"empty{number}.db", number)
-            pairs.append((empty, await _visit(plan, aged, number)))
+            empty = await _visit(plan, await _fresh(Path(folder) / "empty"), number)
+            pairs.append((empty, await _visit(plan, await _fresh(Path(folder) / "full", aged), number)))
     return Figure(
         name="aged",
         title=f"A store with {rows:,} finished registrations",
@@ -68,21 +71,37 @@ async def measure(plan: Plan) -> Figure:
     )
 
 
+async def _fresh(folder: Path, filled: Path | None = None) -> Path:
+    """Return a store of its own for a visit: what the visits before left to be mapped would be work in this one."""
+    database = folder / "relay.db"
+    await asyncio.to_thread(_lay, database, filled)
+    if filled is None:
+        await prepare_store(f"sqlite:///{database}")
+    return database
+
+
+def _lay(database: Path, filled: Path | None) -> None:
+    shutil.rmtree(database.parent, ignore_errors=True)
+    database.parent.mkdir()
+    if filled:
+        shutil.copy(filled, database)
+        os.sync()  # or the disk would still be busy with the copy
+
+
 def _fill(database: Path, rows: int) -> None:
     now = datetime.now(UTC)
-    fill(database, rows, now)
-    fill_events(database, rows, now)
+    fill(database, rows, now, _SPAN)
+    fill_events(database, rows, now, _SPAN)
 
 
 async def _visit(plan: Plan, database: Path, number: int) -> Visit:
-    plan.tell(f"{database.stem}, repeat {number + 1}")
-    await prepare_store(f"sqlite:///{database}")
+    plan.tell(f"{database.parent.name} store, repeat {number + 1}")
     async with staged(DATABASE_URL=f"sqlite:///{database}") as stage:
         await registered(stage, 0, webinar=0)  # fetches the access token
         lone = median([await registered(stage, one, webinar=100 + number) for one in range(1, plan.samples + 1)])
         load = await stage.load(
             kind="signed",
-            prefix=f"{database.stem}{number}",
+            prefix=f"{database.parent.name}{number}",
             seconds=plan.seconds,
             warm_up=plan.warm_up,
             connections=plan.connections,
