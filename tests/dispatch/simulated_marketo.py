@@ -4,7 +4,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from app.domain import CampaignId, LeadId
 from app.marketo.activities import ActivityPage, ActivityTypes, PagingToken
@@ -46,7 +46,7 @@ class Mail:
 
 
 _MADE_AFTER = 300.0  # seconds; an e-mail reads the person's fields some time after the campaign request
-_RUNS_ON = 90.0  # seconds; Marketo's time-out of an upsert whose answer was lost
+RUNS_ON = timedelta(seconds=10)  # of an upsert whose answer was lost; Marketo's 90 s take hundreds of looks
 
 
 @dataclass
@@ -92,7 +92,7 @@ class SimulatedMarketo:
         try:
             await self._take(Request(Endpoint.SYNC, keys))
         except CallFailed as failed:
-            ended = -100.0 if failed.executed is Executed.NO else self.ticks() + _RUNS_ON
+            ended = -100.0 if failed.executed is Executed.NO else self.ticks() + RUNS_ON.total_seconds()
             if failed.executed is not Executed.NO:
                 self._save(records)
             raise

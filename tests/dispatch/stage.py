@@ -52,7 +52,7 @@ from app.store.sending import Sending
 from app.store.tables import events
 from app.store.views import EventView, RegistrationFilter, RegistrationView
 from tests.conftest import MovableClock
-from tests.dispatch.simulated_marketo import SimulatedMarketo
+from tests.dispatch.simulated_marketo import RUNS_ON, SimulatedMarketo
 
 CAMPAIGN, OTHER_CAMPAIGN = CampaignId(7), CampaignId(8)
 JUDGE = Judge(catalogue=Catalogue(), campaigns={"custom": CAMPAIGN}, allowed=frozenset({CAMPAIGN, OTHER_CAMPAIGN}))
@@ -251,7 +251,7 @@ async def set_stage(
     source = ScriptedSource()
     lease = await Applicant(Leases(database), "stage", ticks).apply()
     assert lease is not None
-    metrics, bell, log, sending = Metrics(), Bell(), CallLog(database, clock=clock), Sending(database)
+    metrics, bell, log, sending = Metrics(), Bell(), CallLog(database, clock=clock), Sending(database, runs_on=RUNS_ON)
     caller = Caller(
         marketo=marketo,
         sending=sending,

@@ -77,7 +77,7 @@ _HISTORY = st.lists(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(_HISTORY, st.floats(-10, 9))
 def test_nobody_is_mailed_twice_or_forgotten(history: list[tuple[int, str, bool, float]], skew: float) -> None:
     """Marketo told the truth: each verdict that is not 'unclear' is the truth. Alone, or apart, it is never unclear."""

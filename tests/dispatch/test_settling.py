@@ -234,7 +234,7 @@ async def test_a_webinar_that_starts_soon_is_not_waited_for(sqlite: Database, cl
     assert clock() < soon
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     st.lists(st.sampled_from(["ran", "not 502", "half", "ok", "refused"]), max_size=8),
     st.lists(st.tuples(st.integers(1, 6), st.integers(0, 400)), min_size=1, max_size=5),

@@ -260,6 +260,6 @@ class UniqueLinks(RuleBasedStateMachine):
 
 
 UniqueLinks.TestCase.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck)
 )
 TestUniqueLinks = UniqueLinks.TestCase

@@ -230,5 +230,5 @@ class Relay(RuleBasedStateMachine):
 
 TestRelay = Relay.TestCase
 TestRelay.settings = settings(
-    max_examples=25, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=12, stateful_step_count=40, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

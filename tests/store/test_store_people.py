@@ -213,11 +213,13 @@ async def test_the_oldest_people_are_forgotten_first(database: Database, clock: 
     """The memory is bounded, by age and by number, and pruned in small steps."""
     store = People(database, Memory(most=1500))
     await store.prepare()
+    ages = [timedelta(days=40) if n < 100 else timedelta(seconds=3000 - n) for n in range(3000)]
+    rows = [
+        {"key_hash": f"{n:064}", "lead_id": n, "known_at": clock() - age, "quiet_until": clock() - age}
+        for n, age in enumerate(ages)
+    ]
     async with database.write() as connection:
-        for n in range(3000):
-            age = timedelta(days=40) if n < 100 else timedelta(seconds=3000 - n)
-            row = {"key_hash": f"{n:064}", "lead_id": n, "known_at": clock() - age, "quiet_until": clock() - age}
-            await connection.execute(people_table.insert().values(row))
+        await connection.execute(people_table.insert(), rows)
     assert [await store.prune(clock()) for _ in range(3)] == [1000, 500, 0]
     async with database.read() as connection:
         assert await connection.scalar(select(func.min(people_table.c.lead_id))) == 1500
