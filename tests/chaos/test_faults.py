@@ -9,7 +9,10 @@ from tests.chaos.faults import Fault
 from tests.chaos.stage import Stage
 from tests.chaos.truth import check
 
-pytestmark = pytest.mark.timeout(300)  # a start takes seconds, and there are up to twenty
+pytestmark = [
+    pytest.mark.timeout(300),  # a start takes seconds, and there are up to twenty
+    pytest.mark.no_cover,  # under a tracer it takes three times as long, and each part has tests of its own
+]
 
 
 @pytest.mark.parametrize(

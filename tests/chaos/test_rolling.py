@@ -9,6 +9,7 @@ from tests.chaos.stage import Stage
 from tests.chaos.truth import check
 
 pytestmark = [
+    pytest.mark.no_cover,  # under a tracer it takes three times as long, and each part has tests of its own
     pytest.mark.timeout(300),  # six starts
     pytest.mark.skipif(not rolling.is_possible(), reason="HAProxy is missing: apt-get install haproxy"),
 ]

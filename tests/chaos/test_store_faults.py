@@ -15,6 +15,8 @@ from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
 from tests.chaos.truth import check
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may mount a small disk")
 
 

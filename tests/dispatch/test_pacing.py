@@ -9,6 +9,8 @@ from app.dispatch.window import Window
 from app.marketo.limits import SPAN
 from tests.dispatch.pacing import NOON, Arrival, Pacing, dictated, steady
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+
 
 def percentile(values: list[float], share: float) -> float:
     return values[int(share * (len(values) - 1))]

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
@@ -31,6 +32,8 @@ from app.store.takeover import take_over
 from tests.dispatch.stage import JUDGE, all_registrations
 from tests.store.given import record
 from tests.tables import make_tables
+
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
 
 HOLD = timedelta(minutes=10)
 GIVEN_UP = timedelta(seconds=100)  # later than any client of ours waits

@@ -12,6 +12,8 @@ from app.sandbox import seed
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import registration, until
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+
 
 class Chat(ThreadingHTTPServer):
     """A chat's incoming webhook."""

@@ -12,6 +12,8 @@ import pytest
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import Process, Relay, Sandbox, environment, registration, until
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+
 DELAY = {"MARKETO_ACTIVITY_DELAY_SECONDS": "0.4"}  # the simulation's activities can be read a little before
 
 

@@ -12,6 +12,8 @@ from app.sandbox import seed
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import Relay, Sandbox, environment, registration, start_relay, start_sandbox, until, web
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+
 PATIENCE = 60.0  # several relays and simulations share this machine
 UNKNOWN_CAMPAIGN = 9999
 

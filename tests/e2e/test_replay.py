@@ -9,6 +9,8 @@ from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import ADMIN_TOKEN, Relay, Sandbox, environment, registration, until, web
 from tests.e2e.test_command_line import run
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+
 _PEOPLE = 600
 
 

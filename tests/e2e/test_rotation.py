@@ -5,10 +5,14 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from app.settings import Settings
 from app.settings.layers import secret_fields
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import ROOT, Relay, Sandbox, pendo_signature, registration, standard_webhook, until, web
+
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
 
 BUYER = "ada.lovelace@example.com"  # of the simulated account's order
 

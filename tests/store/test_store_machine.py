@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -27,6 +28,8 @@ from app.store.tables import events, registrations
 from app.store.takeover import take_over
 from tests.store.given import DONE, REFUSED, accept, batch, draft, fate, found, mapped, new_event, people
 from tests.tables import make_tables
+
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
 
 T = TypeVar("T")
 _PEOPLE = st.sampled_from(["ada@example.com", "bob@example.com", "eve@example.com"])
