@@ -17,8 +17,10 @@ class Bell:
     def __init__(self) -> None:
         self._rung = asyncio.Event()
         self.is_stopping = False
+        self.rings = 0  # so far, for who must know whether something came since
 
     def ring(self) -> None:
+        self.rings += 1
         self._rung.set()
 
     def stop(self) -> None:

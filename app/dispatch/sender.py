@@ -21,12 +21,20 @@ from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
 from app.store.sending import Sending
 
 _IDLE = 1.0  # seconds between two looks at the store
-_BUSY = 0.2  # seconds until people who are in another upsert, or were so lately, are asked for again
+_TAKEN = timedelta(seconds=0.2)  # until what somebody else had in hand just now is looked for again
 _SWEEP_EVERY = 15.0  # seconds
 _FILLING = 0.1  # seconds between two looks while a call fills
 _FILLS_WITHIN = timedelta(seconds=2)
 _FILLING_UP = (Pace.SPACED, Pace.LONE)  # the paces of a call that others may still join
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """Nobody may be claimed until then: all are in another upsert, or were so lately; unless the bell tells of more."""
+
+    until: datetime
+    rings: int
 
 
 @dataclass(slots=True)
@@ -44,7 +52,7 @@ class Sender:
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _rests: bool = False
-    _all_busy: dict[bool, float] = field(default_factory=dict)  # look-ups (or upserts) of nobody who may be claimed
+    _held: dict[bool, _Held] = field(default_factory=dict)  # of look-ups, and of upserts
 
     async def prepare(self, log: CallLog) -> None:
         """Take over the window and the pauses of an earlier leader."""
@@ -115,7 +123,7 @@ class Sender:
         """Return the calls that could be made, the best first; else how long to sleep."""
         now, paused = self.clock(), self.caller.pauses.paused_campaigns()
         horizon = self._horizon()
-        waiting = self._without_busy(await self.sending.waiting(now, horizon, paused))
+        waiting = self._without_held(await self.sending.waiting(now, horizon, paused))
         jobs = choose(waiting, now=now, paused=paused, ago=self._turns.ago(), soonest_first=horizon.only)
         if self._fills(waiting, now):
             return [job for job in jobs if isinstance(job, TriggerJob) or job.pace not in _FILLING_UP], _FILLING
@@ -135,22 +143,22 @@ class Sender:
     def _wait(self, job: Job, ticks: float) -> float | None:
         return self.caller.window.wait(ticks, job.pace)
 
-    def _without_busy(self, waiting: Waiting) -> Waiting:
+    def _without_held(self, waiting: Waiting) -> Waiting:
         """Leave out people who could not be claimed just now, so that nobody waits for them."""
-        now = self.caller.ticks()
-        self._all_busy = {lookup: until for lookup, until in self._all_busy.items() if until > now}
-        return replace(waiting, people=[some for some in waiting.people if some.lookup not in self._all_busy])
+        now, rings = self.clock(), self.bell.rings
+        self._held = {lookup: held for lookup, held in self._held.items() if held.until > now and held.rings == rings}
+        return replace(waiting, people=[some for some in waiting.people if some.lookup not in self._held])
 
     def _idle(self, waiting: Waiting) -> float:
-        if self._all_busy:
-            return _BUSY
-        if waiting.next_due is None:
-            return self.look_every
-        return min(self.look_every, max(0.01, (waiting.next_due - self.clock()).total_seconds()))
+        now = self.clock()
+        moments = [held.until for held in self._held.values()]
+        moments += [waiting.next_due] if waiting.next_due else []
+        return min([self.look_every, *(max(0.01, (moment - now).total_seconds()) for moment in moments)])
 
     async def _begin(self, job: Job) -> float:
         # Before the claim, which takes along all that has arrived.
         self.caller.window.begin(self.caller.ticks(), job.pace)
+        rings = self.bell.rings
         try:
             call = await self._claim(job)
         except BaseException as problem:
@@ -159,7 +167,7 @@ class Sender:
             raise
         if call is None:
             self.caller.window.give_back()
-            return self._nobody(job)
+            return await self._nobody(job, rings)
         self._turns.take(job)
         self.caller.day.begin_call(self.clock())
         task = asyncio.create_task(self.caller.carry_out(call))
@@ -167,11 +175,14 @@ class Sender:
         task.add_done_callback(self._ended)
         return 0.0
 
-    def _nobody(self, job: Job) -> float:
-        """Let others go first, after a claim that found its people busy or its batch gone."""
+    async def _nobody(self, job: Job, rings: int) -> float:
+        """Let others go first, after a claim that found all of its people held or its batch gone."""
         if not isinstance(job, PeopleJob):
-            return _BUSY
-        self._all_busy[job.lookup] = self.caller.ticks() + _BUSY
+            return _TAKEN.total_seconds()
+        now, until = self.clock(), None
+        if not job.lookup:
+            until = await self.sending.may_go_at(now, self._horizon().until, limit=MOST_PEOPLE)
+        self._held[job.lookup] = _Held(min(until or now + _TAKEN, now + timedelta(seconds=self.look_every)), rings)
         return 0.0
 
     async def _claim(self, job: Job) -> Call | None:

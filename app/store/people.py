@@ -144,6 +144,21 @@ async def ask(
     return set(ours.scalars())
 
 
+async def held_until(connection: AsyncConnection, hashes: Collection[str], now: datetime) -> Mapping[str, datetime]:
+    """Return until when those of these people are left alone who are in an upsert, or were so lately.
+
+    Asked by their keys: as a condition of the queue's own query it makes PostgreSQL compare each with each, as long as
+    it has no statistics of a crowd that has just come.
+    """
+    c, held = people.c, dict[str, datetime]()
+    for some in _chunks(hashes):
+        rows = await connection.execute(
+            select(c.key_hash, c.quiet_until).where(c.key_hash.in_(some), c.quiet_until > now)
+        )
+        held.update((row.key_hash, row.quiet_until) for row in rows)
+    return held
+
+
 async def ask_again(
     connection: AsyncConnection, hashes: Collection[str], now: datetime, runs_on: timedelta = RUNS_ON
 ) -> None:

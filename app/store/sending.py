@@ -22,7 +22,6 @@ from sqlalchemy.sql.dml import ReturningUpdate
 
 from app.domain import CallId, CampaignId, Cause, RegistrationState, new_id
 from app.store import fates, people
-from app.store.batched import batched
 from app.store.claims import Call, CallKind, CallResult, Claimed
 from app.store.database import Database
 from app.store.fates import Fate
@@ -38,11 +37,9 @@ from app.store.heads import (
 )
 from app.store.leases import hold_on
 from app.store.tables import calls, registrations, timeline
-from app.store.tables import people as people_table
 
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
-_AT_ONCE = 500  # keys in one statement
 
 
 class Sending:
@@ -65,6 +62,18 @@ class Sending:
             batches = await batch_heads(connection, now, horizon, paused)
             later = (await connection.execute(_next_due(now))).scalars().all()
         return Waiting(people, batches, min((at for at in later if at), default=None))
+
+    async def may_go_at(self, now: datetime, urgent_until: datetime, *, limit: int) -> datetime | None:
+        """Return when somebody may be upserted, after a claim found nobody; None if that may be at once.
+
+        The next of those who are held may be asked for again then, or somebody else's turn comes.
+        """
+        async with self._database.read() as connection:
+            heads = await people_next(connection, now, urgent_until, lookup=False, limit=limit)
+            hashes = {one.person_hash for line in heads.values() for one in line}
+            held = (await people.held_until(connection, hashes, now)).values()
+            later = (await connection.execute(_next_due(now))).scalars().all()
+        return min([*held, *(at for at in later if at)]) if held else None
 
     async def claim_people(
         self, *, lookup: bool, now: datetime, fence: int, limit: int, urgent_until: datetime | None = None
@@ -226,16 +235,9 @@ class Sending:
 async def _free(
     connection: AsyncConnection, heads: Mapping[str, Sequence[PersonNext]], now: datetime, limit: int
 ) -> list[PersonNext]:
-    """Leave out who is in another upsert or was so lately.
-
-    Asked by their keys: as a condition of the queue's own query it makes PostgreSQL compare each with each, as long as
-    it has no statistics of a crowd that has just come.
-    """
-    once = {one.person_key: one.person_hash for line in heads.values() for one in line}
-    p, c, busy = people_table.c, registrations.c, set[str]()
-    for some in batched(once.values(), _AT_ONCE):
-        quiet = select(p.key_hash).where(p.key_hash.in_(some), p.quiet_until > now)
-        busy.update((await connection.execute(quiet)).scalars())
+    """Leave out who is in another upsert or was so lately."""
+    c = registrations.c
+    busy = await people.held_until(connection, {one.person_hash for line in heads.values() for one in line}, now)
     held = select(c.person_key).where(c.state == RegistrationState.NEW, c.claimed_by.is_not(None), c.lookup == 0)
     upserted = set((await connection.execute(held)).scalars())
     free = {

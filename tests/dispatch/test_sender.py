@@ -9,14 +9,14 @@ from app.dispatch.plan import TriggerJob
 from app.dispatch.window import Pace
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
 from app.errors import StoreUnavailable
-from app.marketo.codes import Endpoint
+from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import failure
 from app.store.database import Database
 from app.store.heads import Backlog
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
-from tests.dispatch.stage import CAMPAIGN, OTHER_CAMPAIGN, Ticks, locked, people, registered, set_stage, until
+from tests.dispatch.stage import CAMPAIGN, OTHER_CAMPAIGN, Stage, Ticks, locked, people, registered, set_stage, until
 
 SENT, KNOWN, NEW, DEAD = (
     RegistrationState.SENT,
@@ -168,6 +168,57 @@ async def test_people_who_are_busy_hold_up_nobody_else(sqlite: Database, clock: 
     slow.set()
     await stage.work()
     assert await stage.states() == {SENT: 3}
+
+
+async def hold(stage: Stage, address: str) -> None:
+    """Let the answer to this person's upsert be lost, and the time pass until only Marketo's time-out is waited for."""
+    stage.sender.look_every = 900
+    stage.marketo.faults = [failure(Endpoint.SYNC, Trouble.ANSWER_LOST, "cut")]
+    await stage.arrive(registered(address))
+    await stage.work_until_known()
+    stage.pass_time(2)
+
+
+async def test_a_sender_sleeps_while_all_people_are_held(sqlite: Database, clock: MovableClock) -> None:
+    """For 95 s Marketo may go on with an upsert whose answer was lost: it looks twice, not five times a second."""
+    stage = await set_stage(sqlite, clock)
+    await hold(stage, "ada@example.com")
+    assert await stage.sender.step() == 0
+    seconds = await stage.sender.step()
+    assert seconds == 93
+    stage.pass_time(seconds)
+    await stage.sender.step()
+    await asyncio.gather(*stage.sender._running)
+    assert stage.marketo.sizes(Endpoint.SYNC) == [1, 1]
+    assert stage.marketo.broken_rules == []
+
+
+async def test_who_comes_while_others_are_held_leaves_at_once(sqlite: Database, clock: MovableClock) -> None:
+    """The bell tells of somebody who may not be held."""
+    stage = await set_stage(sqlite, clock)
+    await hold(stage, "ada@example.com")
+    await stage.sender.step()
+    await stage.arrive(registered("grace@example.com"))
+    assert await stage.sender.step() == 0
+    await asyncio.gather(*stage.sender._running)
+    assert stage.marketo.asked(Endpoint.SYNC)[-1].keys == ("grace@example.com",)
+
+
+async def test_whose_turn_comes_while_others_are_held_does_not_wait_for_them(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """No bell tells of a time that has come."""
+    stage = await set_stage(sqlite, clock)
+    await hold(stage, "ada@example.com")
+    stage.marketo.faults = [stage.marketo.unavailable(Endpoint.SYNC)]
+    await stage.arrive(registered("grace@example.com"))
+    await stage.work_until_known()
+    stage.pass_time(1)
+    await stage.sender.step()
+    assert await stage.sender.step() <= 1
+    stage.pass_time(1)
+    await stage.work_until_known()
+    assert stage.marketo.asked(Endpoint.SYNC)[-1].keys == ("grace@example.com",)
 
 
 async def test_the_limits_are_kept_under_load(sqlite: Database, clock: MovableClock) -> None:

@@ -12,6 +12,7 @@ from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
 from app.store.fates import Fate
 from app.store.heads import Backlog, People
+from app.store.people import APART, RUNS_ON
 from app.store.registrations import Draft
 from app.store.sending import Sending
 from tests.conftest import MovableClock
@@ -351,3 +352,15 @@ async def test_who_is_held_is_told_with_until_when(database: Database, clock: Mo
     assert (told.registrations, told.upserts) == (1, 1)
     assert told.held_until is not None
     assert timedelta(seconds=90) < told.held_until - clock() < timedelta(seconds=120)
+
+
+async def test_a_claim_of_nobody_tells_when_to_ask_again(database: Database, clock: MovableClock) -> None:
+    """When the first of those who are held may be upserted; without anybody who is held, at once."""
+    assert await Sending(database).may_go_at(clock(), clock(), limit=300) is None
+    call, one = await claimed(database, clock)
+    await settle(database, clock, call, Fate(one, NEW, "waiting", "No answer."), result=CallResult("lost"))
+    assert await people(database, clock()) is None
+    at = await Sending(database).may_go_at(clock(), clock(), limit=300)
+    assert at == clock() + RUNS_ON + APART
+    assert await people(database, at - timedelta(seconds=1)) is None
+    assert await people(database, at) is not None
