@@ -3,6 +3,7 @@
 import errno
 import resource
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack, suppress
 
 from app.errors import AddressUnusable
@@ -25,6 +26,17 @@ def bound_sockets(host: str, port: int) -> list[socket.socket]:
             raise AddressUnusable(advice(host, port, problem)) from problem
         undo.pop_all()
     return sockets
+
+
+def taken_from(listening: socket.socket) -> Iterator[socket.socket]:
+    """Take the connections that the system has let in and nobody has taken yet; the socket must not block."""
+    while True:
+        try:
+            connection, _ = listening.accept()
+        except OSError:  # nobody waits any more, nor could anybody be let in
+            return
+        connection.setblocking(False)
+        yield connection
 
 
 def allow_many_connections() -> None:

@@ -13,7 +13,7 @@ import structlog
 import uvicorn
 
 from app.bootstrap import Relay, running_relay
-from app.listening import allow_many_connections, bound_sockets
+from app.listening import allow_many_connections, bound_sockets, taken_from
 from app.log import UVICORN_OPTIONS
 from app.main import create_app
 from app.settings import Settings
@@ -49,7 +49,7 @@ async def serve(
     allow_many_connections()
     sockets = sockets or bound_sockets(settings.host, settings.port)
     async with running_relay(settings, figures=figures) as relay:
-        server = _Server(make_config(settings, relay))
+        server = Server(make_config(settings, relay))
         _spare_the_collector()
         stop = _Stop(relay, server, settings.drain_seconds)
         loop = asyncio.get_running_loop()
@@ -84,14 +84,30 @@ def make_config(settings: Settings, relay: Relay) -> uvicorn.Config:
     )
 
 
-class _Server(uvicorn.Server):
-    """Leaves signals to `_Stop`: uvicorn's own handling raises them again before our parts are closed."""
+class Server(uvicorn.Server):
+    """Leaves signals to `_Stop`: uvicorn's own handling raises them again before our parts are closed.
+
+    It closes the port in such a way that whoever was let in is answered.
+    """
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listening in (one for server in self.servers for one in server.sockets):
             host, port, *_ = listening.getsockname()
             _log.info("serving", host=host, port=port)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        let_in = [one for listening in sockets or [] for one in taken_from(listening)]
+        for server in self.servers:  # at once: whoever connects between the two is let in by the system, and then reset
+            server.close()
+        loop = asyncio.get_running_loop()
+        for one in let_in:
+            await loop.connect_accepted_socket(self._protocol, one)
+        await asyncio.sleep(0)  # the loop may have taken others, whose protocols it makes in its next turn
+        await super().shutdown(sockets)
+
+    def _protocol(self) -> StrictHttp:
+        return StrictHttp(self.config, self.server_state, self.lifespan.state)
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -101,7 +117,7 @@ class _Server(uvicorn.Server):
 class _Stop:
     """What the signals do."""
 
-    def __init__(self, relay: Relay, server: uvicorn.Server, drain_seconds: float) -> None:
+    def __init__(self, relay: Relay, server: Server, drain_seconds: float) -> None:
         self._relay = relay
         self._server = server
         self._drain_seconds = drain_seconds

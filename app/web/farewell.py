@@ -6,6 +6,7 @@ for a while.
 """
 
 import asyncio
+import select
 from collections.abc import Callable
 from typing import Any
 
@@ -31,6 +32,13 @@ class PatientTransport(asyncio.Transport):
     @property
     def is_lingering(self) -> bool:
         return self._end is not None
+
+    @property
+    def has_unread(self) -> bool:
+        """Tell whether something has arrived that nobody has been given yet."""
+        arrived = select.poll()
+        arrived.register(self._transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(arrived.poll(0))
 
     def linger(self) -> None:
         """Send what is written and FIN; close when the peer does, after `lingers_for` seconds or very many bytes."""

@@ -9,7 +9,7 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.web.edge import FOR_MACHINES, WHOLE_ANSWER
 from app.web.farewell import PatientTransport
-from app.web.problems import CLOSE, CONTENT_TYPE, Problem
+from app.web.problems import CLOSE, CONTENT_TYPE, STOPPING, Problem
 
 LARGEST_HEADERS = 65_536  # bytes, about: uvicorn sets no limit, so one sender could fill the memory
 NOT_HTTP = Problem(400, "not_http", "This is not HTTP/1.1.")
@@ -25,6 +25,7 @@ def raw_answer(problem: Problem) -> bytes:
         (b"content-type", CONTENT_TYPE),
         (b"content-length", b"%d" % len(body)),
         *FOR_MACHINES,
+        *problem.headers,
         CLOSE,
     )
     head = [f"HTTP/1.1 {problem.status} {problem.title}".encode(), *(b"%b: %b" % header for header in headers)]
@@ -36,11 +37,15 @@ class StrictHttp(HttpToolsProtocol):
 
     A connection may be idle for uvicorn's `timeout_keep_alive`, from its start on; once a request has begun, its
     headers must be here within `headers_within`. A body is waited for by whoever reads it.
+
+    When the port closes, an idle connection stays open for `stays_for`, so that a request which is on its way over it
+    is answered, as its last.
     """
 
     transport: PatientTransport
     lingers_for: ClassVar[float] = 2.0  # seconds
     headers_within: ClassVar[float] = 15.0  # seconds
+    stays_for: ClassVar[float] = 0.5  # seconds
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -50,6 +55,7 @@ class StrictHttp(HttpToolsProtocol):
         self._patience: asyncio.TimerHandle | None = None  # runs while headers are incomplete
         self._offer = b""  # the headers of a request that offers to upgrade, without the offer
         self._unanswered = 0  # requests whose headers were complete
+        self._is_leaving = False
         self._refusal: Problem | None = None  # waits for the answers to earlier requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
@@ -91,6 +97,8 @@ class StrictHttp(HttpToolsProtocol):
             self._offer = self._headers_without_offer()
             return
         super().on_headers_complete()
+        if self._is_leaving:
+            self.cycle.keep_alive = False
         self.scope["extensions"] = {WHOLE_ANSWER: {"hold": self.transport.hold}}
         self._in_headers = False
         self._in_body = True
@@ -112,6 +120,23 @@ class StrictHttp(HttpToolsProtocol):
             self._unset_keepalive_if_required()
         if self._refusal is not None and not self._unanswered:
             self._end_with(self._refusal)
+
+    def shutdown(self) -> None:
+        """Let the connection end with the request that is under way, or with one that comes soon."""
+        self._is_leaving = True
+        if self._unanswered:
+            self.cycle.keep_alive = False
+        else:
+            self.loop.call_later(self.stays_for, self.leave)
+
+    def leave(self) -> None:
+        """End the connection unless a request is under way, or has arrived and waits to be read."""
+        if self._unanswered or self.transport.is_closing() or self.transport.has_unread:
+            return
+        if self._in_headers:
+            self._refuse(STOPPING)
+        else:
+            self.transport.close()
 
     def _bound_headers(self, more: int) -> None:
         self._unfinished += more
