@@ -2,7 +2,8 @@
 
 A token that is mapped to a person field travels in the upsert of its person, and the campaign request leaves it out, so
 that registrations with values of their own still share a request. The e-mail is made some time after the request: until
-then no other webinar may write to these fields. `by_field` says that a registration's values travel so.
+then no other webinar may write to these fields. `by_field` says that a registration's values travel so, and
+`shown_tokens` what its last request may show, should it travel no longer so, or with other values.
 """
 
 import hashlib
@@ -12,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, or_, select, update
+from sqlalchemy import bindparam, case, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CampaignId, RegistrationState
@@ -22,6 +23,11 @@ from app.store.tables import registrations
 
 _OPEN = (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING)
 _AT_ONCE = 500  # values that one statement takes
+_c = registrations.c
+SHOWN = {  # what is noted with each campaign request
+    "shown_tokens": case((_c.by_field == 1, _c.tokens), else_=_c.shown_tokens),
+    "shown_fields": case((_c.by_field == 1, _c.fields), else_=_c.shown_fields),
+}
 Values = Mapping[str, str]
 
 
@@ -61,12 +67,15 @@ async def read_holders(connection: AsyncConnection, people: Collection[str], *, 
     c = registrations.c
     for some in batched(sorted(people), _AT_ONCE):
         rows = await connection.execute(
-            select(c.person_key, c.tokens, c.fields)
-            .where(c.person_key.in_(some), c.by_field == 1)
+            select(c.person_key, c.tokens, c.fields, c.by_field, c.shown_tokens, c.shown_fields)
+            .where(c.person_key.in_(some), or_(c.by_field == 1, c.shown_tokens.is_not(None)))
             .where(or_(c.state.in_(_OPEN), c.updated_at > since))
         )
         for row in rows:
-            holders.add(row.person_key, field_values(row.tokens, row.fields))
+            if row.by_field:
+                holders.add(row.person_key, field_values(row.tokens, row.fields))
+            if row.shown_tokens is not None:
+                holders.add(row.person_key, field_values(row.shown_tokens, row.shown_fields))
     return holders
 
 

@@ -29,6 +29,8 @@ _BLANK: dict[str, Any] = {
     "detail": None,
     "tokens": {},
     "fields": {},
+    "shown_tokens": null(),
+    "shown_fields": null(),
     "batch_key": "",
 }
 

@@ -36,6 +36,7 @@ from app.store.heads import (
     people_next,
 )
 from app.store.leases import hold_on
+from app.store.links import SHOWN
 from app.store.tables import calls, registrations, timeline
 
 _WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
@@ -103,7 +104,7 @@ class Sending:
             .order_by(c.due_at, c.id)
             .limit(limit)
         )
-        values = {"claimed_by": fence, "state": RegistrationState.SENDING}
+        values = {"claimed_by": fence, "state": RegistrationState.SENDING, **SHOWN}
         campaign = backlog.campaign_id
         async with self._database.write() as connection:
             return await self._claim(

@@ -114,6 +114,8 @@ registrations = Table(
     Column("tokens", JSON, nullable=False),
     Column("fields", JSON, nullable=False),  # person fields that its tokens may travel in, by the tokens' names
     Column("by_field", Integer, nullable=False),  # 1: they do, and the campaign request leaves them out
+    Column("shown_tokens", JSON(none_as_null=True), nullable=True),  # what the last such request may show, and of
+    Column("shown_fields", JSON(none_as_null=True), nullable=True),  # which fields, whatever the webhooks say since
     Column("batch_key", String(64), nullable=False),  # equal for equal campaign and passed token values
     Column("starts_at", UtcDateTime, nullable=True),
     Column("due_at", UtcDateTime, nullable=False),

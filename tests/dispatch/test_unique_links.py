@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from app.dispatch.judgement import Judge
+from app.dispatch.verdicts import Policy
 from app.domain import LeadId, Person, Registered, RegistrationState, Webinar
 from app.marketo.answers import FoundPerson, Reason
 from app.marketo.codes import Endpoint
@@ -144,6 +145,42 @@ async def test_another_mapping_makes_what_waits_pass_its_tokens(sqlite: Database
     await stage.work()
     assert shown(stage) == wanted(("ada@example.com", "w-1"), ("bob@example.com", "w-1"))
     assert all(mail.is_passed for mail in stage.marketo.mails)
+
+
+@pytest.mark.parametrize("fields", [FIELDS, {**FIELDS, "Speaker": "webinarSpeaker"}], ids=["same", "another"])
+async def test_another_mapping_frees_no_field_that_a_lost_request_may_show(
+    sqlite: Database, clock: MovableClock, fields: dict[str, str]
+) -> None:
+    """The first campaign ran and its answer was lost; its e-mail is made after the next leader has other settings."""
+    policy = Policy(on_ambiguous="check")
+    before = await set_stage(sqlite, clock, judge=FIELD_MODE, policy=policy)
+    before.marketo.lost = [failure(Endpoint.TRIGGER, "502", "lost")]
+    await before.arrive(own("ada@example.com"))
+    await before.work(at_most=timedelta(seconds=5))
+    await fall_back_from_other_fields(sqlite, fields)
+    await before.lease.give_back()
+    judge = replace(JUDGE, fields=fields)
+    after = await set_stage(sqlite, clock, judge=judge, policy=policy, marketo=before.marketo, ticks=before.ticks)
+    await after.arrive(own("ada@example.com", "w-2"))
+    await after.work(at_most=timedelta(seconds=30))
+    after.pass_time(700)
+    assert shown(after) == wanted(("ada@example.com", "w-1"), ("ada@example.com", "w-2"))
+
+
+async def test_a_link_that_changes_after_a_lost_request_keeps_the_field_for_its_email(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """Under `retry` the first e-mail may still be made while a later webhook has changed the link."""
+    stage = await set_stage(sqlite, clock, judge=FIELD_MODE, policy=Policy(on_ambiguous="retry"))
+    stage.marketo.lost = [failure(Endpoint.TRIGGER, "502", "lost")]
+    await stage.arrive(own("ada@example.com"))
+    await stage.work(at_most=timedelta(seconds=0.5))
+    later = own("ada@example.com")
+    await stage.arrive(replace(later, webinar=replace(later.webinar, join_link=link("ada@example.com", "w-1/new"))))
+    await stage.arrive(own("ada@example.com", "w-2"))
+    await stage.work()
+    stage.pass_time(700)
+    assert all(f"/{title.split()[-1]}/" in str(url) for _, title, url in shown(stage)), shown(stage)
 
 
 async def test_a_known_person_who_is_gone_is_looked_up_again_once(sqlite: Database, clock: MovableClock) -> None:

@@ -141,6 +141,8 @@ def upgrade() -> None:
         sa.Column("tokens", sa.JSON(), nullable=False),
         sa.Column("fields", sa.JSON(), nullable=False),
         sa.Column("by_field", sa.Integer(), nullable=False),
+        sa.Column("shown_tokens", sa.JSON(none_as_null=True), nullable=True),
+        sa.Column("shown_fields", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("batch_key", sa.String(length=64), nullable=False),
         sa.Column("starts_at", UtcDateTime, nullable=True),
         sa.Column("due_at", UtcDateTime, nullable=False),
