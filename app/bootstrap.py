@@ -181,6 +181,7 @@ async def _at_work(
                 settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image
             ),
             secrets=tuple(SecretStr(secret) for secret in settings.secrets()),
+            public_url=settings.public_url,
         ),
     )
     await backroom.open()

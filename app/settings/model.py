@@ -336,8 +336,8 @@ class Settings(BaseSettings):
     )
     public_url: WebLink | None = _setting(
         None,
-        "Address at which senders reach the relay, such as `https://relay.example.com`; `relay doctor` looks whether "
-        "webhooks come there",
+        "Address at which senders reach the relay, such as `https://relay.example.com`; the console shows it to paste, "
+        "and `relay doctor` looks whether webhooks come there",
     )
     alert_webhook_url: AlertUrl | None = _setting(
         None,

@@ -85,7 +85,7 @@ class ConsoleParts:
     `read_letter` returns the e-mail of a campaign, as HTML with the defaults of its My Tokens, or None where it may not
     be read. `try_out` tells what would become of a body of a source; `senders` are the sources that are on, `examples`
     bodies of theirs. `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls
-    ends.
+    ends. `public_url` is where senders reach the relay; without it, it is taken to be where the console is.
     """
 
     care: CareParts
@@ -100,3 +100,4 @@ class ConsoleParts:
     budget: Budget = Budget()
     tokens: WebinarTokens = WebinarTokens()
     secrets: Sequence[SecretStr] = ()
+    public_url: str | None = None

@@ -46,7 +46,7 @@ class _Desk:
     async def reveal(self, request: Request, name: str) -> Response:
         sender = self._known(name)
         await read_signed_form(request, request.state.session)
-        return self._page(request, of=name, revealed=f"{_base(request)}{sender.path}")
+        return self._page(request, of=name, revealed=f"{self._base(request)}{sender.path}")
 
     async def try_payload(self, request: Request, name: str) -> Response:
         self._known(name)
@@ -72,6 +72,10 @@ class _Desk:
         _log.info("console sent a test", source=name, result=result.result, event_id=result.event_id)
         return self._page(request, of=name, sent=result)
 
+    def _base(self, request: Request) -> str:
+        """Return where senders reach the relay. Behind a proxy whose headers are not believed, the request is wrong."""
+        return (self._console.public_url or f"{request.url.scheme}://{request.url.netloc}").rstrip("/")
+
     def _known(self, name: str) -> Sender:
         if (sender := self._console.senders.get(name)) is None:
             raise Refused(NO_SUCH_THING)
@@ -84,20 +88,16 @@ class _Desk:
             request,
             "sources.html",
             status=status,
-            sources=[_shown(request, sender) for sender in senders.values()],
+            sources=[_shown(self._base(request), sender) for sender in senders.values()],
             off={name: guide for name, guide in GUIDES.items() if name not in senders},
             examples=self._console.examples,
             given=given,
         )
 
 
-def _base(request: Request) -> str:
-    return f"{request.url.scheme}://{request.url.netloc}"
-
-
-def _shown(request: Request, sender: Sender) -> Mapping[str, object]:
+def _shown(base: str, sender: Sender) -> Mapping[str, object]:
     secret = f"/{shown.HIDDEN}" if sender.path_secret else ""
-    masked = f"{_base(request)}/webhooks/{sender.source}{secret}"
+    masked = f"{base}/webhooks/{sender.source}{secret}"
     guide: Guide | None = GUIDES.get(sender.source)
     return {"name": sender.source, "address": masked, "has_secret": bool(sender.path_secret), "guide": guide}
 

@@ -1,6 +1,7 @@
 """Connecting sources: the address with its secret masked, a payload tried out, a test sent as the real ones come."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -28,6 +29,17 @@ async def test_the_secret_is_shown_only_when_asked_for(signed_in: Relay) -> None
     shown = await signed_in.client.post("/console/sources/eventbrite/address", data={"form_token": token})
     assert f"http://127.0.0.1:{signed_in.port}/webhooks/eventbrite/{PATH_SECRET}" in shown.text
     assert shown.headers["cache-control"] == "no-store"
+
+
+async def test_the_address_to_paste_is_the_one_at_which_senders_reach_the_relay(
+    around: Surroundings, database: Database
+) -> None:
+    """The console is often opened by another: behind the proxy, or through a tunnel."""
+    console = replace(console_over(database), public_url="https://relay.example.com/in/")
+    async with serving(around.app(console=console)) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN, "next": "/console"})
+        page = await relay.client.get("/console/sources")
+    assert "<code>https://relay.example.com/in/webhooks/eventbrite/•••</code>" in page.text
 
 
 async def test_how_to_connect_stands_there(signed_in: Relay) -> None:
