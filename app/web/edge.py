@@ -12,10 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 
 import structlog
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.log import prepared_line
+from app.web.body import Disconnected
 from app.web.parts import WebParts
 from app.web.problems import CLOSE, DEFECT, STOPPING, Headers, Problem
 from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, refusal
@@ -135,6 +137,8 @@ class Edge:
             await self._app(scope, receive, send_with_headers)
         except asyncio.CancelledError:  # as above
             problem = STOPPING
+        except (Disconnected, ClientDisconnect):  # in the middle of a form: nobody is left to answer
+            pass
         except Exception:  # noqa: BLE001  # the outermost handler, as above
             problem = DEFECT
             self._log.exception("request_failed", route=route_template(scope))

@@ -9,11 +9,17 @@ from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from app.web.edge import FOR_MACHINES, WHOLE_ANSWER
 from app.web.farewell import PatientTransport
-from app.web.problems import CLOSE, CONTENT_TYPE, STOPPING, Problem
+from app.web.problems import CLOSE, CONTENT_TYPE, STOPPING, Problem, Refused
 
-LARGEST_HEADERS = 65_536  # bytes, about: uvicorn sets no limit, so one sender could fill the memory
+LARGEST_HEADERS = 65_536  # bytes, also of trailers: uvicorn sets no limit, so one sender could fill the memory
+LONGEST_ADDRESS = 8_192  # bytes; RFC 9110, section 4.1 wants 8,000 at least
 NOT_HTTP = Problem(400, "not_http", "This is not HTTP/1.1.")
 HEADERS_TOO_LARGE = Problem(431, "headers_too_large", f"The headers are larger than {LARGEST_HEADERS} bytes.")
+ADDRESS_TOO_LONG = Problem(414, "address_too_long", f"The address is longer than {LONGEST_ADDRESS} bytes.")
+WRONG_HOST = Problem(400, "wrong_host", "Send exactly one Host header.")
+WRONG_CODING = Problem(
+    400, "wrong_coding", "Send the body by Content-Length, or with Transfer-Encoding: chunked alone."
+)
 HEADERS_TOO_SLOW = Problem(408, "headers_too_slow", "The headers did not arrive in time; send the request again.")
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 
@@ -51,7 +57,9 @@ class StrictHttp(HttpToolsProtocol):
         super().__init__(*args, **kwargs)
         self._in_headers = False
         self._in_body = False
-        self._unfinished = 0  # bytes of headers that are not complete
+        self._unfinished = 0  # bytes of headers or trailers that are not complete
+        self._size = 0  # bytes of the headers
+        self._body_came = False  # with what was fed to the parser last
         self._patience: asyncio.TimerHandle | None = None  # runs while headers are incomplete
         self._offer = b""  # the headers of a request that offers to upgrade, without the offer
         self._unanswered = 0  # requests whose headers were complete
@@ -76,26 +84,49 @@ class StrictHttp(HttpToolsProtocol):
         if self._refusal is not None or self.transport.is_lingering:
             self.transport.throw_away(data)
             return
+        self._body_came = False
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
             self._pass_over_the_offer(data[offer.args[0] :])
-        except httptools.HttpParserError:
-            self._refuse(NOT_HTTP)
+        except httptools.HttpParserError as error:
+            refused = error.__context__
+            self._refuse(refused.problem if isinstance(refused, Refused) else NOT_HTTP)
         else:
             if self._in_headers:
                 self._bound_headers(len(data))
+            elif self._in_body:
+                self._bound_trailers(len(data))
 
     def on_message_begin(self) -> None:
         # Not at each byte that comes, as uvicorn has it: line breaks between requests would keep a connection for ever.
         self._unset_keepalive_if_required()
         self._in_headers = True
+        self._size = 0
         super().on_message_begin()
+
+    def on_url(self, url: bytes) -> None:
+        super().on_url(url)
+        if len(self.url) > LONGEST_ADDRESS:
+            raise Refused(ADDRESS_TOO_LONG)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_body:
+            return  # a trailer, which must not pass for a header (RFC 9110, section 6.5.1)
+        self._size += len(name) + len(value)
+        if self._size > LARGEST_HEADERS:
+            raise Refused(HEADERS_TOO_LARGE)
+        super().on_header(name, value)
+
+    def on_body(self, body: bytes) -> None:
+        self._body_came = True
+        super().on_body(body)
 
     def on_headers_complete(self) -> None:
         if self.parser.should_upgrade() and self.parser.get_method() != b"CONNECT":
             self._offer = self._headers_without_offer()
             return
+        self._check_headers()
         super().on_headers_complete()
         if self._is_leaving:
             self.cycle.keep_alive = False
@@ -137,6 +168,22 @@ class StrictHttp(HttpToolsProtocol):
             self._refuse(STOPPING)
         else:
             self.transport.close()
+
+    def _check_headers(self) -> None:
+        """Refuse what two servers in a row could read in two ways (RFC 9112, sections 3.2 and 6.1)."""
+        names = [name for name, _ in self.headers]
+        is_old = self.parser.get_http_version() == "1.0"
+        if names.count(b"host") != 1 and not (is_old and b"host" not in names):
+            raise Refused(WRONG_HOST)
+        if b"transfer-encoding" in names:
+            codings = [value.strip().lower() for name, value in self.headers if name == b"transfer-encoding"]
+            if is_old or codings != [b"chunked"]:
+                raise Refused(WRONG_CODING)
+
+    def _bound_trailers(self, more: int) -> None:
+        self._unfinished = 0 if self._body_came else self._unfinished + more
+        if self._unfinished > LARGEST_HEADERS:
+            self._refuse(HEADERS_TOO_LARGE)
 
     def _bound_headers(self, more: int) -> None:
         self._unfinished += more

@@ -18,7 +18,10 @@ REFUSED: dict[str, tuple[str, bytes]] = {
     "too large in the end": (HEAD + "transfer-encoding: chunked\r\n\r\nfffffff\r\n" + " " * 0x1100, b"413"),
     "endless headers": (HEAD + "x: " + "x" * 70_000, b"431"),
     "unknown, with close": (HEAD.replace("pendo", "x") + "connection: close\r\ncontent-length: 900000\r\n\r\n", b"404"),
-    "no route, with close": ("POST /x HTTP/1.1\r\nconnection: close\r\ncontent-length: 900000\r\n\r\n", b"404"),
+    "no route, with close": (
+        "POST /x HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-length: 900000\r\n\r\n",
+        b"404",
+    ),
 }
 
 

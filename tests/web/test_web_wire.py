@@ -137,6 +137,63 @@ class TestPipelined:
         assert len(around.inbox.events) == 2
 
 
+class TestBounds:
+    """What one sender may keep in the memory, or say in two ways."""
+
+    @pytest.mark.parametrize("line", [b"x-t: " + b"a" * 9_000 + b"\r\n", b"a" * 9_000], ids=["lines", "one line"])
+    async def test_trailers_that_do_not_end_are_refused(self, relay: Relay, around: Surroundings, line: bytes) -> None:
+        """They come after the body, when headers are no longer looked at."""
+        async with relay.connection() as (reader, writer):
+            writer.write(HEAD + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n")
+            answer = asyncio.create_task(reader.read())
+            for _ in range(1_000):
+                writer.write(line)
+                await asyncio.sleep(0)
+                if answer.done():
+                    break
+            assert statuses(await answer) == [431]
+        assert around.inbox.events == []
+
+    async def test_a_trailer_is_no_header(self, relay: Relay, around: Surroundings) -> None:
+        """Else a proxy that looks at the headers alone would let pass what they must not say."""
+        chunked = HEAD.replace(b"x-key:", b"x-other:") + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n"
+        trailers = b"x-key: %s\r\n\r\n" % PATH_SECRET.encode()
+        assert statuses(await relay.exchange(chunked + trailers + LAST)) == [401, 202]
+        assert len(around.inbox.events) == 1
+
+    @pytest.mark.parametrize(
+        ("sent", "status"),
+        [
+            (HEAD + b"x: " + b"x" * 66_000 + b"\r\ncontent-length: 2\r\n\r\n{}", 431),
+            (HEAD + b"x: x\r\n" * 40_000 + b"content-length: 2\r\n\r\n{}", 431),
+            (GOOD.replace(b"/pendo", b"/pendo?" + b"x" * 9_000), 414),
+            (GOOD.replace(b"host: x", b"host: x\r\nhost: y"), 400),
+            (GOOD.replace(b"host: x\r\n", b""), 400),
+            (HEAD + b"transfer-encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+            (HEAD.replace(b"1.1", b"1.0") + b"transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", 400),
+        ],
+        ids=[
+            "a large header",
+            "many headers",
+            "a long address",
+            "two hosts",
+            "no host",
+            "two codings",
+            "chunks in 1.0",
+        ],
+    )
+    async def test_one_read_is_bounded_like_many(
+        self, relay: Relay, around: Surroundings, sent: bytes, status: int
+    ) -> None:
+        """However little of it is left to come when it is looked at."""
+        assert statuses(await relay.exchange(sent)) == [status]
+        assert around.inbox.events == []
+
+    async def test_http_1_0_needs_no_host(self, relay: Relay) -> None:
+        old = GOOD.replace(b"HTTP/1.1\r\nhost: x", b"HTTP/1.0")
+        assert statuses(await relay.exchange(old)) == [202]
+
+
 class TestAnswersToWebhooks:
     """Head and body leave in one piece: two cost two system calls, and wake the sender for half an answer."""
 

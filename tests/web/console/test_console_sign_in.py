@@ -1,5 +1,6 @@
 """Who may look: whoever has the ADMIN_TOKEN, from our own pages, for half a day."""
 
+import asyncio
 import re
 from datetime import timedelta
 from pathlib import Path
@@ -245,3 +246,18 @@ async def test_guesses_beyond_the_seats_are_sent_away_and_the_right_token_is_not
     async with serving(app) as relay:
         assert (await relay.client.post("/console/sign-in", data={"token": "wrong"})).status_code == 429
         assert (await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})).status_code == 303
+
+
+async def test_who_hangs_up_in_the_middle_of_a_form_is_no_defect(relay: Relay, log: Lines) -> None:
+    """Anybody can do that, and nobody is left to be answered."""
+    async with relay.connection() as (_, writer):
+        head = b"POST /console/sign-in HTTP/1.1\r\nhost: x\r\ncontent-type: application/x-www-form-urlencoded\r\n"
+        writer.write(head + b"content-length: 100\r\n\r\ntoken=a")
+        await writer.drain()
+        await asyncio.sleep(0.05)
+    for _ in range(500):
+        if log.facts("request_answered"):
+            break
+        await asyncio.sleep(0.01)
+    assert [fact["status"] for fact in log.facts("request_answered")] == [0]
+    assert log.facts("request_failed") == []
