@@ -69,7 +69,7 @@ def test_sigterm_finishes_what_runs_within_ten_seconds(start: StartRelay, sandbo
     assert relay.send(registration("late@example.com")).status_code == 202
     with socket.create_connection(("127.0.0.1", int(relay.url.rpartition(":")[2]))) as endless:
         endless.sendall(
-            b"POST /webhooks/custom HTTP/1.1\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
+            b"POST /webhooks/custom HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 9\r\n\r\n"
         )
         assert relay.process.stop(within=10) == 0
         assert endless.recv(4096).startswith(b"HTTP/1.1 503 ")
