@@ -13,6 +13,7 @@ import structlog
 from app.dispatch import evidence
 from app.dispatch.caller import Caller
 from app.dispatch.evidence import CLOCKS_DIFFER
+from app.dispatch.looks import spread
 from app.dispatch.window import Pace
 from app.domain import CallId, LeadId
 from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
@@ -59,6 +60,7 @@ class Reading:
 
     lost: Sequence[LostRequest]
     began_at: datetime
+    leads: frozenset[LeadId]  # whose activities are read
     parts: list[list[LeadId]] = field(default_factory=list)  # people whose activities are still to be read
     token: str | None = None
     page: str | None = None
@@ -70,9 +72,15 @@ class Reading:
     check_id: CallId | None = None
 
     @classmethod
-    def of(cls, lost: Sequence[LostRequest], now: datetime) -> "Reading":
-        leads = sorted({registration.lead_id for one in lost for registration in one.registrations})
-        return cls(lost, now, [leads[i : i + MOST_LEADS] for i in range(0, len(leads), MOST_LEADS)])
+    def of(cls, lost: Sequence[LostRequest], now: datetime, *, in_part: Collection[CallId] = ()) -> "Reading":
+        """Return a reading for all people of these requests, or for as many as one call shows of those `in_part`."""
+        leads: set[LeadId] = set()
+        for one in lost:
+            people = [registration.lead_id for registration in one.registrations]
+            leads.update(spread(people, MOST_LEADS) if one.id in in_part else people)
+        rows = sorted(leads)
+        parts = [rows[i : i + MOST_LEADS] for i in range(0, len(rows), MOST_LEADS)]
+        return cls(lost, now, frozenset(leads), parts)
 
     @property
     def since(self) -> datetime:

@@ -1,10 +1,11 @@
 """When to look for a lost campaign request, and what becomes of its people. No I/O."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from app.dispatch.evidence import Ran
-from app.domain import Cause, RegistrationState
+from app.domain import Cause, LeadId, RegistrationState
 from app.store.unsettled import Decision, LostRequest, Undecided
 
 LOOKS = (1, 15)  # times the delay after which activities can be read; after the last, what is not there is not
@@ -23,6 +24,23 @@ def comes_too_late(registration: Undecided, look_at: datetime, now: datetime) ->
     """Tell whether a decision at the next look would be too late for an e-mail before the webinar's start."""
     starts_at = registration.starts_at
     return registration.expires_at <= look_at or (starts_at is not None and now < starts_at <= look_at)
+
+
+def spread(people: Sequence[LeadId], most: int) -> Sequence[LeadId]:
+    """Return at most so many of them, from the first to the last at even distances."""
+    if len(people) <= most:
+        return people
+    return [people[round(n * (len(people) - 1) / (most - 1))] for n in range(most)]
+
+
+def taken_with_others(registration: Undecided, seen: Decision, *, of: int) -> Decision:
+    """Return that a person's request was taken, since it ran for all those of it who were looked at.
+
+    A request is taken whole or not at all, and its answer would have told no more; had Marketo stopped in the middle,
+    it would not have run for some of those who are spread over it.
+    """
+    detail = f"Marketo had taken it: its activity log shows it for all {of} of the request who were looked at."
+    return replace(seen, registration=registration, detail=detail)
 
 
 def decide(

@@ -16,7 +16,7 @@ from app.dispatch.backoff import Return, after_failure
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.evidence import CLOCKS_DIFFER, Asked, Ran
-from app.dispatch.looks import LOOKS, again, comes_too_late, decide, held, next_look
+from app.dispatch.looks import LOOKS, again, comes_too_late, decide, held, next_look, taken_with_others
 from app.dispatch.refusals import Refusals
 from app.domain import FINAL_STATES, CallId, RegistrationState
 from app.marketo.codes import Consequence
@@ -87,7 +87,12 @@ class Settler:
             urgent = _urgent(lost, refusals.again_at, now)
             await self.unsettled.postpone([one for one in lost if one not in urgent], look_at=refusals.again_at)
             lost = urgent
-        return Reading.of(lost, now) if lost else None
+        return Reading.of(lost, now, in_part=[one.id for one in lost if not self._is_last(one, now)]) if lost else None
+
+    def _is_last(self, lost: LostRequest, now: datetime) -> bool:
+        """Tell whether somebody's fate is decided by this look, whatever it shows."""
+        look_at = next_look(lost.ended_at, now, self._delay)
+        return any(_is_last_for(registration, look_at, now) for registration in lost.registrations)
 
     async def _idle(self) -> float:
         at = await self.unsettled.next_look()
@@ -198,23 +203,25 @@ class Settler:
         return self.caller.policy.activity_delay
 
     async def _settle(self, lost: LostRequest, reading: Reading) -> None:
-        """Decide on each person of a lost request from what was read."""
+        """Decide on each person of a lost request from what was read of some of them, or of all."""
         leads = {registration.lead_id for registration in lost.registrations}
         others = await self.unsettled.others(lost, leads, since=reading.since)
         look_at = next_look(lost.ended_at, reading.began_at, self._delay)
         dated = [replace(one, at=one.at - self.reader.ahead) for one in reading.activities]
         runs = evidence.runs_of(dated, lost.campaign_id, self.reader.types)
-        decisions = []
-        for registration in lost.registrations:
+        decisions, read = [], [one for one in lost.registrations if one.lead_id in reading.leads]
+        for registration in read:
             at = runs.get(registration.lead_id, ())
             asked = [self._asked_for(other, reading) for other in others if other.lead_id == registration.lead_id]
             clearly = max(_LEAST_CLEARLY, self._delay / 2)
             verdict = evidence.ran(lost.began_at, asked, at, clearly=clearly)
             if verdict is Ran.NO and not reading.is_whole:
                 verdict = Ran.UNCLEAR
-            is_last = look_at is None or comes_too_late(registration, look_at, reading.began_at)
-            if verdict is Ran.YES or is_last:
+            if verdict is Ran.YES or _is_last_for(registration, look_at, reading.began_at):
                 decisions.append(decide(registration, lost, verdict, at, now=reading.began_at))
+        if all(one.state is RegistrationState.SENT for one in decisions) and len(decisions) == len(read):
+            rest = [one for one in lost.registrations if one not in read]
+            decisions += [taken_with_others(one, decisions[0], of=len(read)) for one in rest]
         await self._write(lost, decisions, look_at, reading.check_id)
 
     def _asked_for(self, other: OtherRequest, reading: Reading) -> Asked:
@@ -239,6 +246,10 @@ class Settler:
                 self.caller.metrics.registration_settled(one.registration.source, one.state)
         if settled:
             self.caller.bell.ring()
+
+
+def _is_last_for(registration: Undecided, look_at: datetime | None, now: datetime) -> bool:
+    return look_at is None or comes_too_late(registration, look_at, now)
 
 
 def _urgent(lost: Sequence[LostRequest], look_at: datetime, now: datetime) -> list[LostRequest]:

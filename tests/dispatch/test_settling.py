@@ -402,13 +402,39 @@ async def test_an_outage_of_a_gateway_costs_few_calls_and_mails_nobody_twice(
 
 async def test_one_failed_request_does_not_begin_the_reading_anew(sqlite: Database, clock: MovableClock) -> None:
     """A hundred people are four requests; where each fifth fails, none of such readings would end."""
-    here = await begin(sqlite, clock, "ran")
-    here.marketo.log_faults = [None, None, None, failure(Endpoint.ACTIVITIES, "502", "no")]
+    here = await begin(sqlite, clock, "half")
+    here.marketo.log_faults = [None, None, None, None, None, failure(Endpoint.ACTIVITIES, "502", "no")]
     await here.stage.arrive(*people(99))
-    await here.work(at_most=timedelta(minutes=2))
+    await here.work()
     assert here.mails() == [1] * 99
     assert await here.stage.states() == {SENT: 99}
-    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 2 + 7 + 1, "types, a token, seven pages, and one again"
+    looks = 1 + 4  # at thirty people first, fifteen of whom it ran for; at the others in the end, on four pages
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 2 + looks + 1, "types, a token, the looks, and one again"
+
+
+async def test_a_large_request_that_ran_costs_one_look(sqlite: Database, clock: MovableClock) -> None:
+    """Marketo shows thirty people a call: where it ran for as many, spread over the request, it ran."""
+    here = await begin(sqlite, clock, "ran")
+    await here.stage.arrive(*people(100))
+    here.marketo.activities_a_page = 300
+    await here.work(at_most=timedelta(minutes=2))
+    assert here.mails() == [1] * 100
+    assert len(here.marketo.asked(Endpoint.ACTIVITIES)) == 2 + 1, "types, a token, and one look"
+    details = Counter((one.detail or "").rpartition(": ")[2] for one in await here.stage.registrations())
+    assert details["its activity log shows it for all 30 of the request who were looked at."] == 70
+
+
+async def test_a_large_request_that_stopped_in_the_middle_is_looked_at_whole(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """Those who are spread over it tell of that, and everybody is looked at before anybody is requested again."""
+    here = await begin(sqlite, clock, "half")
+    await here.stage.arrive(*people(100))
+    await here.work()
+    assert here.mails() == [1] * 100
+    leads = {lead for request in here.marketo.asked(Endpoint.ACTIVITIES) for lead in request.leads}
+    assert len(leads) == 100
+    assert here.marketo.broken_rules == []
 
 
 async def test_who_cannot_wait_for_the_log_is_requested_again(sqlite: Database, clock: MovableClock) -> None:
