@@ -15,6 +15,7 @@ async def test_the_store_is_opened_within_the_bounds_of_the_settings(database_ur
     store = open_store(settings)
     async with store.read() as connection, store.read():
         assert await connection.scalar(text("SHOW statement_timeout")) == "7s"
+        assert await connection.scalar(text("SHOW idle_in_transaction_session_timeout")) == "10s"
         with pytest.raises(StoreUnavailable, match="QueuePool limit of size 2 overflow 0"):
             async with store.read():
                 pass

@@ -31,6 +31,7 @@ from app.errors import StoreUnavailable
 
 LOCK_WAIT = timedelta(seconds=2)  # senders give up after 3 s (Zoom) to 30 s
 STATEMENT_LIMIT = timedelta(seconds=30)
+IDLE_LIMIT = timedelta(seconds=10)  # a leader that is frozen inside a transaction is replaced within 15 s
 _SQLITE_READ = {"relay_read_only": True}
 _POSTGRESQL_READ = {"isolation_level": "REPEATABLE READ", "postgresql_readonly": True}
 
@@ -142,12 +143,14 @@ def open_database(
     connections: int = 10,
     lock_wait: timedelta = LOCK_WAIT,
     statement_limit: timedelta | None = STATEMENT_LIMIT,
+    idle_limit: timedelta = IDLE_LIMIT,
 ) -> Database:
     """Return the database behind `sqlite:///path` or `postgresql://…`; a missing folder of the file is made.
 
     `lock_wait` is how long a statement waits for a lock that another holds, and for a connection. `connections` is
-    how many there are at most, and `statement_limit` how long one statement may take (None: as long as it likes);
-    both are PostgreSQL's, since a file costs neither.
+    how many there are at most, `statement_limit` how long one statement may take (None: as long as it likes), and
+    `idle_limit` how long a transaction may do nothing before PostgreSQL ends it, and so its locks; a file costs
+    none of the three.
 
     Raises:
         StoreUnavailable: the folder cannot be made.
@@ -165,7 +168,8 @@ def open_database(
             pool_pre_ping=True,
             connect_args={
                 "connect_timeout": max(2, round(lock_wait.total_seconds())),
-                "options": f"-c statement_timeout={_ms(statement_limit)} -c lock_timeout={_ms(lock_wait)}",
+                "options": f"-c statement_timeout={_ms(statement_limit)} -c lock_timeout={_ms(lock_wait)}"
+                f" -c idle_in_transaction_session_timeout={_ms(idle_limit)}",
             },
         )
     )
