@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends
 from starlette.responses import JSONResponse, Response
 
 from app.metrics import CONTENT_TYPE
+from app.web.admin import PROBLEMS
 from app.web.gate import Gate
 from app.web.parts import WebParts
 from app.web.readiness import Health, Readiness
@@ -14,6 +15,7 @@ from app.web.setup import last_report
 _UNREADY: dict[int | str, dict[str, Any]] = {
     503: {"model": Health, "description": "The store does not commit, or the relay is stopping."}
 }
+_GATED: dict[int | str, dict[str, Any]] = {status: PROBLEMS[status] for status in (401, 429)}
 
 
 def operations_router(parts: WebParts) -> APIRouter:
@@ -32,9 +34,15 @@ def operations_router(parts: WebParts) -> APIRouter:
     async def readyz() -> Response:
         return health_answer(await readiness.report())
 
-    gates = [Depends(Gate(parts))] if parts.metrics_need_token else []
+    gates, refusals = ([Depends(Gate(parts))], _GATED) if parts.metrics_need_token else ([], {})
 
-    @router.get("/metrics", summary="Figures for Prometheus", response_class=Response, dependencies=gates)
+    @router.get(
+        "/metrics",
+        summary="Figures for Prometheus",
+        response_class=Response,
+        dependencies=gates,
+        responses=refusals,
+    )
     async def metrics() -> Response:
         await readiness.store.check()  # nobody else may ask: without a balancer it would be told as of the start
         if report := await last_report(parts.setup):

@@ -33,7 +33,8 @@ EXAMPLES = 6  # of each endpoint; all together are to take a minute at most
 def relay(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Relay]:
     """A real one that has something to show, and reaches nobody."""
     folder = tmp_path_factory.mktemp("schema")
-    running = start_relay(environment("http://127.0.0.1:1", f"sqlite:///{folder / 'relay.db'}"), folder)
+    chosen = environment("http://127.0.0.1:1", f"sqlite:///{folder / 'relay.db'}") | {"METRICS_NEED_TOKEN": "true"}
+    running = start_relay(chosen, folder)
     for body in (registration("ada@example.com"), registration("bob@example.com", webinar={"id": "w-2"})):
         assert running.send(body).status_code == 202
     yield running

@@ -10,7 +10,8 @@ import jsonschema
 from app.sources.base import Accepted, Inbound
 from app.sources.custom.adapter import CustomSource
 from app.web.openapi import EXAMPLE
-from tests.web.relay_server import NOW, Relay, Surroundings, serving
+from app.web.waiting import WaitingRoom
+from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings, serving
 
 
 class Tags(HTMLParser):
@@ -56,6 +57,20 @@ async def test_the_description_names_webhooks_beside_the_routes(relay: Relay) ->
     assert {"200", "202", "400", "401", "413", "415", "422", "503"} <= set(
         paths["/webhooks/custom"]["post"]["responses"]
     )
+
+
+async def test_the_figures_behind_a_token_are_described_with_their_refusals(around: Surroundings) -> None:
+    """Without the gate they refuse nobody, and the description says so."""
+    async with serving(around.app()) as relay:
+        paths = (await relay.client.get("/openapi.json")).json()["paths"]
+        assert set(paths["/metrics"]["get"]["responses"]) == {"200"}
+    async with serving(around.app(metrics_need_token=True, waiting=WaitingRoom(seats=0))) as relay:
+        described = (await relay.client.get("/openapi.json")).json()["paths"]["/metrics"]["get"]["responses"]
+        answers = [await relay.get("/metrics", token=token) for token in (None, "wrong", ADMIN_TOKEN)]
+    assert [str(answer.status_code) for answer in answers] == ["401", "429", "200"]
+    for answer in answers[:2]:
+        assert answer.headers["content-type"] in described[str(answer.status_code)]["content"]
+    assert set(described) == {"200", "401", "429"}
 
 
 async def test_every_reference_of_the_description_leads_somewhere(relay: Relay) -> None:
