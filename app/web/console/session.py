@@ -53,12 +53,13 @@ class Sessions:
         expires = said.partition(".")[0]
         if not (said.isascii() and expires.isdecimal() and len(expires) <= 12 and signature.isascii()):
             return None
-        for number, key in enumerate(self._keys):
-            if hmac.compare_digest(_signed(key, "session", said), signature):
-                expires_at = datetime.fromtimestamp(int(expires), UTC)
-                session = Session(expires_at, _signed(key, "form", said), may_act=number < self._full)
-                return session if now < expires_at else None
-        return None
+        fits = [hmac.compare_digest(_signed(key, "session", said), signature) for key in self._keys]  # as above
+        if not any(fits):
+            return None
+        number, expires_at = fits.index(True), datetime.fromtimestamp(int(expires), UTC)
+        if now >= expires_at:
+            return None
+        return Session(expires_at, _signed(self._keys[number], "form", said), may_act=number < self._full)
 
 
 def _signed(key: bytes, purpose: str, said: str) -> str:
