@@ -2,11 +2,16 @@
 
 import random
 import re
+import shutil
+import subprocess
 import tempfile
 import time
+import traceback
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Annotated
 
@@ -16,16 +21,16 @@ from tests.chaos import faults, rolling, store_faults
 from tests.chaos.disk import small_disk
 from tests.chaos.faults import Fault
 from tests.chaos.postgres import PostgresStage
-from tests.chaos.progress import Done, Progress, kept, table
+from tests.chaos.progress import Done, Progress, kept, report
 from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
-from tests.chaos.truth import check
+from tests.chaos.truth import calls_hit, check
 from tests.e2e.harness import ROOT
 
 _KEPT = Path(__file__).with_name("progress.json")
+_EVIDENCE = Path(__file__).with_name("broken")
 _PAGE = ROOT / "docs" / "promises.md"
-_TABLE = re.compile(r"(<!-- chaos -->\n).*?(<!-- /chaos -->)", re.DOTALL)
-_LONGEST = 300  # characters of what went wrong
+_REPORT = re.compile(r"(<!-- chaos -->\n).*?(<!-- /chaos -->)", re.DOTALL)
 _ON_BOTH = ("SQLite", "PostgreSQL")
 
 
@@ -38,7 +43,8 @@ class Trial:
     times: int
     stores: tuple[str, ...] = _ON_BOTH
     room: Mapping[str, str] = field(default_factory=dict)  # on the disk of each store; as much as there is
-    per_second: float = 60.0  # people who register
+    per_second: float = 60.0  # of people who register
+    latency_ms: int = 20  # of Marketo's answers
     is_strict: bool = False  # not one request may fail
     is_graceful: bool = False  # not one that was taken
 
@@ -54,23 +60,25 @@ def main(
     progress = (None if anew else kept(_KEPT)) or Progress(seed if seed is not None else random.getrandbits(31))
     typer.echo(f"seed {progress.seed}, {_KEPT.name} keeps what is done")
     end = time.monotonic() + minutes * 60
-    for name, trial in _trials().items():
+    trials = _trials()
+    whole, told = {name: trial.times for name, trial in trials.items()}, ""
+    for name, trial in trials.items():
         if only and not any(part.lower() in name.lower() for part in only):
             continue
         for store in trial.stores:
             wanted = max(trial.a_round, round(trial.times * share))
             while (done := progress.of(name, store)).times < wanted and time.monotonic() < end:
-                _round(trial, done, progress.seed)
+                broken = _round(trial, done, progress.seed)
                 progress.keep(_KEPT)
-                _write(progress)
-                typer.echo(f"{name} on {store}: {done.times} of {wanted}, {'; '.join(done.broken) or 'all kept'}")
-    typer.echo(table(progress.done))
+                _write(told := report(progress, whole))
+                typer.echo(f"{name} on {store}: {done.times} of {wanted}, {'; '.join(broken) or 'all kept'}")
+    typer.echo(told)
     raise typer.Exit(int(any(done.broken for done in progress.done)))
 
 
 def _trials() -> Mapping[str, Trial]:
     trials = {
-        "SIGKILL at random moments": Trial(faults.killed, 25, 1000, per_second=250.0),
+        "SIGKILL at random moments": Trial(faults.killed, 25, 1000, per_second=250, latency_ms=150),
         "SIGTERM of each of two replicas": Trial(faults.stopped, 5, 50, is_graceful=True),
         "SIGKILL of the leading replica": Trial(faults.leader_killed, 5, 50),
         "The leader frozen, then woken": Trial(_frozen, 1, 5),
@@ -83,30 +91,61 @@ def _trials() -> Mapping[str, Trial]:
         "PostgreSQL unreachable, then slow": Trial(_on_postgres(store_faults.unreachable), 5, 20, ("PostgreSQL",)),
     }
     if rolling.is_possible():
-        trials["Rolling restart of three replicas behind HAProxy, 200/s"] = Trial(rolling.rolled, 3, 3, is_strict=True)
+        trials["Rolling restart of three replicas behind HAProxy, 200/s"] = Trial(
+            rolling.rolled, 3, 3, per_second=200, is_strict=True
+        )
     else:
         typer.echo("haproxy is not installed: no rolling restart")
     return trials
 
 
-def _round(trial: Trial, done: Done, seed: int) -> None:
+def _round(trial: Trial, done: Done, seed: int) -> list[str]:
+    """Do one round, enter what it saw, and return what was broken in it, the end of the round itself included."""
     rng = random.Random(f"{seed} {done.fault} {done.store} {done.times}")
-    first, done.times = done.times + 1, done.times + trial.a_round
-    try:
-        with _stage(done.store, trial) as stage:
-            senders = trial.do(stage, rng, trial.a_round)
-            done.broken += check(stage, senders)
-    except AssertionError as failed:  # a relay that did not start, lead, end, accept: it counts like any other promise
-        done.broken.append(f"in the round from {first} on: {' '.join(str(failed).split())[:_LONGEST]}")
-        return
-    if trial.is_strict and senders.failed:
-        done.broken.append(f"{senders.failed} requests failed: {dict(senders.refusals)}")
-    if trial.is_graceful and senders.disappointed:
-        done.broken.append(f"{senders.disappointed} requests failed that were taken: {dict(senders.refusals)}")
-    done.seconds += senders.seconds
+    with _stage(done.store, trial) as stage:
+        try:
+            broken = _tried(trial, done, stage, rng)
+        except Exception as problem:  # noqa: BLE001  # outermost: a run that ends here would tell of nothing
+            traceback.print_exc()
+            broken = [f"it broke off: {type(problem).__name__}: {str(problem).partition(chr(10))[0]}"]
+        if broken:
+            _keep_evidence(stage, f"{done.told} {done.times}".replace("/", " of "))
+    done.broken += [f"{words} (seed {seed}, from {done.times} on)" for words in broken]
+    done.times += trial.a_round
+    done.commits = sorted({*done.commits, _commit()})
+    return broken
+
+
+def _tried(trial: Trial, done: Done, stage: Stage, rng: random.Random) -> list[str]:
+    senders = trial.do(stage, rng, trial.a_round)
     done.accepted += len(senders.acknowledged)
     done.refused += senders.answers[503]
-    done.unanswered += senders.unreached + senders.unanswered
+    done.unanswered += senders.unanswered
+    done.seconds += senders.seconds
+    broken = check(stage, senders)
+    if trial.is_strict and senders.failed:
+        broken.append(f"{senders.failed} requests failed: {dict(senders.refusals)}")
+    if trial.is_graceful and senders.disappointed:
+        broken.append(f"{senders.disappointed} requests failed that were taken: {dict(senders.refusals)}")
+    if stage.hits:
+        stage.hits["during a call to Marketo"] = calls_hit(stage.store)
+        done.hits = dict(Counter(done.hits) + stage.hits)
+    return broken
+
+
+def _keep_evidence(stage: Stage, name: str) -> None:
+    """Keep what a broken round leaves: the relays' logs, one after the other, and the store if it is a file."""
+    folder = _EVIDENCE / name
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "relays.log").write_text("\n---\n".join(process.output for process in stage.processes))
+    for file in stage.folder.rglob("relay.db*"):
+        shutil.copy(file, folder)
+
+
+@cache
+def _commit() -> str:
+    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=9"]
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
 
 
 @contextmanager
@@ -115,10 +154,12 @@ def _stage(store: str, trial: Trial) -> Iterator[Stage]:
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-chaos-")))
         if store == "PostgreSQL":
-            stage: Stage = PostgresStage(folder, random.Random(folder.name), settings, room=room)
+            stage: Stage = PostgresStage(
+                folder, random.Random(folder.name), settings, room=room, latency_ms=trial.latency_ms
+            )
         else:
             disk = stack.enter_context(small_disk(folder / "disk", room)) if room else folder
-            stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings)
+            stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings, latency_ms=trial.latency_ms)
         stack.callback(stage.close)
         stage.per_second = trial.per_second
         yield stage
@@ -142,10 +183,9 @@ def _on_postgres(do: Callable[[PostgresStage, random.Random, int], Senders]) -> 
     return done
 
 
-def _write(progress: Progress) -> None:
-    """Put the table into the page of promises."""
-    told = f"Seed {progress.seed}.\n\n{table(progress.done)}\n"
-    _PAGE.write_text(_TABLE.sub(lambda found: f"{found[1]}{told}{found[2]}", _PAGE.read_text()))
+def _write(told: str) -> None:
+    """Put the report into the page of promises."""
+    _PAGE.write_text(_REPORT.sub(lambda found: f"{found[1]}{told}\n{found[2]}", _PAGE.read_text()))
 
 
 if __name__ == "__main__":

@@ -12,24 +12,30 @@ from tests.e2e.harness import Relay, leader, leads, until
 
 Fault = Callable[[Stage, random.Random, int], Senders]
 _HEALED = 0.5  # seconds of load after the last fault of a round
+_NOTICED = 0.01  # seconds until the senders know that their connections have ended
+_AT_START = 0.15  # of all kills
+_LONGEST_LIFE = 1.6  # seconds from its being ready to its being killed
 _FROZEN = 10.0  # seconds: longer than a leader believes in its last sign of life
 
 
 def killed(stage: Stage, rng: random.Random, times: int) -> Senders:
     """SIGKILL at random moments: while it starts, accepts, leads, waits for Marketo."""
     port = stage.port()
-    relay = stage.start(port)
-    with stage.senders([relay]) as senders:
+    with stage.senders([port]) as senders:
         for _ in range(times):
-            if rng.random() < 0.2:
-                relay.process.kill()
-                unseen = stage.start_unseen(port)
-                time.sleep(rng.uniform(0, 1.5))
-                unseen.kill()
+            before = senders.unanswered
+            if rng.random() < _AT_START:
+                starting = stage.start_unseen(port)
+                time.sleep(rng.uniform(0, 1))
+                starting.kill()
+                stage.hits["while it started"] += 1
             else:
-                time.sleep(rng.uniform(0, 1.2))
+                relay = stage.start(port)
+                time.sleep(rng.uniform(0, _LONGEST_LIFE))
                 relay.process.kill()
-            relay = stage.start(port)
+                time.sleep(_NOTICED)
+                stage.hits["while a webhook was being accepted"] += senders.unanswered > before
+        stage.start(port)
         time.sleep(_HEALED)
     return senders
 
@@ -38,7 +44,7 @@ def stopped(stage: Stage, rng: random.Random, times: int) -> Senders:
     """SIGTERM under load, to each of two replicas in turn: their senders reach the other one."""
     ports = [stage.port(), stage.port()]
     relays = [stage.start(port) for port in ports]
-    with stage.senders(relays) as senders:
+    with stage.senders(ports) as senders:
         for number in range(times):
             time.sleep(rng.uniform(0, 1))
             assert relays[number % 2].process.stop() == 0
@@ -50,7 +56,7 @@ def leader_killed(stage: Stage, rng: random.Random, times: int) -> Senders:
     """SIGKILL of the leading one of two replicas."""
     ports = [stage.port(), stage.port()]
     relays = {port: stage.start(port) for port in ports}
-    with stage.senders(relays.values()) as senders:
+    with stage.senders(ports) as senders:
         for _ in range(times):
             port = _leading(relays)
             time.sleep(rng.uniform(0, 0.5))
@@ -66,7 +72,7 @@ def leader_frozen(stage: Stage, rng: random.Random, times: int, *, for_seconds: 
     """
     ports = [stage.port(), stage.port()]
     relays = {port: stage.start(port) for port in ports}
-    with stage.senders(relays.values()) as senders:
+    with stage.senders(ports) as senders:
         for _ in range(times):
             port = _leading(relays)
             frozen, other = relays[port], next(relay for other, relay in relays.items() if other != port)
@@ -86,8 +92,7 @@ def leader_frozen(stage: Stage, rng: random.Random, times: int, *, for_seconds: 
 def started_at_one_instant(stage: Stage, _: random.Random, times: int) -> Senders:
     """Two replicas at the same moment, again and again; each time one of them leads."""
     ports = [stage.port(), stage.port()]
-    urls = [f"http://127.0.0.1:{port}" for port in ports]
-    with ThreadPoolExecutor(2) as pool, Senders(urls, per_second=stage.per_second) as senders:
+    with ThreadPoolExecutor(2) as pool, stage.senders(ports) as senders:
         for _number in range(times):
             relays = dict(zip(ports, pool.map(stage.start, ports), strict=True))
             _leading(relays)

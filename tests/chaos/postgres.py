@@ -79,7 +79,9 @@ class Postgres:
 class PostgresStage(Stage):
     """A stage with a PostgreSQL of its own, reached through a proxy that does nothing until told."""
 
-    def __init__(self, folder: Path, rng: random.Random, settings: Mapping[str, str], *, room: str = "") -> None:
+    def __init__(
+        self, folder: Path, rng: random.Random, settings: Mapping[str, str], *, room: str = "", latency_ms: int = 20
+    ) -> None:
         with contextlib.ExitStack() as stack:
             self.postgres = Postgres(room)
             stack.callback(self.postgres.close)
@@ -87,7 +89,7 @@ class PostgresStage(Stage):
             self.proxy.start()
             stack.callback(self.proxy.stop)
             through = f"postgresql://postgres@127.0.0.1:{self.proxy.port}/relay?sslmode=disable"
-            super().__init__(folder, self.postgres.create("relay"), through, dict(settings))
+            super().__init__(folder, self.postgres.create("relay"), through, dict(settings), latency_ms=latency_ms)
             self._stack = stack.pop_all()
 
     def close(self) -> None:

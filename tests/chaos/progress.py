@@ -1,7 +1,7 @@
 """What a run of `make chaos` has done so far: kept after each round, so that it can be interrupted and goes on."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -16,13 +16,20 @@ class Done:
     accepted: int = 0
     refused: int = 0
     unanswered: int = 0
-    seconds: float = 0.0  # under load
+    seconds: float = 0.0  # of load
+    commits: list[str] = field(default_factory=list)  # of the relay that was tried
+    hits: dict[str, int] = field(default_factory=dict)  # how many of the times hit what, where that is counted
     broken: list[str] = field(default_factory=list)
 
     @property
     def rate(self) -> float:
         """Return how many were accepted a second, also while nobody was there to accept them."""
         return self.accepted / self.seconds if self.seconds else 0.0
+
+    @property
+    def told(self) -> str:
+        """Return the name that tells it from others."""
+        return f"{self.fault} on {self.store}"
 
 
 @dataclass
@@ -33,7 +40,8 @@ class Progress:
     rounds: dict[str, Done] = field(default_factory=dict)
 
     def of(self, fault: str, store: str) -> Done:
-        return self.rounds.setdefault(f"{fault} on {store}", Done(fault, store))
+        done = Done(fault, store)
+        return self.rounds.setdefault(done.told, done)
 
     @property
     def done(self) -> list[Done]:
@@ -51,16 +59,35 @@ def kept(path: Path) -> Progress | None:
     return Progress(read["seed"], {name: Done(**done) for name, done in read["rounds"].items()})
 
 
-def table(rounds: Sequence[Done]) -> str:
-    """Return the run as a Markdown table."""
+def report(progress: Progress, wanted: Mapping[str, int]) -> str:
+    """Return a run as Markdown; `wanted` says how often each fault is tried in a whole one."""
+    commits = ", ".join(sorted({commit for done in progress.done for commit in done.commits}))
+    hits = "\n".join(_what_was_hit(done) for done in progress.done if done.hits)
+    return "\n\n".join(
+        part for part in (f"Seed {progress.seed}, commit {commits}.", _table(progress, wanted), hits) if part
+    )
+
+
+def _table(progress: Progress, wanted: Mapping[str, int]) -> str:
     lines = [
-        "| fault | store | times | accepted | a second | answered 503 | unanswered, sent again | promises broken |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| fault | store | times | of | accepted | a second | answered 503 | cut off, sent again | promises broken |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
-    for done in rounds:
+    for done in progress.done:
         broken = "; ".join(done.broken) or "none"
-        counts = (f"{n:,.0f}" for n in (done.times, done.accepted, done.rate, done.refused, done.unanswered))
-        lines.append(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in (done.fault, done.store, *counts, broken)) + " |"
+        figures = (
+            done.times,
+            wanted[done.fault],
+            done.accepted,
+            round(done.rate),
+            done.refused,
+            done.unanswered,
         )
+        cells = (done.fault, done.store, *(f"{figure:,}" for figure in figures), broken.replace("|", "\\|"))
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
+
+
+def _what_was_hit(done: Done) -> str:
+    hits = ", ".join(f"{times:,} {what}" for what, times in sorted(done.hits.items()))
+    return f'- Of the {done.times:,} times on {done.store} that it was "{done.fault}": {hits}.'

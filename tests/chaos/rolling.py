@@ -21,7 +21,7 @@ def is_possible() -> bool:
     return shutil.which("haproxy") is not None
 
 
-def rolled(stage: Stage, rng: random.Random, times: int, *, per_second: float = 200.0) -> Senders:
+def rolled(stage: Stage, rng: random.Random, times: int) -> Senders:
     """Stop and start each of three replicas, one after the other, so many times in a row."""
     del rng
     ports = [stage.port() for _ in range(3)]
@@ -30,7 +30,7 @@ def rolled(stage: Stage, rng: random.Random, times: int, *, per_second: float = 
     balancer = subprocess.Popen(["haproxy", "-db", "-q", "-f", str(_written(stage.folder, front, ports))])
     try:
         until(lambda: _is_up(front), within=30, what="the load balancer")
-        with Senders([f"http://127.0.0.1:{front}"], per_second=per_second, threads=8) as senders:
+        with stage.senders([front]) as senders:
             for _ in range(times):
                 for port in ports:
                     time.sleep(1)

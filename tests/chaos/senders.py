@@ -1,17 +1,18 @@
 """Senders as they should be: each registration is sent again, with its key, until it is answered."""
 
 import itertools
+import json
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-import httpx
-
-from tests.e2e.harness import API_KEY, registration
+from tests.chaos.line import Line, Unanswered, Unreached
+from tests.e2e.harness import registration
 
 _AGAIN = 0.05  # seconds between two tries of one registration
 
@@ -34,7 +35,7 @@ class Senders:
     unreached: int = 0
     unanswered: int = 0
     slowest: float = 0.0
-    seconds: float = 0.0  # how long they have sent
+    seconds: float = 0.0  # how long they worked
 
     def __post_init__(self) -> None:
         self._numbers = itertools.count()
@@ -49,9 +50,9 @@ class Senders:
 
     def __exit__(self, kind: type[BaseException] | None, _: BaseException | None, __: TracebackType | None) -> None:
         self._stopping.set()
+        self.seconds = time.monotonic() - self._began
         for thread in self._threads:
             thread.join(30)
-        self.seconds = time.monotonic() - self._began
 
     @property
     def disappointed(self) -> int:
@@ -64,36 +65,37 @@ class Senders:
 
     def _work(self) -> None:
         pause = self.threads / self.per_second
-        with httpx.Client(timeout=20, headers={"Authorization": f"Bearer {API_KEY}"}) as client:
+        with ExitStack() as stack:
+            lines = [stack.enter_context(Line(url)) for url in self.urls]
             due = time.monotonic()
             while not self._stopping.is_set():
-                self._register(client, next(self._numbers))
+                self._register(lines, next(self._numbers))
                 due = max(due + pause, time.monotonic() - 1.0)
                 self._stopping.wait(max(0.0, due - time.monotonic()))
 
-    def _register(self, client: httpx.Client, number: int) -> None:
+    def _register(self, lines: Sequence[Line], number: int) -> None:
         address, key = f"{self.prefix}{number}@example.com", f"{self.prefix}-{number}"
+        body = json.dumps(registration(address)).encode()
         for attempt in itertools.count(number):
-            url = self.urls[attempt % len(self.urls)]
-            if found := self._asked(client, url, address, key):
+            if found := self._asked(lines[attempt % len(lines)], body, key):
                 self.acknowledged[address] = found
                 return
             if self._stopping.wait(_AGAIN):
                 return
 
-    def _asked(self, client: httpx.Client, url: str, address: str, key: str) -> str | None:
+    def _asked(self, line: Line, body: bytes, key: str) -> str | None:
         began = time.monotonic()
         try:
-            answer = client.post(f"{url}/webhooks/custom", json=registration(address), headers={"Idempotency-Key": key})
-        except httpx.ConnectError:
+            answer = line.post("/webhooks/custom", body, key=key)
+        except Unreached:
             self.unreached += 1
             return None
-        except httpx.HTTPError:
+        except Unanswered:
             self.unanswered += 1
             return None
         self.slowest = max(self.slowest, time.monotonic() - began)
-        self.answers[answer.status_code] += 1
-        if answer.is_success:
-            return str(answer.json()["id"])
-        self.refusals[" ".join(answer.text.split())] += 1
+        self.answers[answer.status] += 1
+        if answer.status < 300:
+            return str(json.loads(answer.body)["id"])
+        self.refusals[" ".join(answer.body.decode().split())] += 1
         return None

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,7 @@ class Stage:
     """Relays are started on it, one a port, and all are stopped at its end.
 
     `store` is where the checks read; `relay_store` is what the relays are told, if that is somewhere else.
-    `per_second` is how many people register meanwhile.
+    `per_second` is how many people register meanwhile, `latency_ms` how long Marketo takes for an answer.
     """
 
     folder: Path
@@ -28,10 +29,13 @@ class Stage:
     relay_store: str = ""
     settings: dict[str, str] = field(default_factory=dict)
     per_second: float = 60.0
+    latency_ms: int = 20
     running: dict[int, Relay] = field(default_factory=dict)
+    processes: list[Process] = field(default_factory=list)  # all that there ever were
+    hits: Counter[str] = field(default_factory=Counter)  # how often what was meant to be hit was hit
 
     def __post_init__(self) -> None:
-        self.sandbox = _start_sandbox(self.folder)
+        self.sandbox = _start_sandbox(self.folder, self.latency_ms)
 
     @property
     def is_sqlite(self) -> bool:
@@ -47,18 +51,20 @@ class Stage:
             name: value for name, value in environ.items() if not name.startswith("COVERAGE")
         }  # it slows each start
 
-    def senders(self, relays: Iterable[Relay]) -> Senders:
-        """Return the load: people who register with these relays in turn."""
-        return Senders([relay.url for relay in relays], per_second=self.per_second)
+    def senders(self, ports: Iterable[int]) -> Senders:
+        """Return the load: people who register at these ports in turn."""
+        return Senders([f"http://127.0.0.1:{port}" for port in ports], per_second=self.per_second, threads=8)
 
     def start(self, port: int) -> Relay:
         """Start a relay on this port and wait until it is ready."""
         self.running[port] = start_relay(self.environ(port), self.folder)
+        self.processes.append(self.running[port].process)
         return self.running[port]
 
     def start_unseen(self, port: int) -> Process:
         """Start a relay and wait for nothing."""
-        return Process([sys.executable, "-m", "app", "serve"], self.environ(port), self.folder)
+        self.processes.append(Process([sys.executable, "-m", "app", "serve"], self.environ(port), self.folder))
+        return self.processes[-1]
 
     def close(self) -> None:
         for relay in self.running.values():
@@ -66,9 +72,9 @@ class Stage:
         self.sandbox.process.stop()
 
 
-def _start_sandbox(folder: Path) -> Sandbox:
+def _start_sandbox(folder: Path, latency_ms: int) -> Sandbox:
     ready = folder / "sandbox.json"
-    options = ["--port", "0", "--ready-file", str(ready), "--latency-ms", "20", "--quiet"]
+    options = ["--port", "0", "--ready-file", str(ready), "--latency-ms", str(latency_ms), "--quiet"]
     command = [sys.executable, "-m", "app.sandbox", *options, "--activity-delay-seconds", _ACTIVITY_DELAY]
     process = Process(command, environment("", "") | {"MARKETO_BASE_URL": ""}, folder)
     until(lambda: ready.exists() or process.child.poll() is not None, within=60, what="the simulation to listen")

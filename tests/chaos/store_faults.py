@@ -24,8 +24,9 @@ def postgres_disk_full(stage: PostgresStage, rng: random.Random, times: int) -> 
 
 
 def _filled(stage: Stage, rng: random.Random, times: int, ballast: Ballast, *, heal: Callable[[], None]) -> Senders:
-    relay = stage.start(stage.port())
-    with stage.senders([relay]) as senders:
+    port = stage.port()
+    stage.start(port)
+    with stage.senders([port]) as senders:
         for _ in range(times):
             time.sleep(rng.uniform(0.2, 1))
             _until_refused(senders, ballast)
@@ -52,8 +53,9 @@ def _until_accepted(senders: Senders) -> None:
 
 def postgres_killed(stage: PostgresStage, rng: random.Random, times: int) -> Senders:
     """SIGKILL of PostgreSQL, which is then started again on what it had written."""
-    relay = stage.start(stage.port())
-    with stage.senders([relay]) as senders:
+    port = stage.port()
+    stage.start(port)
+    with stage.senders([port]) as senders:
         for _ in range(times):
             time.sleep(rng.uniform(0.2, 1.5))
             stage.postgres.kill()
@@ -66,8 +68,9 @@ def postgres_killed(stage: PostgresStage, rng: random.Random, times: int) -> Sen
 def commits_cut(stage: PostgresStage, rng: random.Random, times: int) -> Senders:
     """The connection ends after PostgreSQL got a COMMIT and before its answer came."""
     del rng
-    proxy, relay = stage.proxy, stage.start(stage.port())
-    with stage.senders([relay]) as senders:
+    proxy, port = stage.proxy, stage.port()
+    stage.start(port)
+    with stage.senders([port]) as senders:
         proxy.cut = 0.2
         until(lambda: proxy.cuts >= times, within=60 + times * 2, what=f"{times} cut commits")
         proxy.cut = 0.0
@@ -77,8 +80,9 @@ def commits_cut(stage: PostgresStage, rng: random.Random, times: int) -> Senders
 
 def unreachable(stage: PostgresStage, rng: random.Random, times: int) -> Senders:
     """PostgreSQL cannot be reached for some seconds, then answers slowly for some."""
-    proxy, relay = stage.proxy, stage.start(stage.port())
-    with stage.senders([relay]) as senders:
+    proxy, port = stage.proxy, stage.port()
+    stage.start(port)
+    with stage.senders([port]) as senders:
         for _ in range(times):
             proxy.take_down()
             time.sleep(rng.uniform(1, 4))

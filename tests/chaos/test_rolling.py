@@ -18,6 +18,7 @@ pytestmark = [
 def test_no_request_fails_while_replicas_are_restarted_one_by_one(stage: Stage) -> None:
     """A replica says that it is going before it goes."""
     stage.settings["DRAIN_SECONDS"] = "3"
-    senders = rolling.rolled(stage, random.Random(5), 1, per_second=50)
+    stage.per_second = 50
+    senders = rolling.rolled(stage, random.Random(5), 1)
     assert (senders.failed, senders.refusals) == (0, {})
     assert check(stage, senders) == []

@@ -27,6 +27,13 @@ def check(stage: Stage, senders: Senders) -> list[str]:
     return [*_in_the_store(stage.store, senders.acknowledged), *_at_marketo(stage, senders.acknowledged)]
 
 
+def calls_hit(url: str) -> int:
+    """Return how many leaders ended while a call of theirs to Marketo had no answer yet."""
+    query = "SELECT count(DISTINCT fence) FROM calls WHERE outcome = 'lost' AND message LIKE 'The relay stopped%'"
+    with _opened(url) as connection:
+        return int(connection.execute(text(query)).scalar_one())
+
+
 def _at_marketo(stage: Stage, acknowledged: Collection[str]) -> list[str]:
     seen: dict[str, Any] = stage.sandbox.get("stats")
     mailed = {email["to"] for email in stage.sandbox.get("emails?limit=100000&html=false")}
