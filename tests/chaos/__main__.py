@@ -130,6 +130,7 @@ def _tried(trial: Trial, done: Done, stage: Stage, rng: random.Random) -> list[s
     if stage.hits:
         stage.hits["during a call to Marketo"] = calls_hit(stage.store)
         done.hits = dict(Counter(done.hits) + stage.hits)
+        done.looked += trial.a_round
     return broken
 
 

@@ -18,7 +18,8 @@ class Done:
     unanswered: int = 0
     seconds: float = 0.0  # of load
     commits: list[str] = field(default_factory=list)  # of the relay that was tried
-    hits: dict[str, int] = field(default_factory=dict)  # how many of the times hit what, where that is counted
+    hits: dict[str, int] = field(default_factory=dict)  # how many of the `looked` times hit what
+    looked: int = 0
     broken: list[str] = field(default_factory=list)
 
     @property
@@ -70,19 +71,12 @@ def report(progress: Progress, wanted: Mapping[str, int]) -> str:
 
 def _table(progress: Progress, wanted: Mapping[str, int]) -> str:
     lines = [
-        "| fault | store | times | of | accepted | a second | answered 503 | cut off, sent again | promises broken |",
-        "| --- | --- | ---: | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| fault | store | times | of | accepted | a second | answered 503 | promises broken |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
     ]
     for done in progress.done:
         broken = "; ".join(done.broken) or "none"
-        figures = (
-            done.times,
-            wanted[done.fault],
-            done.accepted,
-            round(done.rate),
-            done.refused,
-            done.unanswered,
-        )
+        figures = (done.times, wanted[done.fault], done.accepted, round(done.rate), done.refused)
         cells = (done.fault, done.store, *(f"{figure:,}" for figure in figures), broken.replace("|", "\\|"))
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines)
@@ -90,4 +84,4 @@ def _table(progress: Progress, wanted: Mapping[str, int]) -> str:
 
 def _what_was_hit(done: Done) -> str:
     hits = ", ".join(f"{times:,} {what}" for what, times in sorted(done.hits.items()))
-    return f'- Of the {done.times:,} times on {done.store} that it was "{done.fault}": {hits}.'
+    return f"- {done.fault}, {done.store}: of {done.looked:,} times, {hits}."
