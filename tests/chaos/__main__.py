@@ -2,51 +2,26 @@
 
 import random
 import re
-import shutil
-import subprocess
-import tempfile
 import time
-import traceback
-from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
-from functools import cache
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from tests.chaos import faults, rolling, store_faults
-from tests.chaos.disk import small_disk
 from tests.chaos.faults import Fault
 from tests.chaos.postgres import PostgresStage
-from tests.chaos.progress import Done, Progress, kept, report
+from tests.chaos.progress import Progress, kept, report
+from tests.chaos.rounds import Trial, one_round
 from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
-from tests.chaos.truth import calls_hit, check
 from tests.e2e.harness import ROOT
 
 _KEPT = Path(__file__).with_name("progress.json")
 _EVIDENCE = Path(__file__).with_name("broken")
 _PAGE = ROOT / "docs" / "promises.md"
 _REPORT = re.compile(r"(<!-- chaos -->\n).*?(<!-- /chaos -->)", re.DOTALL)
-_ON_BOTH = ("SQLite", "PostgreSQL")
-
-
-@dataclass(frozen=True, slots=True)
-class Trial:
-    """A fault, where it is tried, how often in one round, and how often in all."""
-
-    do: Fault
-    a_round: int
-    times: int
-    stores: tuple[str, ...] = _ON_BOTH
-    room: Mapping[str, str] = field(default_factory=dict)  # on the disk of each store; as much as there is
-    per_second: float = 60.0  # of people who register
-    latency_ms: int = 20  # of Marketo's answers
-    is_strict: bool = False  # not one request may fail
-    is_graceful: bool = False  # not one that was taken
 
 
 def main(
@@ -68,7 +43,7 @@ def main(
         for store in trial.stores:
             wanted = max(trial.a_round, round(trial.times * share))
             while (done := progress.of(name, store)).times < wanted and time.monotonic() < end:
-                broken = _round(trial, done, progress.seed)
+                broken = one_round(trial, done, seed=progress.seed, evidence=_EVIDENCE)
                 progress.keep(_KEPT)
                 _write(told := report(progress, whole))
                 typer.echo(f"{name} on {store}: {done.times} of {wanted}, {'; '.join(broken) or 'all kept'}")
@@ -97,73 +72,6 @@ def _trials() -> Mapping[str, Trial]:
     else:
         typer.echo("haproxy is not installed: no rolling restart")
     return trials
-
-
-def _round(trial: Trial, done: Done, seed: int) -> list[str]:
-    """Do one round, enter what it saw, and return what was broken in it, the end of the round itself included."""
-    rng = random.Random(f"{seed} {done.fault} {done.store} {done.times}")
-    with _stage(done.store, trial) as stage:
-        try:
-            broken = _tried(trial, done, stage, rng)
-        except Exception as problem:  # noqa: BLE001  # outermost: a run that ends here would tell of nothing
-            traceback.print_exc()
-            broken = [f"it broke off: {type(problem).__name__}: {str(problem).partition(chr(10))[0]}"]
-        if broken:
-            _keep_evidence(stage, f"{done.told} {done.times}".replace("/", " of "))
-    done.broken += [f"{words} (seed {seed}, from {done.times} on)" for words in broken]
-    done.times += trial.a_round
-    done.commits = sorted({*done.commits, _commit()})
-    return broken
-
-
-def _tried(trial: Trial, done: Done, stage: Stage, rng: random.Random) -> list[str]:
-    senders = trial.do(stage, rng, trial.a_round)
-    done.accepted += len(senders.acknowledged)
-    done.refused += senders.answers[503]
-    done.unanswered += senders.unanswered
-    done.seconds += senders.seconds
-    broken = check(stage, senders)
-    if trial.is_strict and senders.failed:
-        broken.append(f"{senders.failed} requests failed: {dict(senders.refusals)}")
-    if trial.is_graceful and senders.disappointed:
-        broken.append(f"{senders.disappointed} requests failed that were taken: {dict(senders.refusals)}")
-    if stage.hits:
-        stage.hits["during a call to Marketo"] = calls_hit(stage.store)
-        done.hits = dict(Counter(done.hits) + stage.hits)
-        done.looked += trial.a_round
-    return broken
-
-
-def _keep_evidence(stage: Stage, name: str) -> None:
-    """Keep what a broken round leaves: the relays' logs, one after the other, and the store if it is a file."""
-    folder = _EVIDENCE / name
-    folder.mkdir(parents=True, exist_ok=True)
-    (folder / "relays.log").write_text("\n---\n".join(process.output for process in stage.processes))
-    for file in stage.folder.rglob("relay.db*"):
-        shutil.copy(file, folder)
-
-
-@cache
-def _commit() -> str:
-    command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty", "--abbrev=9"]
-    return subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip() or "unknown"
-
-
-@contextmanager
-def _stage(store: str, trial: Trial) -> Iterator[Stage]:
-    settings, room = {"DRAIN_SECONDS": "3"} if trial.is_strict else {}, trial.room.get(store, "")
-    with ExitStack() as stack:
-        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-chaos-")))
-        if store == "PostgreSQL":
-            stage: Stage = PostgresStage(
-                folder, random.Random(folder.name), settings, room=room, latency_ms=trial.latency_ms
-            )
-        else:
-            disk = stack.enter_context(small_disk(folder / "disk", room)) if room else folder
-            stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings, latency_ms=trial.latency_ms)
-        stack.callback(stage.close)
-        stage.per_second = trial.per_second
-        yield stage
 
 
 def _frozen(stage: Stage, rng: random.Random, times: int) -> Senders:

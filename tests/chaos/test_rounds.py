@@ -1,0 +1,64 @@
+"""What `make chaos` enters of a round, and how it tells it."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from tests.chaos.faults import Fault
+from tests.chaos.progress import Done, Progress, kept, report
+from tests.chaos.rounds import Trial, one_round
+from tests.chaos.senders import Senders
+from tests.chaos.stage import Stage
+
+
+def in_vain(_: Stage, __: random.Random, ___: int) -> Senders:
+    raise AssertionError("waited 15 s in vain for another leader\nand more")
+
+
+def lost(stage: Stage, _: random.Random, __: int) -> Senders:
+    """Claim that somebody was told of an acceptance who was never heard."""
+    stage.start(stage.port())
+    return Senders([], acknowledged={"ada@example.com": "evt_1"})
+
+
+@pytest.mark.parametrize(
+    ("fault", "told"),
+    [
+        (in_vain, ["it broke off: AssertionError: waited 15 s in vain for another leader (seed 7, from 10 on)"]),
+        (
+            lost,
+            [
+                "1 acknowledged webhooks are not in the store (seed 7, from 10 on)",
+                "1 acknowledged registrations are not sent (seed 7, from 10 on)",
+                "1 who were acknowledged got no e-mail (seed 7, from 10 on)",
+            ],
+        ),
+    ],
+)
+def test_what_goes_wrong_is_entered_and_the_run_goes_on(tmp_path: Path, fault: Fault, told: list[str]) -> None:
+    """With what repeats it, and with what the round left."""
+    done = Done("A fault", "SQLite", times=10)
+    one_round(Trial(fault, 5, 20), done, seed=7, evidence=tmp_path)
+    assert (done.times, done.broken) == (15, told)
+    assert (tmp_path / "A fault on SQLite 10" / "relays.log").exists()
+
+
+def test_a_run_is_kept_and_told(tmp_path: Path) -> None:
+    """It goes on from there after an interruption."""
+    progress = Progress(7)
+    done = progress.of("A fault", "SQLite")
+    done.times, done.accepted, done.seconds, done.commits = 25, 3000, 60.0, ["abc"]
+    done.hits, done.looked = {"while it started": 4}, 25
+    progress.keep(tmp_path / "progress.json")
+    again = kept(tmp_path / "progress.json")
+    assert again == progress
+    assert report(again, {"A fault": 1000}).splitlines() == [
+        "Seed 7, commit abc.",
+        "",
+        "| fault | store | times | of | accepted | a second | answered 503 | promises broken |",
+        "| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |",
+        "| A fault | SQLite | 25 | 1,000 | 3,000 | 50 | 0 | none |",
+        "",
+        "- A fault, SQLite: of 25 times, 4 while it started.",
+    ]
