@@ -118,8 +118,9 @@ class Settler:
                 await self._settle(lost, reading)
 
     async def _read(self, reading: Reading) -> None:
-        if self._refusals and not reading.others_work:
-            reading.others_work = await self.reader.do_others_work(reading, self._refusals.last)
+        since = self._refusals.last if self._refusals else self._given_up_since(reading)
+        if since and not reading.others_work:
+            reading.others_work = await self.reader.do_others_work(reading, since)
             return
         try:
             await self.reader.read_on(reading)
@@ -171,16 +172,29 @@ class Settler:
         _log.warning("the activity log cannot be read", code=refusals.code, reason=reason, on_ambiguous="retry")
 
     async def _put_off(self, reading: Reading, failed: CallFailed) -> None:
-        """Look later; whoever cannot wait for that, and everybody after an hour, is requested again."""
+        """Look later; whoever cannot wait for that is requested again.
+
+        So is everybody after an hour in which only the log could not be read. While Marketo takes no other call either,
+        a further request would be lost as the first was, and may run as it may have.
+        """
         now, delay = self.caller.clock(), self._delay
         self._unread_since = self._unread_since or now
         why = f"Marketo's activity log cannot be read ({failed.code}: {failed.advice})."
         for lost in reading.lost:
             look_at = now + max(delay, min(_LONGEST, (now - lost.ended_at) / 2))
             look_at = self._refusals.again_at if self._refusals else look_at
-            is_last = now - max(lost.ended_at, self._unread_since) > delay * _GIVEN_UP
+            is_last = reading.others_work and self._is_given_up(lost, now)
             hurried = [one for one in lost.registrations if is_last or comes_too_late(one, look_at, now)]
             await self._write(lost, self._by_policy(hurried, "retry", why), look_at, reading.check_id)
+
+    def _is_given_up(self, lost: LostRequest, now: datetime) -> bool:
+        unread_since = self._unread_since or now
+        return now - max(lost.ended_at, unread_since) > self._delay * _GIVEN_UP
+
+    def _given_up_since(self, reading: Reading) -> datetime | None:
+        """Return since when another call must have worked for a log that is given up; None while it is not."""
+        now = self.caller.clock()
+        return now - _LONGEST if any(self._is_given_up(lost, now) for lost in reading.lost) else None
 
     async def _release(self) -> float:
         """Settle everything without the log, as the settings or the missing permission want it."""

@@ -54,11 +54,14 @@ class LoggedMarketo(SimulatedMarketo):
     received: Counter[tuple[int, str]] = field(default_factory=Counter)  # (lead, webinar's title) → e-mails
     log_faults: list[CallFailed | None] = field(default_factory=list)  # of its requests, in turn
     unreadable: CallFailed | None = None
+    searches: CallFailed | None = None  # what becomes of them
     activities_a_page: int = 20
     is_barred: bool = False  # whether the relay's address is not on the allow-list: 603 to whatever is asked
 
     async def _take(self, request: Request, refuse: Callable[[], None] = lambda: None) -> None:
         await super()._take(request, refuse)
+        if self.searches and request.endpoint is Endpoint.FIND:
+            raise self.searches
         if self.is_barred:
             raise failure(request.endpoint, "603", "Access denied")
 
@@ -496,6 +499,19 @@ async def test_a_log_that_cannot_be_read_for_an_hour_is_done_without(sqlite: Dat
     await here.work()
     assert here.mails() == [1]
     assert timedelta(hours=1) < clock() - began < timedelta(hours=2)
+
+
+async def test_an_outage_of_everything_mails_nobody_twice(sqlite: Database, clock: MovableClock) -> None:
+    """Nothing says that requests do not run meanwhile: one is made again only where other calls are answered."""
+    here = await begin(sqlite, clock, "ran")
+    here.marketo.unreadable = failure(Endpoint.ACTIVITIES, "503", "no")
+    here.marketo.searches = failure(Endpoint.FIND, "503", "no")
+    await here.stage.arrive(registered("ada@example.com"))
+    await here.work(at_most=timedelta(hours=5))
+    here.marketo.unreadable = here.marketo.searches = None
+    await here.work()
+    assert here.mails() == [1]
+    assert len(here.marketo.asked(Endpoint.FIND)) <= 5 * 4
 
 
 async def test_more_pages_than_are_read_prove_nothing(sqlite: Database, clock: MovableClock) -> None:
