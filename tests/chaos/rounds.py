@@ -63,9 +63,9 @@ def _tried(trial: Trial, done: Done, stage: Stage, rng: random.Random) -> list[s
     done.seconds += senders.seconds
     broken = check(stage, senders)
     if trial.is_strict and senders.failed:
-        broken.append(f"{senders.failed} requests failed: {dict(senders.refusals)}")
+        broken.append(f"{senders.failed} requests failed{senders.told}")
     if trial.is_graceful and senders.disappointed:
-        broken.append(f"{senders.disappointed} requests failed that were taken: {dict(senders.refusals)}")
+        broken.append(f"{senders.disappointed} requests failed that were taken{senders.told}")
     if stage.hits:
         stage.hits["during a call to Marketo"] = calls_hit(stage.store)
         done.hits = dict(Counter(done.hits) + stage.hits)

@@ -60,6 +60,11 @@ class Senders:
         return self.unanswered + sum(count for status, count in self.answers.items() if status >= 300)
 
     @property
+    def told(self) -> str:
+        """Return what those heard who were refused, and how often, as the end of a sentence."""
+        return "".join(f"; {times} heard: {detail}" for detail, times in self.refusals.items())
+
+    @property
     def failed(self) -> int:
         return self.unreached + self.disappointed
 
@@ -97,5 +102,10 @@ class Senders:
         self.answers[answer.status] += 1
         if answer.status < 300:
             return str(json.loads(answer.body)["id"])
-        self.refusals[" ".join(answer.body.decode().split())] += 1
+        self.refusals[_reason(answer.body)] += 1
         return None
+
+
+def _reason(body: bytes) -> str:
+    """Return the words of a refusal: of the relay's problem, or of a load balancer's page."""
+    return str(json.loads(body)["detail"]) if body.startswith(b"{") else " ".join(body.decode().split())
