@@ -240,7 +240,7 @@ async def simulated(
     """
     clock = clock_from(began)
     app, world = marketo_in(clock, calls_per_day=calls_per_day)
-    chosen = _settings(folder, settings or {})
+    chosen = settings_in(folder, settings)
     async with AsyncExitStack() as stack:
         running = []
         for number in range(relays):
@@ -262,9 +262,10 @@ def marketo_in(clock: Clock, *, calls_per_day: int = 50_000) -> tuple[FastAPI, W
     return app, world
 
 
-def _settings(folder: Path, changed: Mapping[str, str]) -> Settings:
+def settings_in(folder: Path, changed: Mapping[str, str] | None = None) -> Settings:
+    """Return the settings of a relay whose database is in this folder."""
     allowed = ",".join(str(number) for number in (*MORE_CAMPAIGNS, seed.LINK_FIELD_CAMPAIGN_ID))
-    environ = relay_settings(MARKETO, 8080, folder) | {"MARKETO_ALLOWED_CAMPAIGN_IDS": allowed} | dict(changed)
+    environ = relay_settings(MARKETO, 8080, folder) | {"MARKETO_ALLOWED_CAMPAIGN_IDS": allowed} | dict(changed or {})
     return load_settings(environ=environ, folder=folder, checks=CHECKS)
 
 
@@ -283,7 +284,7 @@ def _relay(
     work = Work(
         database=database,
         sources={source.name: source},
-        marketo=_marketo(settings, clock, _Mortal(network, life)),
+        marketo=marketo_client(settings, clock, _Mortal(network, life)),
         judge=make_judge(settings, catalogue),
         policy=make_policy(settings),
         metrics=Metrics(),
@@ -305,7 +306,8 @@ def custom_source(settings: Settings) -> CustomSource:
     )
 
 
-def _marketo(settings: Settings, clock: Clock, network: httpx.AsyncBaseTransport) -> MarketoClient:
+def marketo_client(settings: Settings, clock: Clock, network: httpx.AsyncBaseTransport) -> MarketoClient:
+    """Return the relay's own client, with this network."""
     address = base_urls(settings.marketo_base_url)
     auth = MarketoAuth(
         address=address,

@@ -190,7 +190,7 @@ class Stage:
 
     def lose_the_lease(self) -> None:
         lease = self.sender.caller.lease
-        assert isinstance(lease, _Unending)
+        assert isinstance(lease, Unending)
         lease.is_lost = True
 
     def pass_time(self, seconds: float) -> None:
@@ -251,38 +251,47 @@ async def set_stage(
     source = ScriptedSource()
     lease = await Applicant(Leases(database), "stage", ticks).apply()
     assert lease is not None
-    metrics, bell, log, sending = Metrics(), Bell(), CallLog(database, clock=clock), Sending(database, runs_on=RUNS_ON)
+    log = CallLog(database, clock=clock)
     caller = Caller(
         marketo=marketo,
-        sending=sending,
+        sending=Sending(database, runs_on=RUNS_ON),
         log=log,
-        lease=_Unending(lease),
+        lease=Unending(lease),
         window=Window(calls_per_window, most_in_flight),
         pauses=Pauses(log, clock=clock),
         policy=policy,
-        metrics=metrics,
+        metrics=Metrics(),
         clock=clock,
-        bell=bell,
+        bell=Bell(),
         day=Day(calls_per_day, next_quota_day(clock())),
         ticks=ticks,
     )
-    intake = Intake(
-        events=EventQueue(database),
-        registrations=Registrations(database),
-        sources=sources or {"custom": source},
-        judge=judge,
-        lease=caller.lease,
-        metrics=metrics,
-        clock=clock,
-        bell=Bell(),
-        sender_bell=bell,
-    )
-    sender = Sender(sending=sending, caller=caller, clock=clock, bell=bell)
+    intake, sender = halves(database, caller, judge=judge, sources=sources or {"custom": source})
     await sender.prepare(log)
     return Stage(database, clock, ticks, marketo, source, lease, intake, sender)
 
 
-class _Unending(Lease):
+def halves(
+    database: Database, caller: Caller, *, judge: Judge, sources: Mapping[str, Source], look_every: float = 1.0
+) -> tuple[Intake, Sender]:
+    """Return the two halves of the way, whose calls this one makes."""
+    intake = Intake(
+        events=EventQueue(database),
+        registrations=Registrations(database),
+        sources=sources,
+        judge=judge,
+        lease=caller.lease,
+        metrics=caller.metrics,
+        clock=caller.clock,
+        bell=Bell(),
+        sender_bell=caller.bell,
+        look_every=look_every,
+    )
+    sender = Sender(sending=caller.sending, caller=caller, clock=caller.clock, bell=caller.bell, look_every=look_every)
+    return intake, sender
+
+
+class Unending(Lease):
     """A lease whose renewals are left to somebody else: the time on a stage passes in leaps."""
 
     def __init__(self, lease: Lease) -> None:

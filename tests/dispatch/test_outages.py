@@ -1,0 +1,197 @@
+"""Marketo is away, in each way it can be: all are mailed once, soon after, and it is asked seldom meanwhile.
+
+The relay's halves, its store and its client against the simulated Marketo, in virtual time. Days of it are played for
+the ways that differ by then: what is certain not to have run, what may have, and what a person mends. All others have
+reached their longest back-off within three hours; each further hour costs processor time and shows nothing.
+"""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import httpx
+import pytest
+from pydantic import SecretStr
+
+from app.domain import Cause, Clock, RegistrationState
+from app.sandbox import seed
+from app.sources.base import Inbound, Source
+from app.sources.eventbrite import EventbriteApi, EventbriteSource
+from app.sources.webinars import Catalogue
+from bench.arrivals import Registration
+from bench.simulated import MARKETO, Course, simulate
+from tests.dispatch.outage import Relay, afloat
+
+pytestmark = pytest.mark.no_cover  # under a tracer it takes three times as long, and each part has tests of its own
+BEGAN = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)
+HOURS, DAYS = timedelta(hours=3), timedelta(days=3)
+LONGEST_PAUSE = timedelta(minutes=16)  # a back-off of 15 minutes, and some calls
+LAST_LOOK = timedelta(minutes=37)  # the next look at the log, another a quarter of an hour after the request, and calls
+
+
+@dataclass(frozen=True)
+class Outage:
+    """One way to be away, for how long, at how many calls, and how soon after it all must have been mailed.
+
+    `kind` is the simulation's fault, or what happens to the network or the credentials.
+    """
+
+    kind: str
+    lasts: timedelta
+    most_calls: int
+    over_within: timedelta = LONGEST_PAUSE
+
+    @contextmanager
+    def over(self, relay: Relay) -> Iterator[None]:
+        """Let it last as long as the block runs."""
+        begin, end = self._switches(relay)
+        begin()
+        yield
+        end()
+
+    def _switches(self, relay: Relay) -> tuple[Callable[[], None], Callable[[], None]]:
+        match self.kind:
+            case "refused" | "wrong name":
+                return lambda: relay.network.cut(httpx.ConnectError(self.kind)), relay.network.mend
+            case "revoked":
+                return relay.world.tokens.revoke_credentials, relay.world.tokens.restore_credentials
+        return lambda: relay.order("marketo", self.kind), relay.world.faults.faults.clear
+
+
+# The most calls: a group of people every 7.5 minutes at most, and as much of looks, tokens and the first minutes.
+OUTAGES = (
+    Outage("refused", DAYS, 800),  # DNS, TCP and TLS, a wrong name included, all fail before anything is sent
+    Outage("garbage", DAYS, 1200, LAST_LOOK),
+    Outage("revoked", DAYS, 800),
+    Outage("cut", HOURS, 200, LAST_LOOK),
+    Outage("half", HOURS, 200, LAST_LOOK),
+    Outage("slow:100", HOURS, 200, LAST_LOOK),
+    Outage("http:503", HOURS, 200, LAST_LOOK),
+    Outage("http:502 html", HOURS, 200, LAST_LOOK),
+    Outage("code:604", HOURS, 200),
+    Outage("code:611", HOURS, 200),
+    Outage("redirect", HOURS, 60),
+    Outage("code:606", HOURS / 3, 2 * 3600 // 20 + 20),  # what waits: people, and one batch
+)
+
+
+def some(when: str, *webinars: str) -> list[Registration]:
+    return [Registration(0, f"{when}.{n}@example.com", webinar) for n in range(2) for webinar in webinars]
+
+
+@pytest.mark.parametrize("outage", OUTAGES, ids=lambda outage: outage.kind)
+async def test_all_are_mailed_once_after_an_outage(outage: Outage) -> None:
+    """Those who came before it, when it began, within it and at its end; the calls it costs are bounded."""
+
+    async def play(folder: Path) -> int:
+        async with afloat(folder, BEGAN) as relay:
+            await relay.register(*some("before", "w-1"))
+            await relay.settled(within=timedelta(minutes=1))
+            tried = relay.network.tried
+            with outage.over(relay):
+                await relay.register(*some("before", "w-2"))
+                await relay.sleep(outage.lasts - HOURS / 3)
+                await relay.register(*some("during", "w-1", "w-2"))
+                await relay.sleep(HOURS / 3)
+            asked = relay.network.tried - tried
+            await relay.register(*some("after", "w-1"))
+            await relay.settled(within=outage.over_within)
+            await relay.assert_well()
+            return asked
+
+    assert await simulate(play) <= outage.most_calls
+
+
+async def test_who_registered_for_what_is_over_by_then_is_told() -> None:
+    """A reminder for what is over helps nobody; no other registration is given up."""
+
+    async def play(folder: Path) -> Course:
+        async with afloat(folder, BEGAN) as relay:
+            relay.network.cut(httpx.ConnectError("refused"))
+            await relay.register(*some("early", "w-1"))
+            await relay.register(*some("late", "w-2"), starts_at=BEGAN + HOURS / 3)
+            await relay.sleep(HOURS)
+            relay.network.mend()
+            await relay.settled(within=LONGEST_PAUSE)
+            states = {(one.webinar_id, one.state, one.cause) for one in await relay.registrations()}
+            assert states == {("w-1", RegistrationState.SENT, None), ("w-2", RegistrationState.DEAD, Cause.EXPIRED)}
+            return relay.course()
+
+    course = await simulate(play)
+    assert (course.never, course.twice) == (2, 0)
+
+
+DAYS_OF_MARKETO = {  # 25, 23 and 24 hours in US Central, from half an hour after their beginning
+    "autumn": (datetime(2026, 11, 1, 5, 30, tzinfo=UTC), datetime(2026, 11, 2, 6, tzinfo=UTC)),
+    "spring": (datetime(2027, 3, 14, 7, 30, tzinfo=UTC), datetime(2027, 3, 15, 5, tzinfo=UTC)),
+    "a day": (datetime(2026, 11, 23, 7, 30, tzinfo=UTC), datetime(2026, 11, 24, 6, tzinfo=UTC)),
+}
+
+
+@pytest.mark.parametrize("day", DAYS_OF_MARKETO)
+async def test_a_used_up_day_ends_at_midnight_us_central(day: str) -> None:
+    """607 till then, also when the clocks are changed within it: it is not an hour late, and asks but once an hour."""
+    began, midnight = DAYS_OF_MARKETO[day]
+
+    async def play(folder: Path) -> int:
+        async with afloat(folder, began) as relay:
+            await relay.sleep(timedelta(minutes=45))
+            with Outage("code:607", midnight - began, 0).over(relay):
+                await relay.register(*some("before", "w-1"))
+                await relay.sleep(midnight - relay.clock())
+            asked = relay.network.tried
+            await relay.settled(within=timedelta(minutes=1))
+            await relay.assert_well()
+            return asked
+
+    hours = (midnight - began) / timedelta(hours=1)
+    assert await simulate(play) <= 2 * hours + 5  # each time with a new token, which lasts for an hour
+
+
+def eventbrite(network: httpx.AsyncBaseTransport, clock: Clock) -> dict[str, Source]:
+    client = httpx.AsyncClient(transport=network)
+    token = SecretStr(seed.EVENTBRITE_API_TOKEN)
+    api = EventbriteApi(client=client, token=token, clock=clock, base_url=f"{MARKETO}/eventbrite/v3")
+    secrets, catalogue = [seed.EVENTBRITE_WEBHOOK_TOKEN], Catalogue({})
+    source = EventbriteSource(path_secrets=secrets, actions=["order.placed"], api=api, catalogue=catalogue, clock=clock)
+    return {source.name: source}
+
+
+def order_placed(clock: Clock) -> Inbound:
+    config = {"action": "order.placed", "user_id": "1", "endpoint_url": "https://relay.example.com", "webhook_id": "1"}
+    body = {"config": config, "api_url": f"https://www.eventbriteapi.com/v3/orders/{seed.EVENTBRITE_ORDER_ID}/"}
+    return Inbound({}, json.dumps(body).encode(), clock(), seed.EVENTBRITE_WEBHOOK_TOKEN)
+
+
+@pytest.mark.parametrize(
+    ("kind", "lasts", "most_requests"),
+    [
+        ("http:404", timedelta(minutes=5), 30),
+        ("http:429", HOURS, 60),
+        ("http:503", DAYS, 600),
+        ("http:502 html", HOURS, 60),
+        ("http:401", HOURS, 60),
+        ("garbage", HOURS, 60),
+        ("half", HOURS, 60),
+        ("redirect", HOURS, 60),
+    ],
+)
+async def test_an_order_is_read_once_eventbrite_answers(kind: str, lasts: timedelta, most_requests: int) -> None:
+    """Its webhook came while the order could not be read; those who are in it are mailed once, soon after."""
+
+    async def play(folder: Path) -> int:
+        async with afloat(folder, BEGAN, sources=eventbrite) as relay:
+            relay.order("eventbrite", kind)
+            await relay.deliver("eventbrite", order_placed(relay.clock))
+            await relay.sleep(lasts)
+            asked = relay.network.tried
+            relay.world.faults.faults.clear()
+            await relay.settled(within=timedelta(minutes=61))
+            await relay.assert_well()
+            assert {one.source for one in await relay.registrations()} == {"eventbrite"}
+            return asked
+
+    assert await simulate(play) <= most_requests
