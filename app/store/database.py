@@ -143,14 +143,12 @@ def open_database(
     connections: int = 10,
     lock_wait: timedelta = LOCK_WAIT,
     statement_limit: timedelta | None = STATEMENT_LIMIT,
-    idle_limit: timedelta = IDLE_LIMIT,
 ) -> Database:
     """Return the database behind `sqlite:///path` or `postgresql://…`; a missing folder of the file is made.
 
     `lock_wait` is how long a statement waits for a lock that another holds, and for a connection. `connections` is
-    how many there are at most, `statement_limit` how long one statement may take (None: as long as it likes), and
-    `idle_limit` how long a transaction may do nothing before PostgreSQL ends it, and so its locks; a file costs
-    none of the three.
+    how many there are at most, and `statement_limit` how long one statement may take (None: as long as it likes);
+    both are PostgreSQL's, since a file costs neither.
 
     Raises:
         StoreUnavailable: the folder cannot be made.
@@ -169,7 +167,7 @@ def open_database(
             connect_args={
                 "connect_timeout": max(2, round(lock_wait.total_seconds())),
                 "options": f"-c statement_timeout={_ms(statement_limit)} -c lock_timeout={_ms(lock_wait)}"
-                f" -c idle_in_transaction_session_timeout={_ms(idle_limit)}",
+                f" -c idle_in_transaction_session_timeout={_ms(IDLE_LIMIT)}",
             },
         )
     )
