@@ -244,6 +244,7 @@ async def set_stage(
     marketo: SimulatedMarketo | None = None,
     sources: Mapping[str, Source] | None = None,
     ticks: Ticks | None = None,
+    runs_on: timedelta = RUNS_ON,
 ) -> Stage:
     """Return a leader of this database that has just begun its term."""
     ticks = ticks or Ticks()
@@ -254,7 +255,7 @@ async def set_stage(
     log = CallLog(database, clock=clock)
     caller = Caller(
         marketo=marketo,
-        sending=Sending(database, runs_on=RUNS_ON),
+        sending=Sending(database, runs_on=runs_on),
         log=log,
         lease=Unending(lease),
         window=Window(calls_per_window, most_in_flight),

@@ -13,6 +13,7 @@ from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import failure
 from app.store.database import Database
 from app.store.heads import Backlog
+from app.store.people import RUNS_ON
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
@@ -181,7 +182,7 @@ async def hold(stage: Stage, address: str) -> None:
 
 async def test_a_sender_sleeps_while_all_people_are_held(sqlite: Database, clock: MovableClock) -> None:
     """For 95 s Marketo may go on with an upsert whose answer was lost: it looks twice, not five times a second."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(sqlite, clock, runs_on=RUNS_ON)
     await hold(stage, "ada@example.com")
     assert await stage.sender.step() == 0
     seconds = await stage.sender.step()
