@@ -86,9 +86,9 @@ class RegistrationState(StrEnum):
     DEAD = "dead"
 
 
-FINAL_STATES = frozenset(
-    {RegistrationState.SENT, RegistrationState.IGNORED, RegistrationState.CANCELLED, RegistrationState.DEAD}
-)
+WAITING_STATES = (RegistrationState.NEW, RegistrationState.KNOWN)
+OPEN_STATES = (*WAITING_STATES, RegistrationState.SENDING)
+FINAL_STATES = frozenset(RegistrationState) - frozenset(OPEN_STATES)
 
 
 class Cause(StrEnum):

@@ -61,7 +61,7 @@ class Reading:
     lost: Sequence[LostRequest]
     began_at: datetime
     leads: frozenset[LeadId]  # whose activities are read
-    parts: list[list[LeadId]] = field(default_factory=list)  # people whose activities are still to be read
+    parts: list[list[LeadId]]  # people whose activities are still to be read
     token: str | None = None
     page: str | None = None
     pages: int = 0

@@ -13,7 +13,7 @@ from app.dispatch.forecast import calls_of
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import Lease
 from app.dispatch.rereading import Rereader, needs_fetching
-from app.domain import Clock, EventState, RegistrationState
+from app.domain import WAITING_STATES, Clock, EventState, RegistrationState
 from app.sources.base import Source
 from app.store.ahead import Ahead, count_open
 from app.store.database import Database
@@ -26,7 +26,6 @@ _MOST_OPEN = 2000  # registrations: beyond them a replay waits, so that what com
 _IDLE = 1.0  # seconds
 _BREATH = 0.05  # seconds between two steps
 _NAMED = 20  # people that a preview names
-_OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
 _log = structlog.get_logger(__name__)
 
 
@@ -73,7 +72,7 @@ class _Tally:
 
     def mapped(self, draft: Draft) -> None:
         self.registrations += 1
-        if draft.state not in _OPEN:
+        if draft.state not in WAITING_STATES:
             self.still_dead[str(draft.cause)] += 1
             return
         self.sends += 1
@@ -199,7 +198,7 @@ class Replaying:
             state = states.get(draft.identity)
             if state in (RegistrationState.SENT, RegistrationState.SENDING):
                 tally.had_one(draft)
-            elif state in (RegistrationState.CANCELLED, *_OPEN):
+            elif state in (RegistrationState.CANCELLED, *WAITING_STATES):
                 tally.left_out["notDead"] += 1
             else:
                 tally.mapped(draft)

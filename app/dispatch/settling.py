@@ -234,7 +234,7 @@ class Settler:
             if verdict is Ran.YES or _is_last_for(registration, look_at, reading.began_at):
                 decisions.append(decide(registration, lost, verdict, at, now=reading.began_at))
         if all(one.state is RegistrationState.SENT for one in decisions) and len(decisions) == len(read):
-            rest = [one for one in lost.registrations if one not in read]
+            rest = [one for one in lost.registrations if one.lead_id not in reading.leads]
             decisions += [taken_with_others(one, decisions[0], of=len(read)) for one in rest]
         await self._write(lost, decisions, look_at, reading.check_id)
 

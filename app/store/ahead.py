@@ -5,13 +5,12 @@ from datetime import datetime
 
 from sqlalchemy import Select, func, select, union_all
 
-from app.domain import RegistrationState
+from app.domain import OPEN_STATES, WAITING_STATES, RegistrationState
 from app.store.database import Database
 from app.store.heads import MOST_LEADS
 from app.store.tables import people as people_table
 from app.store.tables import registrations, unsettled
 
-_WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 _SPARE = 1000  # of those who wait longest, as many are asked whether they are held
 
@@ -35,7 +34,8 @@ class Ahead:
 async def count_open(database: Database) -> tuple[int, datetime | None]:
     """Return how many registrations are not at their end, and since when the longest waiting one has been due."""
     c = registrations.c
-    each = [select(func.count(), func.min(c.due_at)).where(c.state == state) for state in (*_WAITING, _SENDING)]
+    # State by state: an IN finds no partial index.
+    each = [select(func.count(), func.min(c.due_at)).where(c.state == state) for state in OPEN_STATES]
     async with database.read() as connection:
         rows = (await connection.execute(union_all(*each))).all()
     return sum(row[0] for row in rows), min((row[1] for row in rows if row[1]), default=None)
@@ -45,7 +45,7 @@ async def look_ahead(database: Database, now: datetime, *, webhooks: int = 0) ->
     """Return how much there is to do; this reads all that waits."""
     c = registrations.c
     people = select(c.lookup, func.count()).where(c.state == RegistrationState.NEW).group_by(c.lookup)
-    each = [select(c.batch_key, c.due_at).where(c.state == state) for state in _WAITING]
+    each = [select(c.batch_key, c.due_at).where(c.state == state) for state in WAITING_STATES]
     keys = union_all(*each).subquery()
     sizes = (
         select(func.count().label("size"), func.max(keys.c.due_at).label("last_due"))

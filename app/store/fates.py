@@ -8,13 +8,12 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import Cause, LeadId, RegistrationState
+from app.domain import WAITING_STATES, Cause, LeadId, RegistrationState
 from app.store.claims import Call, Claimed
 from app.store.links import fall_back
 from app.store.tables import registrations, timeline
 from app.store.unsettled import note_lost
 
-_WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)
 _SENDING = RegistrationState.SENDING
 
 
@@ -55,7 +54,7 @@ async def still_held(connection: AsyncConnection, call: Call, fence: int) -> dic
 
 def unless_refunded(fate: Fate, held: Mapping[str, str | None]) -> Fate:
     """Return the fate, or the end of a registration that was cancelled during a request which was not taken."""
-    if fate.state not in _WAITING or held[fate.registration.id] != Cause.REFUNDED:
+    if fate.state not in WAITING_STATES or held[fate.registration.id] != Cause.REFUNDED:
         return fate
     detail = "Cancelled before the reminder was sent: Marketo had not taken the request."
     return replace(fate, state=RegistrationState.CANCELLED, cause=Cause.REFUNDED, what="cancelled", detail=detail)
@@ -63,8 +62,7 @@ def unless_refunded(fate: Fate, held: Mapping[str, str | None]) -> Fate:
 
 async def write(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
     """Let these fates of a call's registrations take effect."""
-    await connection.execute(_SETTLE, [_settled(fate, now) for fate in fates])
-    await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in fates])
+    await _take_effect(connection, call, fates, now)
     await _note_lost(connection, call, fates, now)
     await fall_back(connection, [fate.registration.id for fate in fates if _falls_back(fate, call)])
     await _share_leads(connection, call, fates, now)
@@ -84,8 +82,12 @@ async def _share_leads(connection: AsyncConnection, call: Call, fates: Sequence[
     there = [r for r in rows if not r.by_field or (r.person_key, r.written) in written]
     shared = [replace(found[r.person_key], registration=r) for r in there]
     if shared:
-        await connection.execute(_SETTLE, [_settled(fate, now) for fate in shared])
-        await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in shared])
+        await _take_effect(connection, call, shared, now)
+
+
+async def _take_effect(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:
+    await connection.execute(_SETTLE, [_settled(fate, now) for fate in fates])
+    await connection.execute(insert(timeline), [_entry(fate, call, now) for fate in fates])
 
 
 async def _note_lost(connection: AsyncConnection, call: Call, fates: Sequence[Fate], now: datetime) -> None:

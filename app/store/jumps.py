@@ -4,14 +4,13 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Update, and_, case, or_, update
 
-from app.domain import EventState, RegistrationState
+from app.domain import OPEN_STATES, EventState
 from app.store.calls import QUOTA_USED_UP
 from app.store.database import Database
 from app.store.leases import LEADER, hold_on
 from app.store.tables import calls, events, leases, pauses, people, registrations, unsettled
 
 _CALLS_COUNT_FOR = timedelta(hours=1)  # calls tell the window, and whether a lost request was another's
-_OPEN = (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING)
 
 
 async def follow_jump(
@@ -50,7 +49,7 @@ def _moves(database: Database, by: timedelta, then: datetime, now: datetime, quo
         update(pauses).where(p.code != QUOTA_USED_UP).values(until=moved(p.until), since=moved(p.since)),
         update(pauses).where(and_(p.code == QUOTA_USED_UP, p.until > quota_day_ends)).values(until=quota_day_ends),
     ]
-    for state in _OPEN:  # asked one by one: an IN finds no partial index
+    for state in OPEN_STATES:  # asked one by one: an IN finds no partial index
         these = update(registrations).where(r.state == state)
         moves.append(these.where(r.due_at > earlier).values(due_at=moved(r.due_at)))
         moves.append(these.values(created_at=moved(r.created_at), expires_at=expiry))

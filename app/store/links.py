@@ -16,12 +16,11 @@ from typing import Any
 from sqlalchemy import bindparam, case, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import CampaignId, RegistrationState
+from app.domain import OPEN_STATES, CampaignId
 from app.store.batched import batched
 from app.store.database import Database
 from app.store.tables import registrations
 
-_OPEN = (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING)
 _AT_ONCE = 500  # values that one statement takes
 _c = registrations.c
 SHOWN = {  # what is noted with each campaign request
@@ -69,7 +68,7 @@ async def read_holders(connection: AsyncConnection, people: Collection[str], *, 
         rows = await connection.execute(
             select(c.person_key, c.tokens, c.fields, c.by_field, c.shown_tokens, c.shown_fields)
             .where(c.person_key.in_(some), or_(c.by_field == 1, c.shown_tokens.is_not(None)))
-            .where(or_(c.state.in_(_OPEN), c.updated_at > since))
+            .where(or_(c.state.in_(OPEN_STATES), c.updated_at > since))
         )
         for row in rows:
             if row.by_field:
@@ -97,7 +96,7 @@ async def fall_back_from_other_fields(database: Database, fields: Mapping[str, s
     c = registrations.c
     async with database.write() as connection:
         ids = []
-        for state in _OPEN:  # asked one by one: an IN finds no partial index
+        for state in OPEN_STATES:  # asked one by one: an IN finds no partial index
             rows = await connection.execute(select(c.id, c.fields).where(c.state == state, c.by_field == 1))
             ids += [row.id for row in rows if row.fields != fields]
         await fall_back(connection, ids)

@@ -11,11 +11,11 @@ from typing import Any
 from sqlalchemy import ColumnElement, Table, case, func, literal, literal_column, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import EventState, RegistrationState
+from app.domain import OPEN_STATES, EventState, RegistrationState
 from app.store.database import Database
 from app.store.search import first_id, unindexed
 from app.store.tables import calls, events, pauses, registrations
-from app.store.tallies import OPEN, Backlog, Bucket, CauseTally, Now, Pausing, Tally, Webinars, WebinarTally
+from app.store.tallies import Backlog, Bucket, CauseTally, Now, Pausing, Tally, Webinars, WebinarTally
 
 MOST_WEBINARS = 200
 
@@ -161,7 +161,7 @@ async def _by_bucket(
 async def _backlog(connection: AsyncConnection) -> Backlog:
     c, e = registrations.c, events.c
     waiting, oldest = 0, []
-    for state in OPEN:
+    for state in OPEN_STATES:
         n, first = (
             await connection.execute(select(func.count(), func.min(c.created_at)).where(c.state == state))
         ).one()

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import bindparam, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import CampaignId, Cancelled, Cause, Event, LeadId, RegistrationState
+from app.domain import WAITING_STATES, CampaignId, Cancelled, Cause, Event, LeadId, RegistrationState
 from app.store.batched import batched
 from app.store.database import Database
 from app.store.events import EventFate, settle_events
@@ -18,7 +18,6 @@ from app.store.people import People
 from app.store.spelling import GONE, name_keys, spelt
 from app.store.tables import registrations, timeline
 
-_OPEN = (RegistrationState.NEW, RegistrationState.KNOWN)
 _OF_THE_FIRST = ("id", "state", "lookup", "lead_id", "due_at", "came_at")  # what a later webhook leaves alone
 _PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
 
@@ -236,7 +235,7 @@ def _by_field(draft: Draft) -> Draft:
 
 def _unlike(draft: Draft) -> str:
     """Say so when a registration could have travelled in fields and does not."""
-    if draft.by_field or not draft.fields or draft.state not in _OPEN:
+    if draft.by_field or not draft.fields or draft.state not in WAITING_STATES:
         return ""
     return " Its tokens are passed: the person's fields hold another webinar's values."
 
@@ -257,9 +256,9 @@ def _register(recording: _Recording, draft: Draft, event: Event, asked_at: datet
         recording.note(known, "repeated", "Cancelled since this webhook came; a replay does not change that.", event_id)
     elif _is_outdated(known, draft, asked_at):
         recording.note(known, "repeated", "Read at the source before it was cancelled there.", event_id)
-    elif draft.state not in _OPEN and old.state in _OPEN:
+    elif draft.state not in WAITING_STATES and old.state in WAITING_STATES:
         recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
-    elif old.state in _OPEN:
+    elif old.state in WAITING_STATES:
         kept = {name: getattr(old, name) for name in _OF_THE_FIRST}
         same = replace(draft, **kept)
         if old.by_field and draft.values == old.values:  # others may be in the field already, so it passes them itself

@@ -20,7 +20,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.sql.dml import ReturningUpdate
 
-from app.domain import CallId, CampaignId, Cause, RegistrationState, new_id
+from app.domain import WAITING_STATES, CallId, CampaignId, Cause, RegistrationState, new_id
 from app.store import fates, people
 from app.store.claims import Call, CallKind, CallResult, Claimed
 from app.store.database import Database
@@ -39,7 +39,6 @@ from app.store.leases import hold_on
 from app.store.links import SHOWN
 from app.store.tables import calls, registrations, timeline
 
-_WAITING = (RegistrationState.NEW, RegistrationState.KNOWN)  # asked one by one: an IN finds no partial index
 _SENDING = RegistrationState.SENDING
 
 
@@ -133,9 +132,9 @@ class Sending:
         claimed = sorted((Claimed.of(row) for row in await connection.execute(claim)), key=lambda r: r.created_at)
         if not claimed:
             return None
-        row = {"id": call_id, "kind": kind, "campaign_id": campaign_id, "size": len(claimed)}
-        await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
-        return Call(call_id, kind, campaign_id, claimed)
+        call = Call(call_id, kind, campaign_id, claimed)
+        await _write_down(connection, call, fence, now)
+        return call
 
     async def _asked(self, connection: AsyncConnection, due: Select[tuple[Any]], now: datetime) -> list[str]:
         """Note these people's upsert; return the registrations of those who were free."""
@@ -171,10 +170,9 @@ class Sending:
     async def split(self, call: Call, part: Sequence[Claimed], *, fence: int, now: datetime) -> Call:
         """Write down a further call with some registrations of a refused one."""
         again = Call(CallId(new_id("call", now)), call.kind, call.campaign_id, part)
-        row = {"id": again.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(part)}
         async with self._database.write() as connection:
             await hold_on(connection, fence)
-            await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
+            await _write_down(connection, again, fence, now)
             await connection.execute(
                 update(registrations)
                 .where(registrations.c.id.in_([r.id for r in part]), registrations.c.claimed_by == fence)
@@ -222,7 +220,7 @@ class Sending:
     async def expire(self, now: datetime) -> list[tuple[str, str]]:
         """Bury what could not be sent in time; return (source, id) of each."""
         async with self._database.write() as connection:
-            gone = [row for state in _WAITING for row in await connection.execute(_expired(state, now))]
+            gone = [row for state in WAITING_STATES for row in await connection.execute(_expired(state, now))]
             if gone:
                 entry = {"at": now, "what": "dead"}
                 texts = [
@@ -231,6 +229,11 @@ class Sending:
                 ]
                 await connection.execute(insert(timeline), texts)
         return [(source, i) for source, i, _ in gone]
+
+
+async def _write_down(connection: AsyncConnection, call: Call, fence: int, now: datetime) -> None:
+    row = {"id": call.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(call.registrations)}
+    await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
 
 
 async def _free(
@@ -251,7 +254,8 @@ async def _free(
 def _next_due(now: datetime) -> CompoundSelect[tuple[Any]]:
     c = registrations.c
     later = select(func.min(c.due_at)).where(c.due_at > now, c.claimed_by.is_(None))
-    return union_all(*(later.where(c.state == state) for state in _WAITING))
+    # State by state: an IN finds no partial index.
+    return union_all(*(later.where(c.state == state) for state in WAITING_STATES))
 
 
 def _expired(state: RegistrationState, now: datetime) -> ReturningUpdate[tuple[Any, ...]]:

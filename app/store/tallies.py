@@ -4,9 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from app.domain import RegistrationState
-
-OPEN = (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING)
+from app.domain import OPEN_STATES, RegistrationState
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +24,7 @@ class Tally:
 
     @property
     def waiting(self) -> int:
-        return sum(self.registrations.get(state, 0) for state in OPEN)
+        return sum(self.registrations.get(state, 0) for state in OPEN_STATES)
 
     def of(self, state: str) -> int:
         """Return how many are in one state."""

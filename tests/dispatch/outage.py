@@ -17,10 +17,8 @@ import httpx
 from sqlalchemy import text
 
 from app.dispatch.activity_log import LogReader
-from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller
-from app.dispatch.day import Day
 from app.dispatch.intake import Intake
 from app.dispatch.lease import Applicant
 from app.dispatch.pausing import Pauses
@@ -31,7 +29,6 @@ from app.dispatch.window import Window
 from app.domain import Clock, EventId, NewEvent, RegistrationState, new_id
 from app.making import make_catalogue, make_judge, make_policy
 from app.marketo.client import MarketoClient
-from app.metrics import Metrics
 from app.sandbox.faults import Fault
 from app.sandbox.world import World
 from app.settings import Settings
@@ -49,7 +46,7 @@ from bench.arrivals import Registration
 from bench.inprocess import InProcess
 from bench.simulated import Course, course_of, custom_source, marketo_client, marketo_in, settings_in
 from bench.virtual_time import clock_from, open_in_one_thread
-from tests.dispatch.stage import Unending, all_registrations, halves
+from tests.dispatch.stage import all_registrations, caller_of, halves
 
 MakeSources = Callable[[httpx.AsyncBaseTransport, Clock], Mapping[str, Source]]
 _A_MINUTE = 60.0
@@ -189,19 +186,15 @@ async def _caller(database: Database, settings: Settings, client: MarketoClient,
     ticks = asyncio.get_running_loop().time
     lease = await Applicant(Leases(database), "relay", ticks).apply()
     assert lease is not None
-    log = CallLog(database, clock=clock)
-    return Caller(
-        marketo=client,
-        sending=Sending(database),
-        log=log,
-        lease=Unending(lease),
-        window=Window(settings.marketo_calls_per_window, settings.marketo_max_in_flight),
-        pauses=Pauses(log, clock=clock),
+    return caller_of(
+        Sending(database),
+        CallLog(database, clock=clock),
+        client,
+        lease,
         policy=make_policy(settings),
-        metrics=Metrics(),
+        window=Window(settings.marketo_calls_per_window, settings.marketo_max_in_flight),
+        calls_per_day=settings.marketo_calls_per_day,
         clock=clock,
-        bell=Bell(),
-        day=Day(settings.marketo_calls_per_day, next_quota_day(clock())),
         ticks=ticks,
     )
 

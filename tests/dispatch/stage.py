@@ -12,7 +12,7 @@ from sqlalchemy import update
 
 from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell
-from app.dispatch.caller import Caller
+from app.dispatch.caller import Caller, Marketo
 from app.dispatch.day import Day
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
@@ -252,13 +252,41 @@ async def set_stage(
     source = ScriptedSource()
     lease = await Applicant(Leases(database), "stage", ticks).apply()
     assert lease is not None
-    log = CallLog(database, clock=clock)
-    caller = Caller(
+    caller = caller_of(
+        Sending(database, runs_on=runs_on),
+        CallLog(database, clock=clock),
+        marketo,
+        lease,
+        policy=policy,
+        window=Window(calls_per_window, most_in_flight),
+        calls_per_day=calls_per_day,
+        clock=clock,
+        ticks=ticks,
+    )
+    intake, sender = halves(database, caller, judge=judge, sources=sources or {"custom": source})
+    await sender.prepare(caller.log)
+    return Stage(database, clock, ticks, marketo, source, lease, intake, sender)
+
+
+def caller_of(
+    sending: Sending,
+    log: CallLog,
+    marketo: Marketo,
+    lease: Lease,
+    *,
+    policy: Policy,
+    window: Window,
+    calls_per_day: int,
+    clock: Clock,
+    ticks: Callable[[], float],
+) -> Caller:
+    """Return what makes the calls of a term, whose lease somebody else renews."""
+    return Caller(
         marketo=marketo,
-        sending=Sending(database, runs_on=runs_on),
+        sending=sending,
         log=log,
         lease=Unending(lease),
-        window=Window(calls_per_window, most_in_flight),
+        window=window,
         pauses=Pauses(log, clock=clock),
         policy=policy,
         metrics=Metrics(),
@@ -267,9 +295,6 @@ async def set_stage(
         day=Day(calls_per_day, next_quota_day(clock())),
         ticks=ticks,
     )
-    intake, sender = halves(database, caller, judge=judge, sources=sources or {"custom": source})
-    await sender.prepare(log)
-    return Stage(database, clock, ticks, marketo, source, lease, intake, sender)
 
 
 def halves(

@@ -4,14 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from app.domain import RegistrationState
-from app.store.tallies import OPEN, Bucket
+from app.domain import OPEN_STATES, RegistrationState
+from app.store.tallies import Bucket
 
 WIDTH, HEIGHT = 480, 120  # of the bars; labels stand around them
 _GAP = 3
 _STATES: Sequence[tuple[str, str, Sequence[RegistrationState]]] = (
     ("good", "sent", (RegistrationState.SENT,)),
-    ("busy", "waiting", OPEN),
+    ("busy", "waiting", OPEN_STATES),
     ("bad", "not sent", (RegistrationState.DEAD,)),
     ("idle", "cancelled or ignored", (RegistrationState.CANCELLED, RegistrationState.IGNORED)),
 )

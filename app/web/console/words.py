@@ -6,16 +6,15 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Literal, Protocol
 
-from app.domain import ADVICE, FINAL_STATES, Cause, EventState, RegistrationState, campaign_name
+from app.domain import ADVICE, FINAL_STATES, OPEN_STATES, Cause, EventState, RegistrationState, campaign_name
 from app.store.tallies import Pausing
 from app.store.views import CallView, EventView, RegistrationView, TimelineEntry
 
 Tone = Literal["good", "busy", "bad", "idle"]
 
 SOURCES = {"eventbrite": "Eventbrite", "pendo": "Pendo", "custom": "Own app"}
-_WAITING = frozenset({RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING})
 STATES: Mapping[str, tuple[str, frozenset[RegistrationState]]] = {
-    "waiting": ("Waiting", _WAITING),
+    "waiting": ("Waiting", frozenset(OPEN_STATES)),
     "sent": ("Sent", frozenset({RegistrationState.SENT})),
     "dead": ("Not sent", frozenset({RegistrationState.DEAD})),
     "cancelled": ("Cancelled", frozenset({RegistrationState.CANCELLED})),
