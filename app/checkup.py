@@ -30,7 +30,7 @@ from app.marketo.envelope import Reply
 from app.marketo.requests import Outgoing, PersonRecord
 from app.marketo.setup import MarketoSetup
 from app.marketo.transport import open_http, proxy_for, shown
-from app.settings import Settings
+from app.settings import Settings, doubts_of
 from app.sources.eventbrite.account import EventbriteAccount
 from app.sources.fetching import open_client
 from app.sources.pendo import PendoApi
@@ -63,7 +63,7 @@ async def check_up(
 
     `gate` is what the calls to Marketo pass; without one, a process that only checks is taken for granted.
     """
-    findings = list(settings_findings(problems, secrets=len(settings.secrets())))
+    findings = list(settings_findings(problems, doubts_of(settings), secrets=len(settings.secrets())))
     findings += await _own(settings, clock)
     fixes: list[Fix] = []
     seen = [await _marketo(settings, clock, gate), await _eventbrite(settings, clock), await _pendo(settings, clock)]

@@ -9,7 +9,7 @@ from pydantic import SecretStr
 from app.commands.printing import console, facts, print_json
 from app.commands.running import ConfigOption, fail
 from app.errors import SettingsInvalid
-from app.settings import Settings, load_settings, render_problems
+from app.settings import Settings, doubts_of, load_settings, render_problems
 
 config_commands = typer.Typer(help="Look at the settings.", no_args_is_help=True)
 _SWITCHES = {
@@ -34,13 +34,17 @@ def check(
             raise typer.Exit(2) from None
         fail(render_problems(invalid.problems, in_vain="The relay would not start"), code=2)
     sources = [name for name, switches in _SWITCHES.items() if any(getattr(settings, one) for one in switches)]
-    differing = changed(settings)
+    differing, doubts = changed(settings), list(doubts_of(settings))
     if as_json:
-        print_json({"ok": True, "sources": sources, "webinars": sorted(settings.webinars), "settings": differing})
+        doubtful = [{"field": one.field, "problem": one.problem} for one in doubts]
+        told = {"ok": True, "sources": sources, "webinars": sorted(settings.webinars), "doubts": doubtful}
+        print_json(told | {"settings": differing})
         return
     page = console()
     page.print("The settings are right. `relay doctor` checks whether Marketo agrees.", markup=False)
     page.print(facts({"sources": ", ".join(sources), "webinars": ", ".join(sorted(settings.webinars))}))
+    for doubt in doubts:
+        page.print(f"! {doubt.field} {doubt.problem}", markup=False)
     page.print("What is set, secrets hidden:")
     page.print(facts(differing))
 

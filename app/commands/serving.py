@@ -3,6 +3,7 @@
 from http.client import HTTPConnection, HTTPException
 from typing import Annotated
 
+import structlog
 import typer
 
 from app.commands.running import ConfigOption, fail, run, settings_for
@@ -19,10 +20,13 @@ def serve(
     from app.log import configure_logging  # noqa: PLC0415  # as above
     from app.making import CHECKS  # noqa: PLC0415  # --help should not wait for every part's import
     from app.serve import serve as serve_alone  # noqa: PLC0415  # as above
+    from app.settings import doubts_of  # noqa: PLC0415  # as above
 
     options = {"host": host, "port": port, "relay_config": config}
     settings = settings_for(options, checks=CHECKS, in_vain="The relay does not start")
     configure_logging(level=settings.log_level, format=settings.log_format, secrets=settings.secrets())
+    for doubt in doubts_of(settings):
+        structlog.get_logger(__name__).warning("doubtful setting", setting=doubt.field, reason=doubt.problem)
     run(serve_by_several(settings) if settings.workers > 1 else serve_alone(settings), settings)
 
 

@@ -1,6 +1,6 @@
 """Judge the relay's own house: its settings, its store, and the webinars that it was told of."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import urlsplit
@@ -37,14 +37,18 @@ class WebinarSeen:
     now: datetime
 
 
-def settings_findings(problems: Sequence[FieldProblem], *, secrets: int) -> Iterator[Finding]:
-    """Yield one error for each setting at fault, or that all are in order."""
+def settings_findings(
+    problems: Sequence[FieldProblem], doubts: Iterable[FieldProblem] = (), *, secrets: int
+) -> Iterator[Finding]:
+    """Yield one error for each setting at fault, or that all are in order; and a warning for each that is doubtful."""
     for problem in problems:
         yield _settings(
             problem.field, Verdict.FAIL, f"{problem.field} {problem.problem}", "Correct it, and look again."
         )
     if not problems:
         yield _settings("", Verdict.OK, f"complete and well-formed; {secrets} secrets, none of them weak", "")
+    for doubt in doubts:
+        yield _settings(doubt.field, Verdict.WARN, f"{doubt.field} {doubt.problem}", "Take the setting out.")
 
 
 def _settings(subject: str, verdict: Verdict, found: str, advice: str) -> Finding:

@@ -1,5 +1,6 @@
 """Read the settings: names, kinds, defaults and meaning of all that can be set. Importing this reads nothing."""
 
+from app.settings.doubts import doubts_of
 from app.settings.layers import FILES, secret_fields
 from app.settings.load import load_settings, render_problems
 from app.settings.model import Settings, WebinarSettings
@@ -12,6 +13,7 @@ __all__ = [
     "SettingRow",
     "Settings",
     "WebinarSettings",
+    "doubts_of",
     "load_settings",
     "render_problems",
     "secret_fields",

@@ -127,7 +127,8 @@ class Settings(BaseSettings):
     marketo_link_field_hold_seconds: float = _setting(
         600.0,
         "How long after the campaign request Marketo may still make its e-mail; until then no other webinar's values "
-        "are written to that person's fields",
+        "are written to that person's fields. Below 60 a late e-mail may show another webinar's link, and the relay "
+        "warns",
         expects="a number of seconds from 0 to 604800",
         ge=0,
         le=604_800,
@@ -187,7 +188,7 @@ class Settings(BaseSettings):
     marketo_activity_delay_seconds: float = _setting(
         60.0,
         "How long after a request its activities can be read at the earliest; what is not there after 15 times as long "
-        "did not run",
+        "did not run. Below 20 a log that is late may mail somebody twice, and the relay warns",
         expects="a number of seconds from 0.1 to 3600",
         ge=0.1,
         le=3600,

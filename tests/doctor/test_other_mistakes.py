@@ -241,6 +241,15 @@ async def test_a_postgresql_that_is_not_there_is_an_error_without_its_password(p
     assert "pa55word" not in found
 
 
+async def test_a_setting_that_puts_a_promise_at_risk_is_a_warning(patient: Patient) -> None:
+    """All is as it was told, so nothing else would say why somebody got another webinar's link."""
+    report = await patient.report(marketo_join_link_field="webinarJoinLink", marketo_link_field_hold_seconds=0)
+    told = {one.key: one for one in report.findings if one.check == "settings"}
+    assert told["settings"].verdict is Verdict.OK
+    doubt = told["settings:MARKETO_LINK_FIELD_HOLD_SECONDS"]
+    assert (doubt.verdict, "another webinar's link" in doubt.found) == (Verdict.WARN, True)
+
+
 def test_a_weak_secret_is_an_error_of_its_setting(tmp_path: Any) -> None:
     """The start refuses it as well; here it is one line among others."""
     with pytest.raises(SettingsInvalid) as refused:

@@ -195,6 +195,10 @@ def test_the_settings_are_checked_without_a_start(tmp_path: Path) -> None:
     assert "eventbrite, pendo, custom" in right.stdout
     assert PENDO_SECRET not in right.stdout
     assert told(run("config", "check", "--json", **environ))["settings"]["ADMIN_TOKEN"] == "***"
+    risky = environ | {"MARKETO_ACTIVITY_DELAY_SECONDS": "0.1"}
+    assert "! MARKETO_ACTIVITY_DELAY_SECONDS is 0.1: " in run("config", "check", **risky).stdout
+    [doubt] = told(run("config", "check", "--json", **risky))["doubts"]
+    assert doubt["field"] == "MARKETO_ACTIVITY_DELAY_SECONDS"
     assert not (tmp_path / "relay.db").exists()
 
 

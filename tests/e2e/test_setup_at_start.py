@@ -11,13 +11,15 @@ def test_what_is_wrong_is_logged_at_the_start_and_stops_nothing(sandbox: Sandbox
     """Setting up must fail loudly at the desk, not silently in production."""
     change = {"qualification": "once"}
     web.patch(f"{sandbox.url}/sandbox/marketo/campaigns/{seed.CAMPAIGN_ID}", json=change).raise_for_status()
-    relay = start(CHECK_AT_START="true")
+    relay = start(CHECK_AT_START="true", MARKETO_ACTIVITY_DELAY_SECONDS="0.5")
     report = until(lambda: relay.api("setup")["report"], what="the first check")
     wrong = {one["check"] for one in report["findings"] if one["verdict"] == "fail"}
     assert wrong == {"campaign_rule", "eventbrite_webhook"}
     said = [json.loads(line) for line in relay.process.lines if '"setup is wrong"' in line]
     assert {line["check"] for line in said} == {f"campaign_rule:{seed.CAMPAIGN_ID}", "eventbrite_webhook"}
     assert all(line["advice"] for line in said)
+    [doubt] = [json.loads(line) for line in relay.process.lines if '"doubtful setting"' in line]
+    assert doubt["setting"] == "MARKETO_ACTIVITY_DELAY_SECONDS"
     status, checks = (answer := web.get(f"{relay.url}/readyz")).status_code, answer.json()["checks"]
     assert (status, checks["setup"]["status"]) == (200, "doubtful")
     assert relay.send(registration("ada@example.com")).status_code == 202
