@@ -79,11 +79,12 @@ class Caller:
         try:
             await self._carry_out(call, halving)
         except LeadershipLost as lost:
-            _log.warning("call not made", call_id=call.id, reason=str(lost))  # the next leader settles it
+            _log.warning("call not made", call_id=call.id, reason=str(lost))
         finally:
             self.under_way.discard(call.id)
 
     async def _carry_out(self, call: Call, halving: Halving | None) -> None:
+        await self._check_lease(call)
         begun = self.clock()
         try:
             result, fates = await self._ask(call)
@@ -100,9 +101,18 @@ class Caller:
             await self.pauses.worked(call, begun=begun)
             await self._settle(call, result, fates, begun)
 
-    async def _ask(self, call: Call) -> tuple[CallResult, list[Fate]]:
+    async def _check_lease(self, call: Call) -> None:
+        """Make sure that we may make the call; else write down that nothing of it was sent."""
         try:
             self.lease.check()
+        except LeadershipLost:
+            self.request_ended()
+            back, fence = verdicts.put_back(call, call.registrations), self.lease.fence
+            await self._stored(call, lambda: self.sending.not_made(call, back, fence=fence, now=self.clock()))
+            raise
+
+    async def _ask(self, call: Call) -> tuple[CallResult, list[Fate]]:
+        try:
             return await self._answer(call)
         finally:
             self.request_ended()

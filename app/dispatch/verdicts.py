@@ -225,7 +225,7 @@ def _look_up_again(registration: Claimed, failed: CallFailed, policy: Policy) ->
 def put_back(call: Call, registrations: Sequence[Claimed]) -> list[Fate]:
     """Put back what was not asked after all: a pause, the day's budget or the end of the term came first."""
     state = _state_before(call)
-    detail = "The relay had to stop before this part of the call; it was not made."
+    detail = "The relay had to stop before it asked Marketo for this. Nothing was sent."
     return [Fate(r, state, "waiting", detail, lookup=call.kind == "lookup") for r in registrations]
 
 

@@ -38,8 +38,10 @@ from app.store.heads import (
 from app.store.leases import hold_on
 from app.store.links import SHOWN
 from app.store.tables import calls, registrations, timeline
+from app.store.unsettled import Unsettled
 
 _SENDING = RegistrationState.SENDING
+NOT_MADE = CallResult("refused", message="Not made: the relay had lost its lease.")
 
 
 class Sending:
@@ -207,6 +209,15 @@ class Sending:
                 await fates.write(connection, call, ours, now)
                 await self._learn(connection, ours, now)
         return ours
+
+    async def not_made(self, call: Call, back: Sequence[Fate], *, fence: int, now: datetime) -> None:
+        """Write down that nothing of this call was sent, and put its registrations back.
+
+        Also those of a request that a later leader found, and counts as one whose answer was lost.
+        """
+        held = await self.settle(call, NOT_MADE, back, fence=fence, now=now)
+        if call.kind == "trigger" and len(held) < len(back):
+            await Unsettled(self._database).take_back(call.id, back[0].detail, now=now)
 
     async def _learn(self, connection: AsyncConnection, settled: Sequence[Fate], now: datetime) -> None:
         """Remember who was found, and forget whom Marketo no longer knows."""

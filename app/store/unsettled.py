@@ -7,8 +7,9 @@ changes nothing about that. Each look is fenced by the time for which it was pla
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import and_, delete, func, insert, literal, or_, select, union_all, update
+from sqlalchemy import Row, and_, delete, func, insert, literal, or_, select, union_all, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CallId, CampaignId, Cause, LeadId, RegistrationId, RegistrationState
@@ -101,17 +102,16 @@ class Unsettled:
         async with self._database.read() as connection:
             rows = (await connection.execute(which if now is None else which.where(u.look_at <= now))).all()
             close = [row for row in rows if row.began_at <= rows[0].began_at + _CLOSE]
-            return [
-                LostRequest(
-                    CallId(row.call_id),
-                    CampaignId(row.campaign_id),
-                    row.began_at,
-                    row.ended_at,
-                    row.look_at,
-                    await _undecided(connection, row.call_id),
-                )
-                for row in close
-            ]
+            return [await _lost(connection, row) for row in close]
+
+    async def take_back(self, call_id: CallId, detail: str, *, now: datetime) -> None:
+        """Let the people of a request wait as before, of which is known after all that it was not made."""
+        async with self._database.read() as connection:
+            found = (await connection.execute(select(unsettled).where(unsettled.c.call_id == call_id))).one_or_none()
+            lost = await _lost(connection, found) if found else None
+        if lost:
+            back = [Decision(one, RegistrationState.KNOWN, "waiting", detail) for one in lost.registrations]
+            await self.settle(lost, back, look_at=None, check_id=call_id, now=now)
 
     async def others(self, lost: LostRequest, leads: Collection[LeadId], *, since: datetime) -> list[OtherRequest]:
         """Return what else was asked of the campaign for these people since then: taken, under way, or lost as well.
@@ -186,6 +186,17 @@ class Unsettled:
                 ]
                 await connection.execute(insert(timeline), entries)
         return ours
+
+
+async def _lost(connection: AsyncConnection, row: Row[Any]) -> LostRequest:
+    return LostRequest(
+        CallId(row.call_id),
+        CampaignId(row.campaign_id),
+        row.began_at,
+        row.ended_at,
+        row.look_at,
+        await _undecided(connection, row.call_id),
+    )
 
 
 async def _undecided(connection: AsyncConnection, call_id: str) -> list[Undecided]:

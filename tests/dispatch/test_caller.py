@@ -16,9 +16,13 @@ from app.errors import StoreUnavailable
 from app.marketo.answers import Reason
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import failure
+from app.store.claims import Call
 from app.store.database import Database, open_database
+from app.store.lookup import Lookup
+from app.store.sending import NOT_MADE
 from app.store.tables import calls
 from app.store.takeover import take_over
+from app.store.unsettled import Decision, Unsettled
 from tests.conftest import MovableClock
 from tests.dispatch.stage import CAMPAIGN, JUDGE, Stage, locked, people, registered, set_stage, until
 from tests.tables import make_tables
@@ -294,6 +298,45 @@ async def test_a_stop_in_the_middle_of_a_split_begins_nothing_new(sqlite: Databa
     assert stage.marketo.sizes(Endpoint.TRIGGER) == [8]
     await take_over(sqlite, fence=99, on_ambiguous="hold", now=clock())
     assert await stage.states() == {KNOWN: 8}
+
+
+async def lost_by_another(stage: Stage) -> Call:
+    """Write a campaign request down, and let another leader take over before it is made."""
+    await stage.arrive(lead(1), lead(2))
+    sending, fence = stage.sender.sending, stage.lease.fence
+    [batch] = (await sending.waiting(stage.clock())).batches
+    call = await sending.claim_batch(batch, now=stage.clock(), fence=fence, limit=100)
+    assert call is not None
+    await take_over(stage.database, fence=fence + 1, on_ambiguous="check", now=stage.clock())
+    stage.lose_the_lease()
+    return call
+
+
+async def test_a_request_that_another_leader_takes_for_lost_is_freed_by_who_did_not_make_it(
+    database: Database, clock: MovableClock
+) -> None:
+    """A leader that stood still knows when it wakes; else its people would wait until the activity log is sure."""
+    stage = await set_stage(database, clock)
+    call = await lost_by_another(stage)
+    await stage.sender.caller.carry_out(call)
+    assert stage.marketo.requests == []
+    assert await stage.states() == {KNOWN: 2}
+    assert await Unsettled(database).next_look() is None
+    view = await Lookup(database).registration(call.registrations[0].id)
+    assert view is not None
+    assert [entry.what for entry in view.timeline] == ["registered", "answer lost", "waiting"]
+    assert [(one.outcome, one.message) for one in view.calls] == [(NOT_MADE.outcome, NOT_MADE.message)]
+
+
+async def test_what_was_decided_of_a_request_that_was_not_made_stands(database: Database, clock: MovableClock) -> None:
+    """Who was mailed for another request of the campaign, as the next leader saw, is not mailed again."""
+    stage = await set_stage(database, clock)
+    call = await lost_by_another(stage)
+    [lost] = await Unsettled(database).due(None)
+    sent = [Decision(one, SENT, "sent", "It ran.", sent_at=clock()) for one in lost.registrations]
+    await Unsettled(database).settle(lost, sent, look_at=None, check_id=None, now=clock())
+    await stage.sender.caller.carry_out(call)
+    assert await stage.states() == {SENT: 2}
 
 
 async def test_parts_of_a_refused_call_spend_the_days_budget(sqlite: Database, clock: MovableClock) -> None:

@@ -7,6 +7,8 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.lease import GONE_AFTER
@@ -19,6 +21,7 @@ from app.metrics import Metrics
 from app.store.database import Database
 from app.store.leases import LEADER, Leases
 from app.store.lookup import Lookup
+from app.store.tables import calls
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import SimulatedMarketo
 from tests.dispatch.stage import (
@@ -218,6 +221,44 @@ async def test_a_request_under_way_when_the_leader_died_is_settled_by_policy(
     assert "answer lost" in [entry.what for entry in view.timeline]
     assert sorted(call.outcome or "" for call in view.calls) == sorted(["done", "lost", *["done"] * emails])
     assert sum(process.marketo.sent.values()) == emails
+
+
+@pytest.mark.parametrize("kind", ["upsert", "trigger"])
+async def test_a_call_before_which_the_lease_ran_out_is_made_in_the_next_term(
+    database: Database, clock: MovableClock, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    """The machine stood still after it was written down: as nothing was sent, nobody waits, decides, or is doubtful."""
+    ticks = Ticks()
+    process = Process(database, clock, policy=Policy(on_ambiguous="hold"), ticks=ticks)
+    process.marketo.ticks = ticks
+    stand_still_after_writing_down(database, kind, ticks, monkeypatch)
+    async with process.running():
+        await until(lambda: process.leads)
+        await process.arrive("ada@example.com")
+        await until(lambda: process.has_sent(1))
+    assert process.marketo.broken_rules == []
+    [one] = await all_registrations(database)
+    view = await Lookup(database).registration(one.id)
+    assert view is not None
+    assert [entry.what for entry in view.timeline if entry.what in ("waiting", "answer lost")] == ["waiting"]
+    assert [call.outcome for call in view.calls if call.kind == kind] == ["refused", "done"]
+
+
+def stand_still_after_writing_down(
+    database: Database, kind: str, ticks: Ticks, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Let the first call of this kind be written down so slowly that the lease runs out."""
+    write, is_open = database.write, (calls.c.kind == kind) & calls.c.finished_at.is_(None)
+
+    @asynccontextmanager
+    async def slow() -> AsyncIterator[AsyncConnection]:
+        async with write() as connection:
+            yield connection
+            found = await connection.scalar(select(calls.c.id).where(is_open))
+        if found and ticks.now == 1000:
+            ticks.move(GONE_AFTER.total_seconds())
+
+    monkeypatch.setattr(database, "write", slow)
 
 
 async def is_in(database: Database, state: RegistrationState) -> bool:
