@@ -48,6 +48,17 @@ def is_email(text: str) -> bool:
     return len(text) <= 255 and _EMAIL.fullmatch(text) is not None
 
 
+def is_person(key: str) -> bool:
+    """Tell whether this can name somebody in the store: `lead:` with a number, or an address.
+
+    Also one that Marketo would refuse, since a source may have sent it and a webhook still hold it.
+    """
+    if (number := key.lower().removeprefix("lead:")) != key.lower():
+        return number.isascii() and number.isdigit()
+    name, _, host = key.rpartition("@")
+    return bool(name and host) and not any(char.isspace() for char in key)
+
+
 def is_web_link(text: str) -> bool:
     """Tell whether a value may stand in an e-mail as a link or image: http(s), a host, no white space or control."""
     if " " in text or not text.isprintable():  # no other white space is printable

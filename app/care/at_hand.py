@@ -15,6 +15,7 @@ from app.settings import Settings
 from app.store.database import Database
 from app.store.leases import LEADER, Leases
 from app.web.care import PreviewOut, ReplayBody, ReplayOut
+from app.wording import path_of, problem_in_words
 
 Json = Mapping[str, Any]
 _A_BEAT = 4  # seconds; a leader gives a sign of life every three
@@ -35,6 +36,15 @@ class AtHand(Protocol):
 
 class Refusal(RelayError):
     """The relay answered with a problem; the message is its own."""
+
+
+def wrong_with(body: Json) -> str:
+    """Return what is wrong with what is asked for, in words; nothing when it is clear what to replay."""
+    try:
+        ReplayBody.model_validate(body)
+    except ValidationError as wrong:
+        return "; ".join(f"{path_of(e['loc'])}: {problem_in_words(e)}".removeprefix("body: ") for e in wrong.errors())
+    return ""
 
 
 class RunningRelay:
@@ -96,15 +106,16 @@ class OwnStore:
         self._settings = settings
 
     async def replay(self, body: Json) -> Json:
-        try:
-            wanted = ReplayBody.model_validate(body)
-        except ValidationError as wrong:
-            said = (f"{'.'.join(map(str, e['loc']))}: {e['msg']}".removeprefix(": ") for e in wrong.errors())
-            raise Refusal("; ".join(said)) from None
+        wanted = ReplayBody.model_validate(body)
         async with opened_replaying(self._settings) as (replaying, _):
+            unknown = await replaying.store.unknown(wanted.ids)
+            if unknown and len(unknown) == len(set(wanted.ids)):
+                raise Refusal(f"Nothing in this store has this id: {', '.join(unknown)}. Look whether it is whole.")
             if wanted.confirm:
-                return {"replay": _plain(ReplayOut.of(await replaying.ask(wanted.asked())))}
-            return {"preview": _plain(PreviewOut.model_validate(await replaying.preview(wanted.asked())))}
+                begun = ReplayOut.of(await replaying.ask(wanted.asked()))
+                return {"replay": _plain(begun), "unknown": unknown}
+            foreseen = PreviewOut.model_validate(await replaying.preview(wanted.asked()))
+            return {"preview": _plain(foreseen.and_unknown(unknown)), "unknown": unknown}
 
     async def progress(self, replay_id: str) -> Json:
         async with opened_replaying(self._settings) as (replaying, _):

@@ -27,6 +27,8 @@ _WORDS = {
 async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json: bool, say: Say, note: Say) -> None:
     """Preview, or do it. `say` is for what was asked for, `note` for how it goes on."""
     answer = await at_hand.replay({**body, "confirm": yes})
+    if unknown := answer.get("unknown"):
+        note(f"Nothing here has these ids: {', '.join(unknown)}. Look whether each is whole.")
     if not yes:
         say(json.dumps(answer["preview"], indent=2, ensure_ascii=False) if as_json else preview_in_words(answer))
         return

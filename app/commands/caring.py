@@ -10,7 +10,7 @@ import typer
 
 from app.commands.kinds import SourceName
 from app.commands.running import ConfigOption, RelayOption, asking_settings, fail, run, settings_for
-from app.domain import Cause
+from app.domain import Cause, is_person
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -43,9 +43,12 @@ def replay(
 ) -> None:
     """Take up again what died, after what was missing was mended. Shows first what it would come to."""
     from app.care import replay as caring  # noqa: PLC0415  # as above
+    from app.care.at_hand import wrong_with  # noqa: PLC0415  # as above
 
     wanted = {"ids": ids or None, "cause": cause, "source": source, "webinar": webinar, "all": every, "sent": sent}
     body = {name: value for name, value in wanted.items() if value} | {"resend": resend, "why": why, "by": by}
+    if not (stop or follow) and (wrong := wrong_with(body)):
+        fail(f"{wrong[0].upper()}{wrong[1:]}. `relay replay --help` names the options.", code=2)
     at_hand, settings = _at_hand(relay, config)
     say, note = typer.echo, partial(typer.echo, err=True)
     if stop:
@@ -87,6 +90,8 @@ def forget(
     """
     from app.care import forget as caring  # noqa: PLC0415  # as above
 
+    if not is_person(person := person.strip()):
+        fail(f"{person!r} is nobody: give an e-mail address, or lead:1002200 for the number that Marketo has.", code=2)
     settings = _own_store("forget", "no token removes people over the network", in_vain="Nobody is forgotten")
     url = settings.database_url.get_secret_value()
     if yes:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from app.commands.printing import at, console, facts, print_json, shown, table, who
-from app.commands.running import JsonOption, RelayOption, asking_settings, run
+from app.commands.running import JsonOption, RelayOption, asking_settings, fail, run
 from app.domain import RegistrationState, campaign_name
 from app.errors import AskedInVain
 from app.settings import Settings
@@ -26,8 +26,11 @@ def show(
     as_json: JsonOption = False,
 ) -> None:
     """Show what became of a registration, a webhook, a call to Marketo, or of everything about a person."""
+    what = what.strip()
+    if "@" not in what and what.partition("_")[0] not in _KINDS:
+        fail(f"{what!r} is no e-mail address and no id; ids begin with reg_, evt_ or call_.", code=2)
     settings = asking_settings(relay, in_vain="Nothing is looked up")
-    kind, found, setup = run(_ask(settings, what.strip()), settings)
+    kind, found, setup = run(_ask(settings, what), settings)
     if as_json:
         print_json(found)
         return
@@ -39,12 +42,10 @@ def show(
 async def _ask(settings: Settings, what: str) -> tuple[str, Any, Any]:
     from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
 
-    kind = _KINDS.get(what.partition("_")[0])
     async with open_admin(settings) as admin:
         if "@" in what:
             return "person", await _person(admin, what), await admin.setup()
-        if kind is None:
-            raise AskedInVain(f"{what!r} is no e-mail address and no id; ids begin with reg_, evt_ or call_.")
+        kind = _KINDS[what.partition("_")[0]]
         return kind, await admin.get(f"{kind}/{what}"), await admin.setup()
 
 

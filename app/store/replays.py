@@ -155,6 +155,15 @@ class Replays:
             await connection.execute(this.values(state="stopped", ended_at=now))
         return await self.replay(replay_id)
 
+    async def unknown(self, ids: Sequence[str]) -> list[str]:
+        """Return those of the ids that no webhook and no registration has, in their order."""
+        known: set[str] = set()
+        async with self._database.read() as connection:
+            for table in (events, registrations):
+                for some in batched(dict.fromkeys(ids), _AT_ONCE):
+                    known |= set((await connection.execute(select(table.c.id).where(table.c.id.in_(some)))).scalars())
+        return [one for one in dict.fromkeys(ids) if one not in known]
+
     async def count(self, selection: Selection, *, before: datetime) -> int:
         """Return how many webhooks and registrations a selection finds."""
         async with self._database.read() as connection:

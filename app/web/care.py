@@ -1,28 +1,41 @@
 """The admin API's hand: what needs a person, and how it is taken up again. Nothing is done before it was shown."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Self
 
 from fastapi import APIRouter, Body, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
 from app.domain import Cause, fields_at_fault
+from app.errors import FieldProblem
 from app.store.dead import DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
 from app.web.admin import Id, gated_router
 from app.web.answers import Out, WithCause, advice_on
 from app.web.care_parts import CareParts
-from app.web.cursors import Paged, Word
+from app.web.cursors import PRINTABLE, Paged, Word
 from app.web.parts import WebParts
-from app.web.problems import NO_SUCH_ID, Refused
+from app.web.problems import NO_SUCH_ID, Problem, Refused
 
 _MOST_IDS = 1000  # in one request
 _NAMED = 20  # replays that a list has
 Name = Annotated[Word, Field(min_length=1)]
-_ID = r"^(reg|evt)_[0-9a-z]{1,36}$"
+Who = Annotated[str, Field(max_length=80, pattern=PRINTABLE), AfterValidator(str.strip)]
+_ID = r"(reg|evt)_[0-9a-z]{1,36}"
+
+
+def _checked_id(text: str) -> str:
+    if re.fullmatch(_ID, text) is None:
+        raise ValueError("must be an id that begins with reg_ or evt_, as lists and pages show it")
+    return text
+
+
+ReplayedId = Annotated[str, AfterValidator(_checked_id), Field(json_schema_extra={"pattern": f"^{_ID}$"})]
 
 
 class DeadQuery(Paged):
@@ -41,15 +54,15 @@ class ReplayBody(BaseModel):
 
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
-    ids: list[Annotated[str, Field(pattern=_ID)]] = Field([], max_length=_MOST_IDS, description="reg_… or evt_…")
+    ids: list[ReplayedId] = Field([], max_length=_MOST_IDS, description="reg_… or evt_…")
     cause: Cause | None = Field(None, description="All that are dead for this cause.")
     source: Name | None = Field(None, description="All dead ones of this source.")
     webinar: Name | None = Field(None, description="All dead ones of this webinar, by the source's own id.")
-    all: bool = Field(False, description="All that are dead.")
-    sent: bool = Field(False, description="With webinar and resend: those that were sent, instead of dead ones.")
-    resend: bool = Field(False, description="Mail those too who got an e-mail already, or may have.")
-    confirm: bool = Field(False, description="Do it.")
-    by: Annotated[Word, AfterValidator(str.strip)] = Field("the admin API", max_length=80, description="Who asks.")
+    all: StrictBool = Field(False, description="All that are dead.")
+    sent: StrictBool = Field(False, description="With webinar and resend: those that were sent, instead of dead ones.")
+    resend: StrictBool = Field(False, description="Mail those too who got an e-mail already, or may have.")
+    confirm: StrictBool = Field(False, description="Do it.")
+    by: Who = Field("the admin API", description="Who asks.")
     why: Word = Field("", description="It stands in each timeline.")
 
     @model_validator(mode="after")
@@ -131,10 +144,9 @@ class PreviewOut(Out):
     calls: int = Field(description="How many calls to Marketo it costs, at most.")
     resend: bool
 
-    def of_all(self, ids: Collection[str]) -> Self:
-        """Return it with those of the ids counted that nothing here has."""
-        unknown = max(0, len(set(ids)) - self.total)
-        return self.model_copy(update={"left_out": {**self.left_out, "unknown": unknown}}) if unknown else self
+    def and_unknown(self, ids: Collection[str]) -> Self:
+        """Return it with these counted among what is left out."""
+        return self.model_copy(update={"left_out": {**self.left_out, "unknown": len(ids)}}) if ids else self
 
 
 class ReplayOut(Out):
@@ -159,10 +171,11 @@ class ReplayOut(Out):
 
 
 class ReplayAnswer(Out):
-    """Either what it would come to, or the replay that has begun."""
+    """Either what it would come to, or the replay that has begun; and the ids that nothing here has, if any."""
 
     preview: PreviewOut | None = None
     replay: ReplayOut | None = None
+    unknown: Sequence[str] = Field((), description="Ids that no webhook and no registration has: look at each.")
 
 
 class ReplaysOut(Out):
@@ -187,11 +200,15 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
         responses={202: {"model": ReplayAnswer, "description": "The replay has begun; its id tells how far it is."}},
     )
     async def replay(body: Annotated[ReplayBody, Body()]) -> Response:
+        unknown = await care.replays.unknown(body.ids)
+        if unknown and len(unknown) == len(set(body.ids)):
+            raise Refused(_none_of(body.ids))
+        told = {"unknown": unknown} if unknown else {}
         if body.confirm:
             begun = ReplayOut.of(await care.replaying.ask(body.asked()))
-            return _answer(ReplayAnswer(replay=begun), 202)
+            return _answer(ReplayAnswer(replay=begun, **told), 202)
         foreseen = PreviewOut.model_validate(await care.replaying.preview(body.asked()))
-        return _answer(ReplayAnswer(preview=foreseen.of_all(body.ids)), 200)
+        return _answer(ReplayAnswer(preview=foreseen.and_unknown(unknown), **told), 200)
 
     @router.get("/replays", summary="The latest replays")
     async def replays() -> ReplaysOut:
@@ -212,6 +229,11 @@ def _found(replay: Replay | None) -> ReplayOut:
     if replay is None:
         raise Refused(NO_SUCH_ID)
     return ReplayOut.of(replay)
+
+
+def _none_of(ids: Sequence[str]) -> Problem:
+    named = [FieldProblem(f"ids.{place}", "nothing here has this id") for place, _ in enumerate(ids)]
+    return replace(NO_SUCH_ID, errors=named)
 
 
 def _answer(answer: ReplayAnswer, status: int) -> Response:

@@ -1,5 +1,6 @@
 """Name what lists dead letters and takes them up again, for the admin API and the console alike."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -42,6 +43,8 @@ class ReplayList(Protocol):
     async def replay(self, replay_id: str, /) -> Replay | None: ...
 
     async def latest(self, limit: int, /) -> list[Replay]: ...
+
+    async def unknown(self, ids: Sequence[str], /) -> list[str]: ...
 
 
 @dataclass(frozen=True, slots=True)

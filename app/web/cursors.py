@@ -15,7 +15,8 @@ BAD_CURSOR = Problem(
     "The cursor is none that an earlier page of this very list gave, with the same parameters; start without one.",
 )
 # NUL and its like cannot stand in a text of PostgreSQL.
-Word = Annotated[str, Field(max_length=512, pattern=r"^[^\x00-\x1f]*$")]
+PRINTABLE = r"^[^\x00-\x1f]*$"
+Word = Annotated[str, Field(max_length=512, pattern=PRINTABLE)]
 _Page = TypeVar("_Page", bound=Any)  # a dataclass with `next_cursor`
 _MOVES = {"limit", "cursor", "since", "until"}  # they may differ from page to page: 'of the last hour' does
 

@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from app.errors import FieldProblem, StoreUnavailable
 from app.web.problems import CONTENT_TYPE, NOTHING_HERE, UNSTORED, Headers, Problem, Refused
+from app.wording import path_of, problem_in_words
 
 
 def respond(problem: Problem, request: Request) -> Response:
@@ -20,7 +21,12 @@ def respond(problem: Problem, request: Request) -> Response:
 
 def fields_of(error: RequestValidationError) -> Sequence[FieldProblem]:
     """Return each parameter at fault, without what was sent in it."""
-    return [FieldProblem(".".join(str(part) for part in e["loc"][1:])[:64], e["msg"]) for e in error.errors()]
+    return [FieldProblem(_field(e["loc"], e["type"]), problem_in_words(e)) for e in error.errors()]
+
+
+def _field(location: Sequence[int | str], kind: str) -> str:
+    """Return the path of what is at fault; of a body that is no JSON, where its reader stopped is no field."""
+    return path_of(() if kind == "json_invalid" else location[1:])
 
 
 def problem_of_status(error: HTTPException) -> Problem:
@@ -40,7 +46,7 @@ def add_error_answers(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(request: Request, error: RequestValidationError) -> Response:
-        detail = "Some parameters are wrong; errors names each."
+        detail = "Something in the request is wrong; errors names each."
         return respond(Problem(422, "invalid", detail, fields_of(error)), request)
 
     @app.exception_handler(Refused)

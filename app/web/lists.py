@@ -38,7 +38,7 @@ class StatsQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    hours: float = Field(24.0, gt=0, le=24 * 366, description="Of the last so many hours.")
+    hours: float = Field(24.0, gt=0, le=24 * 366, allow_inf_nan=False, description="Of the last so many hours.")
 
 
 class ActivityQuery(Paged):

@@ -90,13 +90,63 @@ def test_a_store_that_is_not_there_is_not_made(command: list[str], tmp_path: Pat
     [
         ("reg_1", "There is no reg_1 in the store. Look whether the id is whole"),
         ("nobody@example.com", "Nobody registered with this address."),
-        ("something", "no e-mail address and no id"),
     ],
 )
 def test_what_is_not_there_says_where_to_look(what: str, said: str, tmp_path: Path) -> None:
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     ended = CliRunner().invoke(app, ["show", what])
     assert (ended.exit_code, said in ended.stderr) == (1, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("command", "whom"),
+    [
+        *(("show", whom) for whom in ("something", "lead:abc")),
+        *(("forget", whom) for whom in ("something", "lead:abc", "lead:", "ada@", "@example.com", "ada @example.com")),
+    ],
+)
+def test_what_can_be_nobody_is_refused(command: str, whom: str, tmp_path: Path) -> None:
+    """Of an erasure that was asked for with a slip, "nothing is known" would be filed as done."""
+    assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
+    ended = CliRunner().invoke(app, [command, whom])
+    assert (ended.exit_code, ended.stdout) == (2, "")
+    assert whom in ended.stderr
+
+
+@pytest.mark.parametrize("whom", ["ada@example.com", "lead:7", "LEAD:7", " jürgen@müller.example "])
+def test_of_whom_nothing_is_known_that_is_said(whom: str, tmp_path: Path) -> None:
+    """Also of an address that Marketo would refuse: a webhook may have brought it."""
+    assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
+    ended = CliRunner().invoke(app, ["forget", whom])
+    assert (ended.exit_code, ended.stdout) == (0, "Nothing is known of this person.\n")
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ([], "Say which: either ids, or cause"),
+        (["reg_1", "--all"], "Say which"),
+        (["nonsense"], "must be an id"),
+    ],
+)
+def test_a_replay_that_does_not_say_of_what_is_refused_before_anything_is_asked(
+    given: list[str], said: str, nobody: str, tmp_path: Path
+) -> None:
+    ended = CliRunner().invoke(app, ["replay", *given, "--relay", f"http://{nobody}"])
+    assert (ended.exit_code, said in ended.stderr) == (2, True), ended.stderr
+    assert "Value error" not in ended.stderr
+
+
+def test_ids_that_the_store_has_not_are_named(at_hand: Store) -> None:
+    """One that was pasted without its last letter would look as if there were nothing to do."""
+    needed = {"MARKETO_CLIENT_ID": "4f8c1d92-6a37", "MARKETO_CLIENT_SECRET": "vQ7mLzR2xKc9TnWb4HsYdE6u"}
+    needed |= {"MARKETO_BASE_URL": "http://127.0.0.1:1", "MARKETO_CAMPAIGN_ID": "1"}
+    needed |= {"CUSTOM_API_KEYS": "key-Kq7xB2vT9mZ4pW3c"}
+    neither = CliRunner().invoke(app, ["replay", "reg_x", "evt_y", "--yes"], env=needed)
+    assert (neither.exit_code, "Nothing in this store has this id: reg_x, evt_y." in neither.stderr) == (1, True)
+    one = CliRunner().invoke(app, ["replay", "reg_x", at_hand.registration], env=needed)
+    assert (one.exit_code, "Nothing here has these ids: reg_x." in one.stderr) == (0, True), one.stderr
+    assert "not known here 1" in one.stdout
 
 
 def test_a_word_that_nothing_is_told_in_is_refused(tmp_path: Path) -> None:

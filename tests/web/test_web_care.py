@@ -1,6 +1,6 @@
 """What needs a person, and taking it up again, over HTTP: nothing is done before it was shown."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -50,6 +50,9 @@ class Caring:
 
     async def replay(self, replay_id: str) -> Replay | None:
         return self.made.get(replay_id)
+
+    async def unknown(self, ids: Sequence[str]) -> list[str]:
+        return [one for one in dict.fromkeys(ids) if one not in ("reg_1", "evt_2")]
 
     async def latest(self, limit: int) -> list[Replay]:
         return list(self.made.values())[:limit]
@@ -111,11 +114,24 @@ async def test_a_replay_is_shown_before_it_is_done(cared: Relay, caring: Caring)
     assert "replay" not in answer.json()
 
 
-async def test_ids_that_nothing_has_are_counted_in_the_preview(cared: Relay) -> None:
+async def test_ids_that_nothing_has_are_told_before_and_when_it_is_done(cared: Relay) -> None:
     """One that was pasted without its last letter would else look as if there were nothing to do."""
-    ids = [f"reg_{n}" for n in range(PREVIEW.total + 2)]
-    told = (await ask(cared, {"ids": [*ids, ids[0]]})).json()["preview"]
-    assert told["leftOut"] == {"purged": 1, "unknown": 2}
+    body = {"ids": ["reg_1", "reg_x", "evt_y", "reg_x"]}
+    told = (await ask(cared, body)).json()
+    assert (told["preview"]["leftOut"], told["unknown"]) == ({"purged": 1, "unknown": 2}, ["reg_x", "evt_y"])
+    assert (await ask(cared, {**body, "confirm": True})).json()["unknown"] == ["reg_x", "evt_y"]
+
+
+@pytest.mark.parametrize("confirm", [False, True])
+async def test_where_nothing_has_any_of_the_ids_nothing_is_replayed(
+    cared: Relay, caring: Caring, confirm: bool
+) -> None:
+    answer = await ask(cared, {"ids": ["reg_x"], "confirm": confirm})
+    assert (answer.status_code, answer.json()["errors"]) == (
+        404,
+        [{"field": "ids.0", "problem": "nothing here has this id"}],
+    )
+    assert (caring.asked, caring.foreseen) == ([], [])
 
 
 async def test_a_confirmed_replay_begins_and_tells_how_far_it_is(cared: Relay, caring: Caring) -> None:
@@ -151,12 +167,37 @@ async def test_a_confirmed_replay_begins_and_tells_how_far_it_is(cared: Relay, c
         {"all": True, "webinar": ""},
         {"all": True, "source": ""},
         {"all": True, "why": "a\u0000b"},
+        {"ids": ["reg_1"], "confirm": "yes"},
+        {"ids": ["reg_1"], "confirm": 1},
+        {"ids": ["reg_1"], "resend": "true"},
+        {"all": "true"},
     ],
 )
 async def test_a_replay_must_say_clearly_of_what(cared: Relay, caring: Caring, body: object) -> None:
     """A misspelt filter must not replay everything."""
     assert (await ask(cared, body)).status_code == 422
     assert (caring.asked, caring.foreseen) == ([], [])
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "problem"),
+    [
+        ({"ids": ["reg_1"], "confirm": "yes"}, "confirm", "must be true or false, without quotation marks"),
+        ({}, "body", "say which: either ids, or cause, source and webinar, or all"),
+        ([], "body", "must be an object"),
+        ({"ids": "reg_1"}, "ids", "must be a list"),
+        ({"ids": ["nonsense"]}, "ids.0", "must be an id that begins with reg_ or evt_, as lists and pages show it"),
+        ({"all": True, "confrim": True}, "confrim", "is not known here"),
+        ({"all": True, "by": "a" * 81}, "by", "must not be longer than 80 characters"),
+        ({"all": True, "why": 7}, "why", "must be text"),
+    ],
+)
+async def test_what_is_wrong_with_a_replay_is_said_with_its_field(
+    cared: Relay, body: object, field: str, problem: str
+) -> None:
+    """In our words: those of a library name neither the field nor what to write."""
+    told = (await ask(cared, body)).json()
+    assert told["errors"] == [{"field": field, "problem": problem}]
 
 
 @pytest.mark.parametrize("path", ["/api/replays/rpl_9", "/api/replays/rpl_9/stop"])
