@@ -175,6 +175,7 @@ async def _at_work(
             search=Search(database),
             calls=Calls(database),
             overview=Overview(database),
+            webhooks=Listing(database, clock=utc_now),
             day_ends=next_quota_day,
             budget=Budget(settings.marketo_calls_per_window, settings.marketo_calls_per_day),
             tokens=WebinarTokens(

@@ -5,11 +5,11 @@ from datetime import datetime
 
 from sqlalchemy import Select, func, select, union_all
 
-from app.domain import OPEN_STATES, WAITING_STATES, RegistrationState
+from app.domain import OPEN_STATES, WAITING_STATES, EventState, RegistrationState
 from app.store.database import Database
 from app.store.heads import MOST_LEADS
+from app.store.tables import events, registrations, unsettled
 from app.store.tables import people as people_table
-from app.store.tables import registrations, unsettled
 
 _SENDING = RegistrationState.SENDING
 _SPARE = 1000  # of those who wait longest, as many are asked whether they are held
@@ -19,8 +19,8 @@ _SPARE = 1000  # of those who wait longest, as many are asked whether they are h
 class Ahead:
     """All that is not at its end, due or not: registrations, people to find, campaign requests, webhooks not yet read.
 
-    A request that is under way is not counted among the requests. `held_until` is when the last of the registrations
-    may go: after its back-off, after an upsert whose answer was lost, or when a lost answer is looked for.
+    A request that is under way is not counted among the requests. `held_until` is when the last of it may go: after its
+    back-off, after an upsert whose answer was lost, or when a lost answer is looked for.
     """
 
     registrations: int = 0
@@ -59,7 +59,7 @@ async def look_ahead(database: Database, now: datetime, *, webhooks: int = 0) ->
         counts = {bool(row[0]): row[1] for row in await connection.execute(people)}
         total, requests, last_due = (await connection.execute(told)).one()
         sending = await connection.scalar(select(func.count()).where(c.state == _SENDING))
-        held = [last_due, *[await connection.scalar(one) for one in (_last_quiet(now), _last_look())]]
+        held = [last_due, *[await connection.scalar(one) for one in (_last_quiet(now), _last_look(), _last_try(now))]]
     return Ahead(
         int(total or 0) + int(sending or 0),
         counts.get(False, 0),
@@ -82,6 +82,12 @@ def _last_quiet(now: datetime) -> Select[tuple[datetime | None]]:
     )
     held = select(func.max(p.quiet_until)).select_from(first.join(people_table, p.key_hash == first.c.person_hash))
     return held.where(p.quiet_until > now)
+
+
+def _last_try(now: datetime) -> Select[tuple[datetime | None]]:
+    """Ask when the last of the webhooks that could not be read is tried again."""
+    c = events.c
+    return select(func.max(c.due_at)).where(c.state == EventState.WAITING, c.due_at > now)
 
 
 def _last_look() -> Select[tuple[datetime | None]]:

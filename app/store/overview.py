@@ -167,9 +167,12 @@ async def _backlog(connection: AsyncConnection) -> Backlog:
         ).one()
         waiting += n
         oldest += [first] if first else []
-    unread = select(func.count(), func.min(e.received_at)).where(e.state == EventState.WAITING)
-    webhooks, first = (await connection.execute(unread)).one()
-    return Backlog(waiting, webhooks, min([*oldest, *([first] if first else [])], default=None))
+    tried = (e.attempts > 0) & e.claimed_by.is_(None)
+    unread = select(
+        func.count(), func.min(e.received_at), func.count(case((tried, 1))), func.min(case((tried, e.due_at)))
+    ).where(e.state == EventState.WAITING)
+    webhooks, first, retried, next_try_at = (await connection.execute(unread)).one()
+    return Backlog(waiting, webhooks, min([*oldest, *([first] if first else [])], default=None), retried, next_try_at)
 
 
 async def _pauses(connection: AsyncConnection, now: datetime) -> list[Pausing]:

@@ -60,11 +60,16 @@ class Bucket:
 
 @dataclass(frozen=True, slots=True)
 class Backlog:
-    """What waits now: registrations and webhooks, and since when the oldest."""
+    """What waits now: registrations and webhooks, and since when the oldest.
+
+    Of the webhooks, `retried` were tried in vain already; the first of them is tried again at `next_try_at`.
+    """
 
     registrations: int
     webhooks: int
     oldest: datetime | None
+    retried: int = 0
+    next_try_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -264,6 +264,8 @@ class Waits(Out):
     registrations: int
     webhooks: int
     oldest: datetime | None
+    retried: int = Field(description="Of the webhooks, those that were tried in vain; /api/events says why.")
+    next_try_at: datetime | None = Field(description="When the first of these is tried again.")
 
 
 class Paused(Out):

@@ -22,7 +22,7 @@ from app.domain import (
 )
 from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
-from app.store.events import EventFate, EventQueue
+from app.store.events import EventFate, EventQueue, settle_events
 from app.store.fates import Fate
 from app.store.heads import Backlog
 from app.store.inbox import Inbox
@@ -65,6 +65,16 @@ async def claimed_event(database: Database, now: datetime, *, fence: int = FENCE
     await accept(database, new_event(now))
     (event,) = await EventQueue(database).claim(now=now, fence=fence, limit=1)
     return event
+
+
+async def tried_in_vain(database: Database, now: datetime, *, again_at: datetime) -> EventId:
+    """Store an event that could not be read, and is tried again."""
+    event = await claimed_event(database, now)
+    cause, said = Cause.SOURCE_NOT_FOUND, "Eventbrite does not know order 17 yet."
+    fate = EventFate(event, EventState.WAITING, cause, said, due_at=again_at)
+    async with database.write() as connection:
+        await settle_events(connection, [fate], fence=FENCE, now=now)
+    return event.id
 
 
 def draft(now: datetime, email: str = "ada@example.com", webinar: str = "w-1", **changes: Any) -> Draft:

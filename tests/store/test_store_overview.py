@@ -10,7 +10,7 @@ from app.store.overview import Overview
 from app.store.registrations import Meaning, Registrations
 from app.store.tallies import Backlog, Now, Webinars
 from tests.conftest import MovableClock
-from tests.store.given import FENCE, accept, draft, ended, new_event, record
+from tests.store.given import FENCE, accept, draft, ended, new_event, record, tried_in_vain
 from tests.store.test_store_plans import plans, reads_all, written_down
 
 DAY = timedelta(days=1)
@@ -87,6 +87,17 @@ async def test_what_waits_is_known_with_its_age(database: Database, clock: Movab
     clock.move(timedelta(minutes=5))
     await accept(database, new_event(clock()))
     assert (await now(database, clock)).backlog == Backlog(1, 1, began)
+
+
+async def test_webhooks_that_were_tried_in_vain_are_told_with_the_next_try(
+    database: Database, clock: MovableClock
+) -> None:
+    """They wait for their own time: when they will be through nobody can say."""
+    began, soon = clock(), clock() + timedelta(minutes=2)
+    await tried_in_vain(database, began, again_at=soon + timedelta(minutes=1))
+    await tried_in_vain(database, began, again_at=soon)
+    await accept(database, new_event(began))
+    assert (await now(database, clock)).backlog == Backlog(0, 3, began, 2, soon)
 
 
 async def test_pauses_in_force_and_calls_of_the_day_are_told(database: Database, clock: MovableClock) -> None:

@@ -16,7 +16,21 @@ from app.store.people import APART, RUNS_ON
 from app.store.registrations import Draft
 from app.store.sending import Sending
 from tests.conftest import MovableClock
-from tests.store.given import CAMPAIGN, DONE, FENCE, REFUSED, batch, draft, fate, found, history, people, record, seen
+from tests.store.given import (
+    CAMPAIGN,
+    DONE,
+    FENCE,
+    REFUSED,
+    batch,
+    draft,
+    fate,
+    found,
+    history,
+    people,
+    record,
+    seen,
+    tried_in_vain,
+)
 from tests.store.given import sending as under_way
 
 NEW, KNOWN, SENT, DEAD = (
@@ -352,6 +366,15 @@ async def test_who_is_held_is_told_with_until_when(database: Database, clock: Mo
     assert (told.registrations, told.upserts) == (1, 1)
     assert told.held_until is not None
     assert timedelta(seconds=90) < told.held_until - clock() < timedelta(seconds=120)
+
+
+async def test_a_webhook_that_is_tried_again_holds_the_end_up(database: Database, clock: MovableClock) -> None:
+    """Reckoned from now on, the end would slide on with each look."""
+    again_at = clock() + timedelta(minutes=2)
+    await tried_in_vain(database, clock(), again_at=again_at)
+    assert (await look_ahead(database, clock(), webhooks=1)).held_until == again_at
+    clock.move(timedelta(minutes=2))
+    assert (await look_ahead(database, clock(), webhooks=1)).held_until is None
 
 
 async def test_a_claim_of_nobody_tells_when_to_ask_again(database: Database, clock: MovableClock) -> None:

@@ -63,12 +63,12 @@ def _remarks(now: Now, at: datetime, over: str) -> Iterator[Remark]:
         yield Remark("bad", f"{what} could not be sent {over}.", "/console/dead-letters")
     if unread:
         what = "1 webhook" if unread == 1 else f"{unread:,} webhooks"
-        yield Remark("bad", f"{what} could not be used {over}.", "/console/dead-letters")
+        yield Remark("bad", f"{what} could not be used {over}.", "/console/events?state=dead")
     if now.backlog.oldest and at - now.backlog.oldest > WAITS_LONG and not now.pauses:
         yield Remark(
             "busy",
             f"Something has been waiting for {span(at - now.backlog.oldest)}.",
-            "/console/registrations?state=waiting",
+            "/console/registrations?state=waiting" if now.backlog.registrations else "/console/events?state=waiting",
         )
     yield from (remark for tally in now.tallies if (remark := _silent(tally, at)))
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from app.store.tallies import Now, Webinars
+from app.store.tallies import Backlog, Now, Webinars
 from app.web.console.guard import page_router
 from app.web.console.health import Health, health, span
 from app.web.console.keeping import Kept
@@ -74,7 +74,7 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
             registrations=registrations_plot(now.buckets),
             calls=calls_plot(now.buckets),
             dispatcher=status,
-            through_at=_through_at(status),
+            through_at=_through_at(status) if _goes_on(now.backlog) else None,
             budget=console.budget,
             day_ends=console.day_ends(at),
             span=span,
@@ -94,6 +94,11 @@ def _health(found: _Found, over: str, report: SetupReport | None) -> Health:
 def _rounded_up(at: datetime, width: timedelta) -> datetime:
     """Return the end of the bar that a moment falls in, so that bars begin at full hours and days."""
     return at + (-(at - datetime(1970, 1, 1, tzinfo=UTC)) % width)
+
+
+def _goes_on(backlog: Backlog) -> bool:
+    """Tell whether anything waits that was not tried in vain: when the rest will be through nobody can say."""
+    return not backlog.retried or backlog.registrations + backlog.webhooks > backlog.retried
 
 
 def _through_at(status: Mapping[str, object]) -> datetime | None:

@@ -24,6 +24,7 @@ EMAIL_POLICY = (
 MENU = (
     ("/console", "Overview"),
     ("/console/registrations", "Registrations"),
+    ("/console/events", "Webhooks"),
     ("/console/webinars", "Webinars"),
     ("/console/dead-letters", "Dead letters"),
     ("/console/sources", "Sources"),
@@ -45,6 +46,7 @@ def _templates() -> Environment:
         "iso": lambda at: at.astimezone(UTC).isoformat(),
         "source": words.source_name,
         "state": words.state_word,
+        "webhook_state": words.webhook_word,
         "tone": words.state_tone,
         "advice": words.advice,
         "cause": words.cause_name,

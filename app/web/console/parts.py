@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from app.sources.trying import Sender, Tried
 from app.store.tallies import CauseTally, Now, Pausing, Webinars
-from app.store.views import CallWithRegistrations, Page, RegistrationView, Wanted
+from app.store.views import CallWithRegistrations, EventFilter, EventLine, Page, RegistrationView, Wanted
 from app.web.care_parts import CareParts
 
 
@@ -26,6 +26,18 @@ class Search(Protocol):
 
     def all(self, wanted: Wanted, /) -> AsyncIterator[RegistrationView]:
         """Yield everything that was searched for."""
+        ...
+
+
+class Webhooks(Protocol):
+    """Lists webhooks. May raise StoreUnavailable."""
+
+    async def events(self, which: EventFilter, /, *, limit: int, cursor: str | None) -> Page[EventLine]:
+        """Return a page, newest first.
+
+        Raises:
+            ValueError: the cursor is none that this list gave.
+        """
         ...
 
 
@@ -90,6 +102,7 @@ class ConsoleParts:
 
     care: CareParts
     search: Search
+    webhooks: Webhooks
     calls: Calls
     overview: Overview
     day_ends: Callable[[datetime], datetime]

@@ -22,8 +22,8 @@ from app.web.console.webinars import webinars_router
 from app.web.parts import WebParts
 from app.web.problems import Refused
 
-_WITH_PARTS = (registration_router, events_router, calls_router, sources_router)
-_LIVE = (overview_router, registrations_router, webinars_router)  # that many people leave open
+_WITH_PARTS = (registration_router, calls_router, sources_router)
+_LIVE = (overview_router, registrations_router, events_router, webinars_router)  # that many people leave open
 
 
 def console_router(parts: WebParts, console: ConsoleParts) -> APIRouter:

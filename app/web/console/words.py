@@ -131,6 +131,11 @@ def state_word(state: str) -> str:
     return _STATE_WORDS.get(state, (state.capitalize(), "idle"))[0]
 
 
+def webhook_word(state: str) -> str:
+    """Return a webhook's state as people call it: nothing is sent of it, it is read or not."""
+    return "Not usable" if state == EventState.DEAD else state_word(state)
+
+
 def state_tone(state: str) -> Tone:
     return _STATE_WORDS.get(state, ("", "bad" if state == "dead" else "idle"))[1]
 

@@ -19,6 +19,7 @@ from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database, open_database
 from app.store.dead import DeadLetters
 from app.store.finding import Calls
+from app.store.listing import Listing
 from app.store.lookup import Lookup
 from app.store.overview import Overview
 from app.store.replays import Replays
@@ -82,6 +83,7 @@ def console_over(
         examples={"custom": '{"example": true}'},
         calls=Calls(database),
         overview=Overview(database),
+        webhooks=Listing(database, clock=lambda: NOW),
         day_ends=lambda now: now + timedelta(hours=18),
         secrets=(SecretStr(PATH_SECRET),),
     )

@@ -13,7 +13,7 @@ from tests.web.console.reading import form_token, text_of
 from tests.web.relay_server import ADMIN_TOKEN, NOW, READ_TOKEN, Relay
 
 ASKS = {HEADER: "1"}
-PAGES = ["/console", "/console/registrations", "/console/webinars", "/console/dead-letters"]
+PAGES = ["/console", "/console/registrations", "/console/events", "/console/webinars", "/console/dead-letters"]
 
 
 def asked_for(query: str) -> Request:

@@ -13,7 +13,7 @@ from app.store.tallies import Backlog, Bucket, Now, Pausing, Tally
 from app.web.console.health import health, span
 from app.web.console.keeping import AT_LEAST, SHARE, Kept
 from app.web.console.plots import HEIGHT, WIDTH, calls_plot, registrations_plot
-from tests.store.given import draft, ended, record
+from tests.store.given import accept, draft, ended, new_event, record, tried_in_vain
 from tests.web.console.reading import links_of, text_of
 from tests.web.relay_server import NOW, Relay, Surroundings
 
@@ -210,6 +210,53 @@ async def test_another_process_that_sends_is_said(signed_in: Relay) -> None:
     assert "Another process of the relay sends" in text_of(
         await signed_in.client.get("/console/", follow_redirects=True)
     )
+
+
+AHEAD = {"leader": True, "forecast": {"calls": 1, "through_at": (NOW + timedelta(seconds=1)).isoformat()}}
+
+
+async def test_a_webhook_that_is_tried_again_is_said_to_be_and_leads_to_the_list(
+    signed_in: Relay, database: Database, around: Surroundings
+) -> None:
+    """`through by` slid on with each look: there is no such time while Eventbrite does not know the order."""
+    around.status |= AHEAD
+    one = await tried_in_vain(database, NOW, again_at=NOW + timedelta(minutes=2))
+    page = await signed_in.client.get("/console")
+    assert "1 webhook could not be read so far; the next try 23 Nov 2026, 12:02:00" in text_of(page)
+    assert "through by" not in text_of(page)
+    (link,) = [link for link in links_of(page) if "state=waiting" in link]
+    listed = await signed_in.client.get(link)
+    assert f"/console/events/{one}" in links_of(listed)
+    assert "Eventbrite does not know order 17 yet. 23 Nov 2026, 12:02:00 tried once so far" in text_of(listed)
+
+
+async def test_what_else_waits_is_foreseen_beside_it(
+    signed_in: Relay, database: Database, around: Surroundings
+) -> None:
+    around.status |= AHEAD
+    await tried_in_vain(database, NOW, again_at=NOW + timedelta(minutes=2))
+    await record(database, NOW, draft(NOW))
+    page = await signed_in.client.get("/console")
+    assert "the rest through by 23 Nov 2026, 12:00:01" in text_of(page)
+    assert {"/console/registrations?state=waiting", "/console/events?state=waiting"} <= set(links_of(page))
+
+
+async def test_webhooks_are_listed_by_state_and_source_a_page_at_a_time(signed_in: Relay, database: Database) -> None:
+    assert "No webhook has come yet." in text_of(await signed_in.client.get("/console/events"))
+    for n in range(51):
+        await accept(database, new_event(NOW + timedelta(seconds=n)))
+    first = await signed_in.client.get("/console/events?state=waiting&source=custom")
+    (following,) = [link for link in links_of(first) if "cursor=" in link]
+    assert "at once" in text_of(first)
+    last = text_of(await signed_in.client.get(following))
+    assert ("12:00:00 Own app Waiting" in last, "That is all of them." in last) == (True, True)
+    assert "No webhook is like this" in text_of(await signed_in.client.get("/console/events?source=pendo"))
+
+
+@pytest.mark.parametrize("question", ["state=nonsense", "source=nonsense", "cursor=nonsense"])
+async def test_a_list_of_webhooks_that_makes_no_sense_is_a_page_that_says_so(signed_in: Relay, question: str) -> None:
+    answer = await signed_in.client.get(f"/console/events?{question}")
+    assert (answer.status_code, "This list cannot be shown." in text_of(answer)) == (400, True)
 
 
 async def test_before_anybody_registers_there_is_no_webinar(signed_in: Relay) -> None:
