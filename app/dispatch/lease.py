@@ -85,18 +85,20 @@ class Applicant:
     ticks: Callable[[], float] = steady_seconds
     is_dead: Callable[[str], bool] = has_died
     _seen: Seen = field(default_factory=Seen)
-    _since: float = 0.0
+    _since: float = 0.0  # when a change of it was seen last
     _looked_at: float = float("-inf")
-    _before: float = float("-inf")  # when it was looked at last before it changed
+    _told_between: tuple[float, float] = (float("-inf"), 0.0)  # two looks, at the later of which it told a new time
     _own: Lease | None = None  # the last that was taken here
 
     async def apply(self) -> Lease | None:
         """Return the lease, None while another process may hold it."""
         asked_at = self.ticks()
-        seen = await self.leases.look(LEADER)
-        if seen != self._seen:
-            self._seen, self._since, self._before = seen, self.ticks(), self._looked_at
-        self._looked_at = asked_at
+        seen, before = await self.leases.look(LEADER), self._seen
+        if seen != before:
+            self._since = self.ticks()
+        if seen.at != before.at:  # which who takes it or gives it back leaves as it was
+            self._told_between = self._looked_at, self.ticks()
+        self._seen, self._looked_at = seen, asked_at
         return await self._take(seen) if self._is_to_be_had(seen) else None
 
     async def _take(self, seen: Seen) -> Lease | None:
@@ -110,8 +112,8 @@ class Applicant:
     def _silence(self, seen: Seen) -> Silence:
         if self._own and self._own.fence == seen.fence:
             return self._own.silence()
-        now = self.ticks()
-        return Silence(now - self._since, now - self._before)
+        now, (before, after) = self.ticks(), self._told_between
+        return Silence(now - after, now - before)
 
     def _is_to_be_had(self, seen: Seen) -> bool:
         silent_for = self.ticks() - self._since

@@ -1,11 +1,11 @@
 """The lease: one holder, believed for less long than others wait, lost at once when another has it."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from app.dispatch.lease import GONE_AFTER, LASTING, RENEWED_EVERY, Applicant, Lease
-from app.dispatch.steady import Silence
+from app.dispatch.steady import Silence, jump_between
 from app.errors import LeadershipLost, StoreUnavailable
 from app.store.database import Database
 from app.store.leases import Leases
@@ -120,6 +120,37 @@ async def test_who_watched_knows_the_silence_to_a_look(leases: Leases) -> None:
     assert await other.apply() is None
     ticks.move(9)
     assert seconds((await taken(other)).found[1]) == (9, 10)
+
+
+async def test_a_stop_that_takes_its_time_is_part_of_the_silence(leases: Leases) -> None:
+    """Its leader tells no time any more, and gives the lease back when its calls have ended: no clock jumped."""
+    ticks = Ticks()
+    stopping, other = await taken(Applicant(leases, "a")), Applicant(leases, "b", ticks)
+    assert await other.apply() is None
+    await stopping.renew(NOON)
+    assert await other.apply() is None
+    ticks.move(4)
+    assert await other.apply() is None
+    await stopping.give_back()
+    ticks.move(1)
+    seen, silence = (await taken(other)).found
+    assert seen.at == NOON
+    assert jump_between(NOON, NOON + timedelta(seconds=5), silence) == timedelta(0)
+
+
+async def test_a_term_that_told_no_time_is_part_of_the_silence(leases: Leases) -> None:
+    """It was over before its first sign of life."""
+    ticks = Ticks()
+    first, other = await taken(Applicant(leases, "a")), Applicant(leases, "b", ticks)
+    await first.renew(NOON)
+    assert await other.apply() is None
+    ticks.move(5)
+    await first.give_back()
+    short = await taken(Applicant(leases, "c"))
+    assert await other.apply() is None
+    await short.give_back()
+    ticks.move(1)
+    assert (await taken(other)).found[1].at_least == 6
 
 
 async def test_who_led_itself_knows_the_silence_exactly(leases: Leases) -> None:
