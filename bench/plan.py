@@ -20,7 +20,7 @@ class Plan:
     connections: int = 256
     crowd: int = 10_000
     stream: float = 120.0
-    faulted: int = 400
+    faulted: int = 5_000
     every_fault: bool = True
     tokens: int = 1_500
     few: int = 300
@@ -30,4 +30,4 @@ class Plan:
 def quick(tell: Callable[[str], None]) -> Plan:
     """Return a plan that only shows that everything works."""
     real = Plan(seconds=1.0, warm_up=0.3, repeats=1, samples=3, tell=tell)
-    return replace(real, crowd=600, tokens=60, stream=10.0, faulted=100, every_fault=False, few=30)
+    return replace(real, crowd=600, tokens=60, stream=10.0, faulted=300, every_fault=False, few=30)

@@ -8,7 +8,7 @@ import pytest
 
 from app.sandbox.wire import Request
 from bench.figures import FIGURES
-from bench.figures.faults import Regularly, sent
+from bench.figures.faults import Load, Regularly, sent
 from bench.figures.stream import bound
 from bench.plan import Plan
 from bench.plots import draw
@@ -37,7 +37,7 @@ async def test_a_figure_is_measured_drawn_and_kept(figure: Figure, tmp_path: Pat
 
 async def test_everybody_is_mailed_once_whatever_goes_wrong() -> None:
     """Each fifth call: the answer is lost, or refused for the rate, or for a person who is gone."""
-    outcome = await sent(SMALL, ["lost", "code:606", "code:1004"], 5)
+    outcome = await sent(Load(30, 3), ["lost", "code:606", "code:1004"], 5)
     assert outcome.hits > 0
     assert outcome.once
 
