@@ -9,8 +9,8 @@ class Plan:
     """How much is measured.
 
     In real time: `seconds` of each load, after `warm_up`; `repeats` of what is compared; `samples` of single events.
-    In virtual time: a `crowd` for one webinar, of whom so many get unique links in `tokens`; a `stream` of so many
-    seconds; people who register while some calls are `faulted`; `few` where the yardstick would take hours.
+    In virtual time: a `crowd` for one webinar; a `stream` of so many seconds; people who register while some calls are
+    `faulted`; `few` where the yardstick would take hours.
     """
 
     seconds: float = 4.0
@@ -22,7 +22,6 @@ class Plan:
     stream: float = 120.0
     faulted: int = 5_000
     every_fault: bool = True
-    tokens: int = 1_500
     few: int = 300
     tell: Callable[[str], None] = print
 
@@ -30,4 +29,4 @@ class Plan:
 def quick(tell: Callable[[str], None]) -> Plan:
     """Return a plan that only shows that everything works."""
     real = Plan(seconds=1.0, warm_up=0.3, repeats=1, samples=3, tell=tell)
-    return replace(real, crowd=600, tokens=60, stream=10.0, faulted=300, every_fault=False, few=30)
+    return replace(real, crowd=600, stream=10.0, faulted=300, every_fault=False, few=30)

@@ -79,8 +79,7 @@ class Sender:
             return paused
         jobs = self._without_paused(jobs)
         self.is_wanting = bool(jobs)
-        ticks = self.caller.ticks()
-        waits = [(_IDLE if wait is None else min(wait, _IDLE)) for wait in (self._wait(job, ticks) for job in jobs)]
+        waits = self._waits(jobs)
         if 0 not in waits:
             return min(waits, default=idle)
         return await self._begin(jobs[waits.index(0)])
@@ -140,8 +139,11 @@ class Sender:
         is_saving = day.state(now) is not DayState.OPEN
         return Horizon(day.ends_at, only=True) if is_saving else Horizon(now + URGENT)
 
-    def _wait(self, job: Job, ticks: float) -> float | None:
-        return self.caller.window.wait(ticks, job.pace)
+    def _waits(self, jobs: Sequence[Job]) -> list[float]:
+        """Return how long each call has to wait for its pace, an idle look at most."""
+        ticks, window = self.caller.ticks(), self.caller.window
+        waits = {pace: window.wait(ticks, pace) for pace in {job.pace for job in jobs}}
+        return [_IDLE if (wait := waits[job.pace]) is None else min(wait, _IDLE) for job in jobs]
 
     def _without_held(self, waiting: Waiting) -> Waiting:
         """Leave out people who could not be claimed just now, so that nobody waits for them."""

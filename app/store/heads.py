@@ -7,10 +7,11 @@ the webinars' starts, so that an urgent one is seen over all that came before it
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from functools import cache
 from itertools import chain, zip_longest
 from typing import Any, NamedTuple, TypeVar
 
-from sqlalchemy import ColumnElement, Select, Subquery, Table, func, literal, select, union_all
+from sqlalchemy import ColumnElement, Select, Subquery, Table, bindparam, func, literal, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CampaignId, RegistrationState
@@ -75,13 +76,17 @@ class Horizon:
 
 async def sources_of(connection: AsyncConnection, table: Table, state: str) -> list[str]:
     """Return the sources that have rows in this state, one probe of the index each."""
-    c = table.c
+    return list((await connection.execute(_sources(table), {"state": state})).scalars())
+
+
+@cache
+def _sources(table: Table) -> Select[str]:
+    c, state = table.c, bindparam("state", type_=table.c.state.type)
     first = select(func.min(c.source).label("source")).where(c.state == state)
     found = first.cte("found", recursive=True)
     after = select(func.min(c.source)).where(c.state == state, c.source > found.c.source).scalar_subquery()
     found = found.union_all(select(after).where(found.c.source.is_not(None)))
-    rows = await connection.execute(select(found.c.source).where(found.c.source.is_not(None)))
-    return list(rows.scalars())
+    return select(found.c.source).where(found.c.source.is_not(None))
 
 
 async def people_heads(connection: AsyncConnection, now: datetime, horizon: Horizon) -> list[People]:

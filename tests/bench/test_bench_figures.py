@@ -15,7 +15,7 @@ from bench.plots import draw
 from bench.report import table
 from bench.results import Figure, Results, kept_results
 
-SMALL = Plan(crowd=250, tokens=20, stream=2.0, faulted=30, every_fault=False, few=5, tell=lambda _: None)
+SMALL = Plan(crowd=250, stream=2.0, faulted=30, every_fault=False, few=5, tell=lambda _: None)
 
 
 @pytest.fixture(params=["crowd", "stream", "takeover"])
