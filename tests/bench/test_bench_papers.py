@@ -46,7 +46,7 @@ def test_known_people_and_links_in_tokens_cost_what_was_measured() -> None:
     crowd = FIGURES["crowd"]
     known = first_number(measured(crowd, "the same people, second webinar: calls"))
     tokens = first_number(measured(crowd, "unique links in tokens: calls"))
-    minutes = first_number(measured(crowd, "unique links in tokens: time"))
+    minutes = round(float(first_number(measured(crowd, "unique links in tokens: time"))))
     assert re.search(rf"\| another webinar for the same people \|[^|]*\| {known} \|", CALLS)
     assert re.search(rf"\| a link of one's own for each, in a token \|[^|]*\| {tokens}, in {minutes} minutes \|", CALLS)
 
