@@ -12,6 +12,8 @@ from typing import TypeVar
 import structlog
 import uvloop
 
+from app.standstill import watched_loop
+
 Answer = TypeVar("Answer")
 _log = structlog.get_logger(__name__)
 
@@ -66,4 +68,5 @@ class Backroom:
     async def _main(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
         self._begun.set()
-        await self._work(self._end)
+        with watched_loop():
+            await self._work(self._end)

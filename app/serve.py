@@ -17,6 +17,7 @@ from app.listening import allow_many_connections, bound_sockets, taken_from
 from app.log import UVICORN_OPTIONS
 from app.main import create_app
 from app.settings import Settings
+from app.standstill import watched_loop
 from app.web.wire import StrictHttp
 
 KEEP_ALIVE = 75  # seconds; load balancers reuse a connection for up to 60 s, and must not meet a closing one
@@ -57,7 +58,8 @@ async def serve(
         loop.add_signal_handler(signal.SIGINT, stop.now)
         if until is not None:
             loop.add_reader(until, stop.orphaned, until)
-        await server.serve(sockets)
+        with watched_loop():
+            await server.serve(sockets)
 
 
 def _spare_the_collector() -> None:

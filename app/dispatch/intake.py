@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
@@ -88,6 +89,7 @@ class Intake:
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _next_claim: float = float("-inf")
     _is_behind: bool = False
+    _may_find_suspects: bool = True  # they are found at the beginning of a term
 
     def is_behind(self) -> bool:
         """Tell whether more events are waiting than the last claim could take."""
@@ -96,7 +98,9 @@ class Intake:
     async def step(self) -> float:
         """Take what is due and record what is ready; return how many seconds to wait for more."""
         self.lease.check()
-        claimed = await self._claim()
+        if self._is_unclear:
+            await self._free()
+        claimed = await (self._claim_suspect() if self._may_find_suspects else self._claim())
         for event in claimed:
             self._begin(event)
         if self._running:
@@ -112,17 +116,32 @@ class Intake:
         return max(0.0, self._next_claim - self.ticks()) or await self._idle()
 
     async def close(self) -> None:
-        """Stop the events that are still being resolved; the next leader takes them up."""
+        """Stop the events that are still being resolved, and free them for the next leader."""
         for task in self._running:
             task.cancel()
         await asyncio.gather(*self._running, return_exceptions=True)
+        with suppress(StoreUnavailable):
+            await self.events.free(fence=self.lease.fence, but=())
+
+    async def _claim_suspect(self) -> Sequence[Event]:
+        """Take an event in whose reading several leaders ended: alone, so that no other comes under suspicion."""
+        if self._running:
+            return []
+        try:
+            suspect = await self.events.claim_suspect(fence=self.lease.fence)
+        except StoreUnavailable:
+            self._is_unclear = True
+            raise
+        if suspect is None:
+            self._may_find_suspects = False
+            return await self._claim()
+        _log.warning("reading alone what several leaders ended at", event_id=suspect.id, source=suspect.source)
+        return [suspect]
 
     async def _claim(self) -> Sequence[Event]:
         room = min(_MOST_A_CLAIM, _MOST_AT_ONCE - len(self._running))
         if not room or self.ticks() < self._next_claim:
             return []
-        if self._is_unclear:
-            await self._free()
         try:
             claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room)
         except StoreUnavailable:

@@ -28,7 +28,7 @@ from app.dispatch.troubles import SetupTroubles, Thresholds, setup_troubles, tro
 from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
-from app.domain import Clock, steady_seconds
+from app.domain import Cause, Clock, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
 from app.marketo.envelope import Reply
 from app.metrics import Metrics
@@ -229,6 +229,13 @@ class Dispatcher:
         )
         if found.events or found.people or found.requests:
             _log.warning("took over", events=found.events, people=found.people, requests=found.requests)
+        for event_id in found.guilty:
+            _log.error(
+                "event dead",
+                event_id=event_id,
+                cause=Cause.ADAPTER_FAILED,
+                detail="the relay ended each time it read it",
+            )
         if others := await fall_back_from_other_fields(work.database, work.judge.fields):
             _log.warning("the mapping of tokens to fields has changed", registrations_with_own_tokens=others)
         await term.sender.prepare(CallLog(work.database, clock=self._clock))

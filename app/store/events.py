@@ -27,6 +27,9 @@ class EventFate:
     due_at: datetime | None = None  # for `waiting`: when to try again
 
 
+SUSPECT, GUILTY = 2, 4  # leaders that ended while they read an event: then it is read alone; then no more
+
+
 class EventQueue:
     """The events that wait to be mapped. Only the leader claims; its fence marks what is in its hands."""
 
@@ -36,15 +39,30 @@ class EventQueue:
     async def claim(self, *, now: datetime, fence: int, limit: int) -> list[Event]:
         """Take up to `limit` due events: an equal share a source, the oldest of each.
 
-        Keys that count only while an event is pending are forgotten.
+        Keys that count only while an event is pending are forgotten. Suspects are left to `claim_suspect`.
         """
-        c = events.c
         async with self._database.read() as connection:
             lines = {
                 source: list((await connection.execute(_line(source, now, limit))).scalars())
                 for source in await sources_of(connection, events, EventState.WAITING)
             }
-        ids = fair(lines, limit)
+        return await self._take(fair(lines, limit), fence)
+
+    async def claim_suspect(self, *, fence: int) -> Event | None:
+        """Take one event in whose reading several leaders ended, to be read with nothing else in hand."""
+        c = events.c
+        async with self._database.read() as connection:
+            one = (
+                select(c.id)
+                .where(c.state == EventState.WAITING, c.claimed_by.is_(None), c.interrupted >= SUSPECT)
+                .order_by(c.due_at, c.id)
+                .limit(1)
+            )
+            ids = list((await connection.execute(one)).scalars())
+        return next(iter(await self._take(ids, fence)), None)
+
+    async def _take(self, ids: Sequence[str], fence: int) -> list[Event]:
+        c = events.c
         due = (
             select(c.id)
             .where(c.id.in_(ids), c.state == EventState.WAITING, c.claimed_by.is_(None))
@@ -100,11 +118,12 @@ class EventQueue:
             return row[0], row[1]
 
 
-def _line(source: str, now: datetime, limit: int) -> Select[tuple[str]]:
+def _line(source: str, now: datetime, limit: int) -> Select[str]:
     c = events.c
     return (
         select(c.id)
         .where(c.source == source, c.state == EventState.WAITING, c.due_at <= now, c.claimed_by.is_(None))
+        .where(c.interrupted < SUSPECT)
         .order_by(c.due_at, c.id)
         .limit(limit)
     )
@@ -137,7 +156,7 @@ async def settle_events(
 
 def _settled(fate: EventFate, now: datetime) -> dict[str, Any]:
     row: dict[str, Any] = {"id": fate.event.id, "state": fate.state, "cause": fate.cause, "detail": fate.detail}
-    row["claimed_by"] = None
+    row |= {"claimed_by": None, "interrupted": 0}
     if fate.fetched is not None:
         row["fetched"] = fate.fetched
     if fate.state is EventState.WAITING:

@@ -1,5 +1,6 @@
 """What a new leader finds half done: it is freed, or settled by policy where Marketo may have done it already."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
@@ -7,8 +8,9 @@ from typing import Literal
 from sqlalchemy import Update, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import CallId, Cause, EventState, RegistrationState
+from app.domain import CallId, Cause, EventId, EventState, RegistrationState
 from app.store.database import Database
+from app.store.events import GUILTY
 from app.store.tables import calls, events, registrations, timeline
 from app.store.unsettled import note_lost
 
@@ -19,16 +21,24 @@ _SENTENCE = {
     "retry": "The relay stopped during the campaign request. It is requested again (MARKETO_ON_AMBIGUOUS=retry).",
     "hold": "The relay stopped during the campaign request. A person decides (MARKETO_ON_AMBIGUOUS=hold).",
 }
+_GUILTY = (
+    f"The relay ended {GUILTY} times in a row while it read this webhook, the last times with nothing else in hand: it "
+    "stood still, ran out of memory or crashed. Its log says where, if it could tell."
+)
 _REFUSED = "Marketo had refused the whole request, and the relay stopped before it asked for a part of it again."
 
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """How much an earlier leader left: events and people to do again, campaign requests whose answer is unknown."""
+    """How much an earlier leader left: events and people to do again, campaign requests whose answer is unknown.
+
+    And the events that it is not given to read again, since one leader after the other ended in their reading.
+    """
 
     events: int
     people: int
     requests: int
+    guilty: Sequence[EventId] = ()  # set aside
 
 
 async def take_over(
@@ -49,14 +59,34 @@ async def take_over(
             .where(calls.c.finished_at.is_(None), calls.c.fence < fence, calls.c.started_at > now - timedelta(days=10))
             .values(finished_at=now, outcome="lost", message="The relay stopped before the answer came.")
         )
-        freed_events = await connection.execute(
-            update(events)
-            .where(events.c.state == EventState.WAITING, events.c.claimed_by < fence)
-            .values(claimed_by=None)
-        )
+        freed_events = await _free_events(connection, fence)
+        guilty = await _set_aside_guilty(connection, now)
         freed_people = await connection.execute(_held(RegistrationState.NEW, fence).values(claimed_by=None))
         requests = await _settle_requests(connection, fence, on_ambiguous, now, activity_delay)
-    return Found(freed_events.rowcount, freed_people.rowcount, requests)
+    return Found(freed_events, freed_people.rowcount, requests, guilty)
+
+
+async def _free_events(connection: AsyncConnection, fence: int) -> int:
+    """Free what an earlier leader was reading when it ended; one that stops properly frees it by itself."""
+    c = events.c
+    freed = await connection.execute(
+        update(events)
+        .where(c.state == EventState.WAITING, c.claimed_by < fence)
+        .values(claimed_by=None, interrupted=c.interrupted + 1)
+    )
+    return freed.rowcount
+
+
+async def _set_aside_guilty(connection: AsyncConnection, now: datetime) -> tuple[EventId, ...]:
+    """Bury the events that would end every leader."""
+    c = events.c
+    guilty = await connection.execute(
+        update(events)
+        .where(c.state == EventState.WAITING, c.claimed_by.is_(None), c.interrupted >= GUILTY)
+        .values(state=EventState.DEAD, cause=Cause.ADAPTER_FAILED, detail=_GUILTY, settled_at=now, interrupted=0)
+        .returning(c.id)
+    )
+    return tuple(EventId(row.id) for row in guilty)
 
 
 def _held(state: RegistrationState, fence: int) -> Update:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select, update
 
 from app.domain import (
     CampaignId,
@@ -30,6 +31,8 @@ from app.errors import LeadershipLost, ResolveFailed, StoreUnavailable
 from app.marketo.codes import Endpoint
 from app.sources.webinars import Catalogue, ConfiguredWebinar
 from app.store.database import Database
+from app.store.events import SUSPECT
+from app.store.tables import events
 from app.store.views import EventView
 from tests.conftest import MovableClock
 from tests.dispatch.stage import (
@@ -162,6 +165,52 @@ async def test_a_source_that_hangs_holds_up_no_other_event(sqlite: Database, clo
     [view] = await settled(stage, slow)
     assert view.state == EventState.MAPPED
     assert stage.source.fetched.count(view.id) == 1  # type: ignore[arg-type]  # an EventId is a str
+
+
+async def test_what_leaders_ended_at_is_read_before_all_else_and_alone(database: Database, clock: MovableClock) -> None:
+    """Should it end this leader too, nothing else was in its hands."""
+    first = await set_stage(database, clock)
+    [suspect] = await events_of(first, b"suspect")
+    await first.intake.events.claim(now=clock(), fence=first.lease.fence, limit=1)
+    async with database.write() as connection:
+        await connection.execute(update(events).values(interrupted=SUSPECT))
+        await connection.execute(update(events).values(claimed_by=None))
+    others = await events_of(first, *(b"p%d" % number for number in range(3)))
+    answers = asyncio.Event()
+    alone: list[bytes] = []
+
+    async def fetch(event: Event) -> Json:
+        alone.append(event.body)
+        if event.body == b"suspect":
+            await answers.wait()
+        return None
+
+    first.source.fetch = fetch
+    first.source.read = lambda event, _: [registered(f"{event.body.decode()}@example.com")]
+    for _ in range(3):
+        await first.intake.step()
+    assert alone == [b"suspect"]
+    answers.set()
+    views = await settled(first, suspect, *others)
+    assert {view.state for view in views} == {EventState.MAPPED}
+    assert len(alone) == 4
+
+
+async def test_a_leader_that_stops_properly_casts_no_suspicion(sqlite: Database, clock: MovableClock) -> None:
+    """A relay that is restarted often, while a source's API is slow, ends at nothing."""
+    stage = await set_stage(sqlite, clock)
+
+    async def hang(_: Event) -> Json:
+        await asyncio.Event().wait()
+        return None
+
+    stage.source.fetch = hang
+    await events_of(stage, b"slow")
+    await stage.intake.step()
+    await stage.intake.close()
+    async with sqlite.read() as connection:
+        row = (await connection.execute(select(events.c.claimed_by, events.c.interrupted))).one()
+    assert tuple(row) == (None, 0)
 
 
 async def failing(_: Event) -> Json:

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from app.domain import FINAL_STATES, Cancelled, Cause, Event, EventState, RegistrationState
 from app.store.claims import Call
 from app.store.database import open_database
-from app.store.events import EventFate, EventQueue
+from app.store.events import GUILTY, SUSPECT, EventFate, EventQueue
 from app.store.fates import Fate
 from app.store.registrations import Draft, Meaning, Registrations
 from app.store.sending import Sending
@@ -58,6 +58,7 @@ class Relay(RuleBasedStateMachine):
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
         self.accepted: set[str] = set()
         self.may_have_run: Counter[str] = Counter()
+        self.interrupted: Counter[str] = Counter()
         self.leader = Hands(fence=1)
         self.frozen: list[Hands] = []
         self.run(make_tables(self.database))
@@ -80,10 +81,19 @@ class Relay(RuleBasedStateMachine):
         assert {event.id for event in claimed}.isdisjoint(event.id for event in self.leader.events)
         self.leader.events += claimed
 
+    @rule()
+    def a_suspect_is_claimed(self) -> None:
+        suspect = self.run(EventQueue(self.database).claim_suspect(fence=self.leader.fence))
+        if suspect is not None:
+            assert self.interrupted[suspect.id] >= SUSPECT
+            self.leader.events.append(suspect)
+
     @precondition(lambda self: self.leader.events)
     @rule(email=_PEOPLE, webinar=_WEBINARS, meant=_MEANINGS)
     def an_event_is_recorded(self, email: str, webinar: str, meant: str) -> None:
-        meaning = self.meaning(self.leader.events.pop(0), email, webinar, meant)
+        event = self.leader.events.pop(0)
+        self.interrupted[event.id] = 0
+        meaning = self.meaning(event, email, webinar, meant)
         changes = self.record(meaning, self.leader.fence)
         assert len(changes) == len(meaning.drafts) or meant == "cancelled"
 
@@ -154,6 +164,7 @@ class Relay(RuleBasedStateMachine):
         """The leader freezes with what it holds; its requests may have run or not."""
         self.frozen.append(self.leader)
         self.may_have_run.update(r.id for call in self.leader.requests for r in call.registrations)
+        self.interrupted.update(event.id for event in self.leader.events)
         self.leader = Hands(fence=self.leader.fence + 1)
         self.run(take_over(self.database, fence=self.leader.fence, on_ambiguous="hold", now=self.now))
 
@@ -198,6 +209,11 @@ class Relay(RuleBasedStateMachine):
         assert all(row.state == "waiting" for row in rows if row.id in held)
 
     @invariant()
+    def whoever_ended_enough_leaders_is_read_no_more(self) -> None:
+        dead = {row.id for row in self.rows(events) if row.state == "dead"}
+        assert dead == {event_id for event_id, times in self.interrupted.items() if times >= GUILTY}
+
+    @invariant()
     def every_held_registration_is_in_the_leaders_hands(self) -> None:
         held = {row.id for row in self.rows(registrations) if row.claimed_by is not None}
         assert held <= self.in_hands()
@@ -209,7 +225,8 @@ class Relay(RuleBasedStateMachine):
         try:
             self.another_takes_over()
             self.finish()
-            assert {row.state for row in self.rows(events)} <= {"mapped"}
+            assert {row.state for row in self.rows(events)} <= {"mapped", "dead"}
+            self.whoever_ended_enough_leaders_is_read_no_more()
             assert {row.state for row in self.rows(registrations)} <= {str(state) for state in FINAL_STATES}
             self.nobody_is_reminded_twice()
         finally:
@@ -220,6 +237,8 @@ class Relay(RuleBasedStateMachine):
     def finish(self) -> None:
         self.now += timedelta(hours=1)
         self.events_are_claimed(limit=1000)
+        for _ in self.accepted:
+            self.a_suspect_is_claimed()
         while self.leader.events:
             self.an_event_is_recorded("ada@example.com", "w-1", "new")
         self.people_are_claimed(limit=1000)

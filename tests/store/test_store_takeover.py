@@ -4,10 +4,12 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain import RegistrationState
+from app.domain import Cause, EventState, RegistrationState
 from app.store.database import Database
-from app.store.events import EventQueue
+from app.store.events import GUILTY, SUSPECT, EventFate, EventQueue
+from app.store.lookup import Lookup
 from app.store.people import IN_FLIGHT
+from app.store.registrations import Meaning, Registrations
 from app.store.sending import Sending
 from app.store.takeover import Found, OnAmbiguous, take_over
 from app.store.unsettled import Unsettled
@@ -35,6 +37,45 @@ async def test_events_in_a_dead_leaders_hands_are_freed(database: Database, cloc
     assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(1, 0, 0)
     (again,) = await EventQueue(database).claim(now=clock(), fence=2, limit=10)
     assert (again.id, again.attempts) == (event.id, 2)
+
+
+async def test_an_event_in_whose_reading_leaders_ended_is_read_alone_then_no_more(
+    database: Database, clock: MovableClock
+) -> None:
+    """It would end every leader, and what happened to be read beside it must not share its fate."""
+    queue = EventQueue(database)
+    event = await claimed_event(database, clock(), fence=1)
+    for fence in range(2, 2 + SUSPECT):
+        assert not await queue.claim(now=clock(), fence=fence, limit=10)
+        await take_over(database, fence=fence, on_ambiguous="hold", now=clock())
+        if fence < 1 + SUSPECT:
+            assert await queue.claim(now=clock(), fence=fence, limit=10)
+    assert not await queue.claim(now=clock(), fence=SUSPECT + 1, limit=10)
+    for fence in range(SUSPECT + 1, 1 + GUILTY):
+        suspect = await queue.claim_suspect(fence=fence)
+        assert suspect is not None
+        assert suspect.id == event.id
+        found = await take_over(database, fence=fence + 1, on_ambiguous="hold", now=clock())
+    assert found.guilty == (event.id,)
+    assert await queue.claim_suspect(fence=GUILTY + 1) is None
+    view = await Lookup(database).event(event.id)
+    assert view is not None
+    assert (view.state, view.cause) == (EventState.DEAD, Cause.ADAPTER_FAILED)
+
+
+async def test_an_event_that_is_read_at_last_is_no_suspect_any_more(database: Database, clock: MovableClock) -> None:
+    """It waits for its source's API, say, and was in hand each time that somebody restarted the relay."""
+    queue = EventQueue(database)
+    await claimed_event(database, clock(), fence=1)
+    for fence in range(2, 2 + SUSPECT):
+        await take_over(database, fence=fence, on_ambiguous="hold", now=clock())
+        await queue.claim(now=clock(), fence=fence, limit=1)
+    suspect = await queue.claim_suspect(fence=fence)
+    assert suspect is not None
+    later = Meaning(EventFate(suspect, EventState.WAITING, due_at=clock()))
+    await Registrations(database).record([later], fence=fence, now=clock())
+    assert await queue.claim_suspect(fence=fence) is None
+    assert await queue.claim(now=clock(), fence=fence, limit=1)
 
 
 async def test_people_in_a_dead_leaders_hands_are_freed(database: Database, clock: MovableClock) -> None:
