@@ -16,17 +16,19 @@ from app.commands.simulating import demo, sandbox
 from app.commands.stats import stats
 from app.commands.tail import tail
 from app.commands.trying import try_payloads
+from app.commands.usage import Command, Group
 
 app = typer.Typer(
     name="relay",
+    cls=Group,
     help="Take webinar registrations as webhooks and request the Marketo campaign that e-mails the reminder.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,  # they print local variables, and with them secrets
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 for command in (serve, demo, doctor, send, events, show, tail, stats, replay, forget, backup, migrate, healthcheck):
-    app.command()(command)
-app.command("try")(try_payloads)
+    app.command(cls=Command)(command)
+app.command("try", cls=Command)(try_payloads)
 app.command(
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []},
     add_help_option=False,

@@ -8,10 +8,11 @@ from pydantic import SecretStr
 
 from app.commands.printing import console, facts, print_json
 from app.commands.running import ConfigOption, fail
+from app.commands.usage import Command, Group
 from app.errors import SettingsInvalid
 from app.settings import Settings, doubts_of, load_settings, render_problems
 
-config_commands = typer.Typer(help="Look at the settings.", no_args_is_help=True)
+config_commands = typer.Typer(help="Look at the settings.", no_args_is_help=True, cls=Group)
 _SWITCHES = {
     "eventbrite": ("eventbrite_webhook_token",),
     "pendo": ("pendo_webhook_secret",),
@@ -19,7 +20,7 @@ _SWITCHES = {
 }
 
 
-@config_commands.command()
+@config_commands.command(cls=Command)
 def check(
     config: ConfigOption = None, as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False
 ) -> None:

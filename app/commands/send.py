@@ -33,6 +33,17 @@ _SECRETS = {
     SourceName.PENDO: "PENDO_WEBHOOK_SECRET",
     SourceName.CUSTOM: "CUSTOM_WEBHOOK_SECRETS or CUSTOM_API_KEYS",
 }
+_WEBINAR = {
+    "id": "relay-test",
+    "title": "A test of the relay",
+    "joinLink": "https://example.com/join/relay-test",
+}
+_NAMES_A_PERSON = frozenset({"--email", "--webinar", "--title", "--join-link"})
+_USED = {
+    SourceName.EVENTBRITE: frozenset({"--order"}),
+    SourceName.PENDO: _NAMES_A_PERSON,
+    SourceName.CUSTOM: _NAMES_A_PERSON,
+}
 _TO_DO = {
     401: "The secret here is not the one that this relay has; compare the settings.",
     404: "There is no such source at this address: look whether it is turned on there, and whether the URL is right.",
@@ -48,16 +59,24 @@ def send(
         str | None, typer.Option("--url", help="Where the relay is.", show_default="RELAY_URL, else this machine")
     ] = None,
     email: Annotated[str | None, typer.Option(help="Who registers (custom, pendo). Marketo will e-mail them.")] = None,
-    webinar: Annotated[str, typer.Option(help="The webinar's id.")] = "relay-test",
-    title: Annotated[str, typer.Option(help="The webinar's title.")] = "A test of the relay",
-    join_link: Annotated[str, typer.Option(help="The webinar's join link.")] = "https://example.com/join/relay-test",
-    order: Annotated[str | None, typer.Option(help="An order of yours at Eventbrite; else its Test ping.")] = None,
+    webinar: Annotated[str | None, typer.Option(help="The webinar's id.", show_default=_WEBINAR["id"])] = None,
+    title: Annotated[str | None, typer.Option(help="The webinar's title.", show_default=_WEBINAR["title"])] = None,
+    join_link: Annotated[
+        str | None, typer.Option(help="The webinar's join link.", show_default=_WEBINAR["joinLink"])
+    ] = None,
+    order: Annotated[
+        str | None, typer.Option(help="Eventbrite only: an order of yours; without, its Test ping is sent.")
+    ] = None,
     file: Annotated[
         Path | None, typer.Option("--file", exists=True, dir_okay=False, help="Send this body instead, as it is.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print the answer as JSON.")] = False,
 ) -> None:
     """Send a signed test webhook; exit code 0 when the relay took it. It is real: Marketo will e-mail the person."""
+    _refuse_what_is_dropped(
+        source if file is None else None,
+        {"--email": email, "--webinar": webinar, "--title": title, "--join-link": join_link, "--order": order},
+    )
     settings = settings_for({"relay_url": url}, only=_NEEDED, may_lack=True, in_vain="Nothing is sent")
     if file:
         body = file.read_bytes()
@@ -75,8 +94,26 @@ def send(
     raise typer.Exit(0 if taken else 1)
 
 
-def _webinar(webinar_id: str, title: str, join_link: str) -> Mapping[str, str]:
-    return {"id": webinar_id, "title": title, "joinLink": join_link}
+def _refuse_what_is_dropped(source: SourceName | None, given: Mapping[str, str | None]) -> None:
+    """End with what to do where an option would be passed over in silence. `source` is None for a body from a file."""
+    used = _USED[source] if source else frozenset[str]()
+    dropped = " and ".join(name for name, value in given.items() if value is not None and name not in used)
+    if not dropped:
+        return
+    if source is None:
+        fail(f"The body in the file is sent as it is: leave {dropped} out, or write it there.", code=2)
+    if source is SourceName.EVENTBRITE:
+        fail(
+            f"Eventbrite's webhook names an order, and nobody's address: leave {dropped} out, and give an order of "
+            "yours with --order; without it, what Eventbrite's Test button sends is sent.",
+            code=2,
+        )
+    fail(f"{dropped} is for eventbrite alone: {source.value} names the person itself, with --email.", code=2)
+
+
+def _webinar(webinar_id: str | None, title: str | None, join_link: str | None) -> Mapping[str, str]:
+    given = {"id": webinar_id, "title": title, "joinLink": join_link}
+    return {name: value if (value := given[name]) is not None else usual for name, usual in _WEBINAR.items()}
 
 
 def _document(

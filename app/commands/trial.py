@@ -27,6 +27,10 @@ _NO_NAMES: Mapping[str, str] = {}
 _NO_CAMPAIGN = "1"  # MARKETO_CAMPAIGN_ID need not be set for a trial
 
 
+class Unnamed(Exception):
+    """Neither the command line nor the capture says whose payload this file is."""
+
+
 @dataclass(frozen=True, slots=True)
 class Trial:
     """What would become of one payload. `must ask`: who it is about is known only to the source's API."""
@@ -95,7 +99,11 @@ class _Payload:
 async def try_all(
     payloads: Sequence[tuple[str, bytes]], source: SourceName | None, settings: Settings, *, fetch: bool
 ) -> list[Trial]:
-    """Return what would become of each payload (its file's name and content), in their order."""
+    """Return what would become of each payload (its file's name and content), in their order.
+
+    Raises:
+        Unnamed: nothing says whose payload one is.
+    """
     used = _for_trials(settings, fetch=fetch)
     catalogue = make_catalogue(used)
     judge, senders = make_judge(used, catalogue), make_senders(used)
@@ -105,9 +113,7 @@ async def try_all(
         for file, content in payloads:
             payload = _read(content, source)
             if (name := payload.source) is None:
-                said = "Say whose payload it is: --source eventbrite, pendo or custom."
-                trials.append(Trial(file, None, "refused", said))
-                continue
+                raise Unnamed(file)
             request = senders[name].request(payload.body, utc_now())
             asked = replace(request, headers={**payload.headers, **request.headers})
             trials.append(_trial(file, name, await try_out(sources[name], judge, asked), settings))

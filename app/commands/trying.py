@@ -29,7 +29,7 @@ def try_payloads(
     A file holds the body as it came, or what `relay show evt_… --json` prints. No secret is needed, nothing is stored.
     """
     from app.commands.asking import known_campaigns  # noqa: PLC0415  # as below
-    from app.commands.trial import Trial, try_all  # noqa: PLC0415  # --help should not wait for every part's import
+    from app.commands.trial import Trial, Unnamed, try_all  # noqa: PLC0415  # --help should not wait for every part's import
     from app.making import CHECKS  # noqa: PLC0415  # as above
 
     settings = settings_for(
@@ -39,7 +39,10 @@ def try_payloads(
     if not files:
         fail(f"There is no *.json in {path}.", code=2)
     payloads = [(str(file), file.read_bytes()[:_MOST_BYTES]) for file in files]
-    trials: list[Trial] = run(try_all(payloads, source, settings, fetch=fetch), settings)
+    try:
+        trials: list[Trial] = run(try_all(payloads, source, settings, fetch=fetch), settings)
+    except Unnamed as unnamed:
+        fail(f"Say whose payload {unnamed} is: --source eventbrite, pendo or custom.", code=2)
     names = run(known_campaigns(settings), settings) if settings.marketo_campaign_id else {}
     told = [trial.as_json(names) for trial in trials]
     if as_json:

@@ -102,7 +102,7 @@ def _webhook(seen: EventbritePicture) -> Outcome:
     return fail(
         f"none comes to this relay ({others}): it never hears of a registration",
         f"{_ADD}: Payload URL {_payload_url(seen.wanted)}, all events, actions {_listed(needed_actions(seen.wanted))}; "
-        "or set PUBLIC_URL and run relay doctor --fix.",
+        f"or {'' if seen.wanted.public_url else 'set PUBLIC_URL and '}run relay doctor --fix, which offers to.",
     )
 
 

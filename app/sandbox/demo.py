@@ -14,7 +14,7 @@ import tempfile
 import time
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
@@ -33,6 +33,8 @@ _PATIENCE = 30.0  # seconds for everything to arrive
 _BETWEEN = 0.1  # seconds; Eventbrite's five deliveries come within about a second
 _SETTLE = 1.0  # seconds; longer than those five take here, and nobody is kept waiting for the default
 _FINAL = frozenset({"mapped", "ignored", "dead"})
+_FOR_PEOPLE = frozenset({"sync", "filter", "trigger"})
+_BESIDES = frozenset({"identity", "usage"})
 _UNSENT = frozenset({"ignored", "cancelled", "dead"})
 _CARRIED = ("PATH", "HOME", "LANG", "LC_ALL", "TMPDIR", "COVERAGE_PROCESS_CONFIG")
 Result = TypeVar("Result")
@@ -94,7 +96,7 @@ def _play(stage: Stage, story: Story, folder: Path) -> bool:
     emails = stage.seen("emails")
     story.tell_emails(emails, [_write(stage, email, folder) for email in emails])
     problems = [*_unlike(deliveries, answers), *_not_once(emails, reminders), *_violations(stage)]
-    story.conclude(problems, emails=len(emails), calls=_marketo_calls(stage))
+    story.conclude(problems, emails=len(emails), calls=_calls(stage, _FOR_PEOPLE), others=_calls(stage, _BESIDES))
     return not problems
 
 
@@ -180,8 +182,8 @@ def _violations(stage: Stage) -> list[str]:
     return [f"the simulation saw a rule broken: {found['kind']}" for found in stage.seen("violations")]
 
 
-def _marketo_calls(stage: Stage) -> int:
-    return sum(1 for call in stage.seen("calls") if call["kind"] in ("sync", "filter", "trigger"))
+def _calls(stage: Stage, kinds: Collection[str]) -> int:
+    return sum(call["kind"] in kinds for call in stage.seen("calls"))
 
 
 @contextlib.contextmanager

@@ -85,7 +85,7 @@ class Story:
             self._console.print(Panel(escape(text), expand=False, subtitle=escape(str(file)), subtitle_align="left"))
         self._console.print("As HTML: " + " ".join(escape(str(file)) for file in files), soft_wrap=True)
 
-    def conclude(self, problems: Sequence[str], *, emails: int, calls: int) -> None:
+    def conclude(self, problems: Sequence[str], *, emails: int, calls: int, others: int) -> None:
         self._console.print()
         if problems:
             self._console.print("[bold red]Not as expected:[/]")
@@ -93,7 +93,8 @@ class Story:
                 self._console.print(f"  - {problem}", markup=False)
             return
         self._console.print(
-            f"[bold green]Each of the {emails} expected e-mails arrived exactly once[/], with {calls} calls to Marketo."
+            f"[bold green]Each of the {emails} expected e-mails arrived exactly once[/], with {calls} calls to "
+            f"Marketo. {others} more got the access token and asked how many calls the day has left."
         )
 
     def invite(self, relay: str, sandbox: str, api_key: str, admin_token: str) -> None:

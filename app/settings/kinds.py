@@ -35,6 +35,7 @@ _ACTIONS = (  # Eventbrite's documented webhook actions about orders and attende
     "barcode.checked_in",
 )
 
+COPY_AGAIN = "Copy it again from where it is shown"
 Judge = Callable[[str], str | None]
 
 
@@ -56,10 +57,10 @@ def _secrets(judge: Judge, advice: str) -> Callable[[object], object]:
             raise ValueError("must be text")
         found = tuple(one.get_secret_value() if isinstance(one, SecretStr) else one for one in given)
         empty = ("",) if isinstance(value, str) else ()
-        for position, one in enumerate(found or empty, start=1):
-            if problem := judge(one):
-                which = f" (number {position} of {len(found)})" if len(found) > 1 else ""
-                raise ValueError(f"{problem}{which}. {advice}")
+        weak = [(n, problem) for n, one in enumerate(found or empty, start=1) if (problem := judge(one))]
+        if weak:
+            which = (f"{problem} (number {n} of {len(found)})" if len(found) > 1 else problem for n, problem in weak)
+            raise ValueError(f"{'; '.join(which)}. {advice}")
         return found
 
     return validate
@@ -90,7 +91,7 @@ def _web_link(text: str) -> str:
 
 def _vendor_id(text: str) -> str:
     if problem := placeholder(text):
-        raise ValueError(f"{problem}. Copy it again from where it is shown")
+        raise ValueError(f"{problem}. {COPY_AGAIN}")
     return text
 
 
@@ -240,5 +241,5 @@ SigningSecrets = Annotated[
     tuple[SecretStr, ...],
     BeforeValidator(_secrets(signing_weakness, f"A good one is made by: {SIGNING_RECIPE}")),
 ]
-VendorKey = Annotated[SecretStr, BeforeValidator(_secret(weakness, "Copy it again from where it is shown"))]
-VendorSecret = Annotated[SecretStr, BeforeValidator(_secret(vendor_weakness, "Copy it again from where it is shown"))]
+VendorKey = Annotated[SecretStr, BeforeValidator(_secret(weakness, COPY_AGAIN))]
+VendorSecret = Annotated[SecretStr, BeforeValidator(_secret(vendor_weakness, COPY_AGAIN))]

@@ -8,6 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from app.errors import FieldProblem, SettingsInvalid
+from app.settings.kinds import COPY_AGAIN
 from app.settings.layers import VARIABLES, gather
 from app.settings.model import Settings
 from app.settings.rules import Checks, details, problems_of
@@ -66,9 +67,27 @@ def _judge_one_by_one(values: dict[str, object]) -> tuple[Settings, list[FieldPr
         return Settings(**values), []  # type: ignore[arg-type]  # judging them is what it does
     except ValidationError as refused:
         wrong = refused.errors(include_url=False)
-        names = {str(error["loc"][0]) for error in wrong}
-        rest = {name: value for name, value in values.items() if name not in names}
-        return Settings(**rest), list(_problems(wrong))  # type: ignore[arg-type]
+        return Settings(**_without(values, wrong)), list(_problems(wrong))  # type: ignore[arg-type]
+
+
+def _without(values: dict[str, object], wrong: Iterable[ErrorDetails]) -> dict[str, object]:
+    """Return the values that are right by themselves; of a webinar all that is, since it is judged with the others."""
+    rest, webinars = dict(values), _copied(values.get("webinars"))
+    for error in wrong:
+        field, *inner = error["loc"]
+        if field != "webinars" or not inner or not isinstance(webinars, dict):
+            rest.pop(str(field), None)
+        elif len(inner) > 1 and isinstance(one := webinars.get(inner[0]), dict):
+            one.pop(inner[1], None)
+        else:
+            webinars.pop(inner[0], None)
+    return rest | {"webinars": webinars} if "webinars" in rest else rest
+
+
+def _copied(webinars: object) -> object:
+    if not isinstance(webinars, dict):
+        return webinars
+    return {key: dict(one) if isinstance(one, dict) else one for key, one in webinars.items()}
 
 
 def _problems(wrong: Iterable[ErrorDetails]) -> Iterable[FieldProblem]:
@@ -83,7 +102,8 @@ def _problems(wrong: Iterable[ErrorDetails]) -> Iterable[FieldProblem]:
 
 def _sentence(field: str, error: ErrorDetails) -> str:
     if error["type"] == "value_error":
-        return str(error["ctx"]["error"])
+        said, where = str(error["ctx"]["error"]), details(field).get("where")
+        return f"{said}. {where}." if where and said.endswith(COPY_AGAIN) else said
     if error["type"] == "extra_forbidden":
         return "is no key of a webinar; there are title, join_link, image, starts_at, campaign_id and aliases"
     if error["type"].startswith(("timezone", "datetime")):

@@ -32,13 +32,13 @@ def read_json(body: bytes) -> Json:
     """
     text = body.removeprefix(_BOM)
     if not text.strip():
-        raise Malformed("The body is empty; a JSON document is expected.")
+        raise Malformed("the body is empty; a JSON document is expected")
     try:
         document: Json = from_json(text, allow_inf_nan=False)
     except ValueError as error:
-        raise Malformed(f"The body is not JSON in UTF-8: {error}.") from None
+        raise Malformed(f"the body is not JSON in UTF-8: {error}") from None
     if _MIGHT_OVERFLOW.search(text) and not _is_finite(document):
-        raise Malformed("The body holds a number that is too large.")  # 1e400 reads as infinity
+        raise Malformed("the body holds a number that is too large")  # 1e400 reads as infinity
     return document
 
 

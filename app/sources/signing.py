@@ -48,7 +48,7 @@ class StandardWebhooks:
         message_id = _header(headers, "webhook-id", _MESSAGE_ID)
         timestamp = _header(headers, "webhook-timestamp", _UNIX_SECONDS)
         if abs(now.timestamp() - int(timestamp)) > self.tolerance.total_seconds():
-            raise NotAuthentic("webhook-timestamp is more than 5 minutes off; check the sender's clock")
+            raise NotAuthentic("the time in webhook-timestamp is more than 5 minutes off; check the sender's clock")
         presented = list(_signatures(headers.get("webhook-signature", "")))
         expected = [_standard_digest(key, message_id, timestamp, body) for key in self.keys]
         if not any([same(one, other) for one in presented for other in expected]):  # noqa: C419  # no early exit

@@ -94,10 +94,15 @@ def problem_of(error: RequestRefused | StoreUnavailable) -> Problem:
     """Return the answer that an error of the relay means."""
     match error:
         case NotAuthentic():
-            return Problem(401, "not_authentic", str(error), headers=(CHALLENGE,))
+            return Problem(401, "not_authentic", _sentence(error), headers=(CHALLENGE,))
         case Invalid():
             return Problem(422, "invalid", "Some fields are wrong; errors names each.", error.problems)
         case Malformed() | RequestRefused():
-            return Problem(400, "malformed", str(error))
+            return Problem(400, "malformed", _sentence(error))
         case StoreUnavailable():
             return UNSTORED
+
+
+def _sentence(error: Exception) -> str:
+    said = str(error).rstrip(".")
+    return f"{said[:1].upper()}{said[1:]}."

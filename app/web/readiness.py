@@ -21,9 +21,9 @@ log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 
 
 class Check(BaseModel):
-    """One thing that was looked at. `paused` and `doubtful` are worth knowing and do not make the relay unready."""
+    """One thing that was looked at. `paused`, `doubtful` and `wrong` are worth knowing and leave the relay ready."""
 
-    status: Literal["ok", "failing", "paused", "doubtful"]
+    status: Literal["ok", "failing", "paused", "doubtful", "wrong"]
     detail: str | None = None
 
 
@@ -94,13 +94,21 @@ class Readiness:
         report = await last_report(self._parts.setup)
         if report is None:
             return {}
-        status: Literal["doubtful", "ok"] = "doubtful" if report.counts.get("fail") else "ok"
-        return {"setup": Check(status=status, detail=f"{report.summary} `relay doctor` tells them all.")}
+        return {
+            "setup": Check(status=_verdict(report.counts), detail=f"{report.summary} `relay doctor` tells them all.")
+        }
 
     def _draining(self) -> Check:
         if self._parts.drain.is_draining:
             return Check(status="failing", detail="The relay is stopping; send new requests elsewhere.")
         return Check(status="ok")
+
+
+def _verdict(counts: Mapping[str, int]) -> Literal["ok", "doubtful", "wrong"]:
+    """Return the word that `relay doctor`, the log and the console have for it."""
+    if counts.get("fail"):
+        return "wrong"
+    return "doubtful" if counts.get("warn") or counts.get("unknown") else "ok"
 
 
 def marketo_check(paused: object) -> Check:

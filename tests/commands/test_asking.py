@@ -99,6 +99,43 @@ def test_what_is_not_there_says_where_to_look(what: str, said: str, tmp_path: Pa
 
 
 @pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["eventbrite", "--email", "you@example.com"], "nobody's address: leave --email out"),
+        (["eventbrite", "--webinar", "w-1", "--title", "T"], "leave --webinar and --title out"),
+        (["custom", "--email", "you@example.com", "--order", "7"], "--order is for eventbrite alone"),
+        (["custom", "--file", "body.json", "--email", "you@example.com"], "leave --email out, or write it there"),
+    ],
+)
+def test_nothing_that_was_given_is_left_out_of_a_test_webhook_in_silence(
+    given: list[str], said: str, tmp_path: Path
+) -> None:
+    """Whoever gives an address waits for the e-mail."""
+    (tmp_path / "body.json").write_text("{}")
+    ended = CliRunner().invoke(app, ["send", *given])
+    assert (ended.exit_code, said in ended.stderr) == (2, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["stats", "--hours", "nan"], "must be a number."),
+        (["events", "--limit", "0"], "must be at least 1."),
+        (["send", "nonsense"], "'nonsense' is not one of 'eventbrite', 'pendo', 'custom'."),
+    ],
+)
+def test_a_wrong_value_is_told_in_our_words(given: list[str], said: str, tmp_path: Path) -> None:
+    ended = CliRunner().invoke(app, given, env={"COLUMNS": "200"})
+    assert (ended.exit_code, said in ended.stderr) == (2, True), ended.stderr
+    assert "Value error" not in ended.stderr
+
+
+def test_help_does_not_look_as_if_a_word_followed_a_flag() -> None:
+    for command in ([], ["forget"], ["demo"], ["config", "check"]):
+        assert "bool" not in CliRunner().invoke(app, [*command, "--help"]).stdout
+
+
+@pytest.mark.parametrize(
     ("command", "whom"),
     [
         *(("show", whom) for whom in ("something", "lead:abc")),

@@ -157,6 +157,15 @@ async def test_without_a_public_address_the_secret_tells_that_a_webhook_comes_he
     assert "set PUBLIC_URL" in found.found
 
 
+@pytest.mark.parametrize(
+    ("public_url", "said"), [(PUBLIC_URL, "or run relay doctor --fix"), (None, "or set PUBLIC_URL and run relay")]
+)
+async def test_nobody_is_told_to_set_what_is_set(patient: Patient, public_url: str | None, said: str) -> None:
+    await patient.lever("PUT", "eventbrite/webhooks", [])
+    [found] = [one for one in (await patient.report(public_url=public_url)).findings if one.check == WEBHOOK[0]]
+    assert (found.verdict, said in found.advice) == (Verdict.FAIL, True), found.advice
+
+
 async def test_sources_that_are_off_are_not_judged(patient: Patient) -> None:
     found = await patient.verdicts(
         eventbrite_webhook_token=(), eventbrite_api_token=None, pendo_webhook_secret=(), pendo_integration_key=None

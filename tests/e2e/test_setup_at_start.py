@@ -21,7 +21,7 @@ def test_what_is_wrong_is_logged_at_the_start_and_stops_nothing(sandbox: Sandbox
     [doubt] = [json.loads(line) for line in relay.process.lines if '"doubtful setting"' in line]
     assert doubt["setting"] == "MARKETO_ACTIVITY_DELAY_SECONDS"
     status, checks = (answer := web.get(f"{relay.url}/readyz")).status_code, answer.json()["checks"]
-    assert (status, checks["setup"]["status"]) == (200, "doubtful")
+    assert (status, checks["setup"]["status"]) == (200, "wrong")
     assert relay.send(registration("ada@example.com")).status_code == 202
     relay.in_state("ada@example.com", "sent")
 

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from app.errors import SettingsInvalid
-from app.settings import load_settings
+from app.making import CHECKS
+from app.settings import Checks, load_settings
 
 ONE = "q7Zr-1mVt_9KxLwP2cYb"
 TWO = "Vt_9KxLwP2cYbq7Zr-1m"
@@ -17,10 +18,10 @@ BASE = {
 }
 
 
-def told(folder: Path, variables: dict[str, str], toml: str = "") -> dict[str, str]:
+def told(folder: Path, variables: dict[str, str], toml: str = "", checks: Checks | None = None) -> dict[str, str]:
     (folder / "relay.toml").write_text(toml)
     try:
-        load_settings(environ=BASE | variables, folder=folder)
+        load_settings(environ=BASE | variables, folder=folder, checks=checks or Checks())
     except SettingsInvalid as refused:
         return {problem.field: problem.problem for problem in refused.problems}
     return {}
@@ -113,6 +114,26 @@ def test_a_webinars_alias_belongs_to_one_webinar(tmp_path: Path) -> None:
     toml = "[webinars.w-1]\naliases = ['7', 'w-1']\n[webinars.w-2]\naliases = [7]\n[webinars.w-3]\n"
 
     assert told(tmp_path, {"CUSTOM_API_KEYS": ONE}, toml).keys() == {"webinars.7"}
+
+
+def test_all_mistakes_of_the_webinars_are_told_at_once(tmp_path: Path) -> None:
+    """Two of them were told only after the third was mended."""
+    toml = "[webinars.w-1]\ntitel = 'T'\ncampaign_id = 'abc'\naliases = ['7']\n[webinars.w-2]\naliases = ['7']\n"
+    found = told(tmp_path, {"CUSTOM_API_KEYS": ONE}, toml, checks=CHECKS)
+    assert found.keys() == {"webinars.w-1.titel", "webinars.w-1.campaign_id", "webinars.7"}
+
+
+def test_every_weak_key_is_named(tmp_path: Path) -> None:
+    found = told(tmp_path, {"CUSTOM_API_KEYS": f"short,{ONE},password123"})
+    assert "(number 1 of 3); " in found["CUSTOM_API_KEYS"]
+    assert "(number 3 of 3). A good one" in found["CUSTOM_API_KEYS"]
+    assert "number 2" not in found["CUSTOM_API_KEYS"]
+
+
+def test_where_a_vendors_secret_is_shown_is_said(tmp_path: Path) -> None:
+    """ "Copy it again from where it is shown" leaves one looking for the place."""
+    found = told(tmp_path, {"CUSTOM_API_KEYS": ONE, "MARKETO_CLIENT_SECRET": ""})["MARKETO_CLIENT_SECRET"]
+    assert found.startswith("is empty. Copy it again from where it is shown. In Marketo: Admin > Integration")
 
 
 def test_mistakes_in_a_webinars_table_are_told_by_their_place(tmp_path: Path) -> None:

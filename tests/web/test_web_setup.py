@@ -58,7 +58,7 @@ async def test_a_wrong_set_up_is_told_by_readyz_and_does_not_make_it_unready(aro
         watch.begin()
         answer = await relay.client.get("/readyz")
     assert answer.status_code == 200
-    assert answer.json()["checks"]["setup"]["status"] == "doubtful"
+    assert answer.json()["checks"]["setup"]["status"] == "wrong"
     assert "1 error" in answer.json()["checks"]["setup"]["detail"]
 
 

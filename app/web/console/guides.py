@@ -22,6 +22,7 @@ class Guide:
     test: TestBody
     test_says: str
     needs_email: bool = True
+    try_says: str = ""
 
 
 def _custom_test(email: str, now: datetime) -> bytes:
@@ -62,6 +63,8 @@ GUIDES: Mapping[str, Guide] = {
         test=_eventbrite_test,
         test_says="It is what Eventbrite's own Test button sends: nobody gets an e-mail.",
         needs_email=False,
+        try_says="The relay asks Eventbrite for what api_url names. The example's order is none of yours, so "
+        "Eventbrite will say that it does not know it: write the number of an order of yours instead.",
     ),
     "pendo": Guide(
         turned_on_by="PENDO_WEBHOOK_SECRET",
