@@ -104,6 +104,11 @@ class Pauses:
         pause = self._known.get(EVERYTHING)
         return pause if pause and pause.code in LIMIT_CODES and pause.until > self._clock() else None
 
+    def is_to_be_tried(self) -> bool:
+        """Tell whether the time of a limit's pause is over, and no answer has shown yet that the limit is, too."""
+        pause = self._known.get(EVERYTHING)
+        return pause is not None and pause.code in LIMIT_CODES and pause.until <= self._clock()
+
     def is_by(self, code: str) -> bool:
         """Tell whether everything is paused, and for this code."""
         pause = self._known.get(EVERYTHING)

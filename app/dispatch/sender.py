@@ -52,6 +52,7 @@ class Sender:
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _rests: bool = False
+    _trial: "asyncio.Task[None] | None" = None  # the call that shows whether a limit's pause was long enough
     _held: dict[bool, _Held] = field(default_factory=dict)  # of look-ups, and of upserts
 
     async def prepare(self, log: CallLog) -> None:
@@ -74,6 +75,8 @@ class Sender:
         if paused := self._paused():
             self.is_wanting = False
             return paused
+        if self._is_tried():
+            return _IDLE  # the call's end rings
         jobs, idle = await self._jobs()
         if paused := self._paused():  # a call may have ended while we looked
             return paused
@@ -97,6 +100,11 @@ class Sender:
 
     def _paused(self) -> float:
         return min(_IDLE, self.caller.pauses.wait() or self.caller.day.wait(self.clock()))
+
+    def _is_tried(self) -> bool:
+        """Tell whether one call goes first after a limit's pause: with all that wait, the limit would be hit anew."""
+        is_running = self._trial is not None and not self._trial.done()
+        return is_running and self.caller.pauses.is_to_be_tried()
 
     async def sweep(self) -> float:
         """Bury what could not be sent in time."""
@@ -174,6 +182,8 @@ class Sender:
         self.caller.day.begin_call(self.clock())
         task = asyncio.create_task(self.caller.carry_out(call))
         self._running.add(task)
+        if self.caller.pauses.is_to_be_tried():
+            self._trial = task
         task.add_done_callback(self._ended)
         return 0.0
 

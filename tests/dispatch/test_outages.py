@@ -74,7 +74,7 @@ OUTAGES = (
     Outage("code:604", HOURS, 200),
     Outage("code:611", HOURS, 200),
     Outage("redirect", HOURS, 60),
-    Outage("code:606", HOURS / 3, 2 * 3600 // 20 + 20),  # what waits: people, and one batch
+    Outage("code:606", HOURS / 3, 3600 // 20 + 20),  # one each 20 s, though people and a batch wait
 )
 
 

@@ -366,6 +366,33 @@ async def test_another_campaigns_batches_go_on_while_one_is_paused(sqlite: Datab
     assert await stage.states() == {SENT: 2}
 
 
+@pytest.mark.parametrize("code", ["606", "615", "429"])
+async def test_one_call_goes_first_after_a_limit(sqlite: Database, clock: MovableClock, code: str) -> None:
+    """While others hold the instance at its limit, all that wait would only add to it."""
+    stage = await set_stage(sqlite, clock)
+    await stage.arrive(*(registered("ada@example.com", f"w-{number}") for number in range(4)))
+    await stage.work_until_known()
+    stage.marketo.faults = [failure(Endpoint.TRIGGER, code, "limit")]
+    await stage.sender.step()
+    await asyncio.gather(*stage.sender._running)
+    stage.pass_time(stage.sender.caller.pauses.wait())
+    stage.marketo.gate = asyncio.Event()
+    for _ in range(10):
+        await stage.sender.step()
+        stage.pass_time(1)
+    assert len(stage.sender._running) == 1
+    stage.marketo.gate.set()
+    await asyncio.gather(*stage.sender._running)
+    stage.marketo.gate.clear()
+    for _ in range(10):
+        await stage.sender.step()
+        stage.pass_time(1)
+    assert len(stage.sender._running) == 3
+    stage.marketo.gate.set()
+    await stage.work()
+    assert await stage.states() == {SENT: 4}
+
+
 async def test_a_marketo_of_one_call_at_a_time_is_served(sqlite: Database, clock: MovableClock) -> None:
     """The smallest budget that can be set works, only slowly."""
     ticks = Ticks()
