@@ -7,6 +7,7 @@ from app.domain import CampaignId
 from app.mailing import read_letter
 from app.sandbox import seed
 from app.settings import Settings
+from app.web.console.parts import Letter, NoLetter
 from tests.e2e.harness import Sandbox
 
 
@@ -21,17 +22,17 @@ def settings_for(sandbox: Sandbox, secret: str = seed.CLIENT_SECRET) -> Settings
 
 async def test_the_campaigns_email_is_read_with_its_defaults(sandbox: Sandbox) -> None:
     letter = await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50))
-    assert letter is not None
-    html, defaults = letter
-    assert "{{my.WebinarTitle}}" in html
-    assert "{{lead.First Name:default=Customer}}" in html
-    assert defaults[seed.TITLE_TOKEN] == seed.DEFAULT_TITLE
+    assert isinstance(letter, Letter)
+    assert "{{my.WebinarTitle}}" in letter.html
+    assert "{{lead.First Name:default=Customer}}" in letter.html
+    assert letter.defaults[seed.TITLE_TOKEN] == seed.DEFAULT_TITLE
 
 
 async def test_without_campaign_permission_or_marketo_there_is_none(sandbox: Sandbox) -> None:
     """The console then shows the tutorial's; nobody's page breaks."""
-    assert await read_letter(settings_for(sandbox), CampaignId(999_999), gate=Paced(50)) is None
+    strange = await read_letter(settings_for(sandbox), CampaignId(999_999), gate=Paced(50))
+    assert strange == NoLetter("Marketo has no smart campaign 999999. Set-up says what to do.")
     wrong = settings_for(sandbox, "another-secret-0123456789abcdef")
-    assert await read_letter(wrong, CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)) is None
+    assert isinstance(await read_letter(wrong, CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)), NoLetter)
     sandbox.process.stop()
-    assert await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)) is None
+    assert isinstance(await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)), NoLetter)

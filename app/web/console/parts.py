@@ -69,7 +69,22 @@ class Overview(Protocol):
     async def causes(self) -> Sequence[CauseTally]: ...
 
 
-ReadLetter = Callable[[int], Awaitable[tuple[str, Mapping[str, str]] | None]]
+@dataclass(frozen=True, slots=True)
+class Letter:
+    """A campaign's own e-mail: its HTML, and the program's My Tokens with their defaults."""
+
+    html: str
+    defaults: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class NoLetter:
+    """There is none to show; `why` is a sentence, with what to do."""
+
+    why: str
+
+
+ReadLetter = Callable[[int], Awaitable[Letter | NoLetter]]
 TryOut = Callable[[str, bytes], Awaitable[Tried]]
 
 
@@ -94,8 +109,8 @@ class WebinarTokens:
 class ConsoleParts:
     """What the console needs.
 
-    `read_letter` returns the e-mail of a campaign, as HTML with the defaults of its My Tokens, or None where it may not
-    be read. `try_out` tells what would become of a body of a source; `senders` are the sources that are on, `examples`
+    `read_letter` returns the e-mail of a campaign, or why there is none to show. `try_out` tells what would become of a
+    body of a source; `senders` are the sources that are on, `examples`
     bodies of theirs. `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls
     ends. `public_url` is where senders reach the relay; without it, it is taken to be where the console is.
     """

@@ -12,7 +12,7 @@ from app.web.console import email, shown, words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
 from app.web.console.keeping import Kept
 from app.web.console.pages import email_page, page
-from app.web.console.parts import ConsoleParts, ReadLetter
+from app.web.console.parts import ConsoleParts, Letter, NoLetter, ReadLetter
 from app.web.parts import WebParts
 from app.web.problems import Refused
 from app.web.setup import SetupFinding, SetupReport, last_report, made_at
@@ -20,6 +20,9 @@ from app.web.setup import SetupFinding, SetupReport, last_report, made_at
 _MOST_EVENTS = 10
 _MOST_CAMPAIGNS = 100
 _LETTER_KEPT = 600.0  # seconds
+_TOO_MANY = NoLetter(
+    "So many campaigns were looked at that this one's e-mail is not read; restart the relay to see it."
+)
 
 
 class _Letters:
@@ -27,13 +30,13 @@ class _Letters:
 
     def __init__(self, read: ReadLetter) -> None:
         self._read = read
-        self._kept: dict[int, Kept[tuple[str, Mapping[str, str]] | None]] = {}
+        self._kept: dict[int, Kept[Letter | NoLetter]] = {}
 
-    async def of(self, campaign: int) -> tuple[str, Mapping[str, str]] | None:
+    async def of(self, campaign: int) -> Letter | NoLetter:
         if campaign not in self._kept and len(self._kept) < _MOST_CAMPAIGNS:
             self._kept[campaign] = Kept(lambda: self._read(campaign), at_least=_LETTER_KEPT)
         kept = self._kept.get(campaign)
-        return await kept.get() if kept else None
+        return await kept.get() if kept else _TOO_MANY
 
 
 def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:

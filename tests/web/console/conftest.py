@@ -26,7 +26,7 @@ from app.store.replays import Replays
 from app.store.reports import SetupReports
 from app.store.search import Search
 from app.web.care_parts import CareParts
-from app.web.console.parts import ConsoleParts, ReadLetter, TryOut
+from app.web.console.parts import ConsoleParts, NoLetter, ReadLetter, TryOut
 from tests.dispatch.stage import JUDGE
 from tests.tables import make_tables
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
@@ -51,8 +51,8 @@ async def nothing_tried(_source: str, _body: bytes) -> Tried:
     return Tried(ignored="Nobody registered.")
 
 
-async def no_letter(_campaign: int) -> None:
-    return None
+async def no_letter(_campaign: int) -> NoLetter:
+    return NoLetter("It may not be read.")
 
 
 async def nothing_found() -> Examined:

@@ -15,7 +15,7 @@ from app.store.lookup import Lookup
 from app.store.registrations import Meaning, Registrations
 from app.store.views import TimelineEntry
 from app.web.console import email, shown, words
-from app.web.console.parts import WebinarTokens
+from app.web.console.parts import Letter, NoLetter, WebinarTokens
 from tests.store.given import FENCE, accept, draft, ended, mapped, record, seen, sending
 from tests.web.console.conftest import console_over, keep_report, name_campaign
 from tests.web.console.reading import links_of, text_of
@@ -185,9 +185,10 @@ async def test_the_own_email_is_shown_where_it_may_be_read(around: Surroundings,
     """With the defaults of tokens that were not passed; Marketo is asked once, not for each registration."""
     asked: list[int] = []
 
-    async def letter(campaign: int) -> tuple[str, dict[str, str]]:
+    async def letter(campaign: int) -> Letter:
         asked.append(campaign)
-        return "<p>Dear {{lead.First Name:default=you}}: {{my.WebinarTitle}}, {{my.Company}}", {"Company": "A&B"}
+        text = "<p>Dear {{lead.First Name:default=you}}: {{my.WebinarTitle}}, {{my.Company}}"
+        return Letter(text, {"Company": "A&B"})
 
     registration = await with_webhook(database, b"{}")
     console = console_over(database, letter=letter)
@@ -197,6 +198,50 @@ async def test_the_own_email_is_shown_where_it_may_be_read(around: Surroundings,
             answer = await relay.client.get(f"/console/registrations/{registration}/email")
             assert text_of(answer) == "Dear Ada: R&D <live>, A&B"
     assert asked == [1234]
+
+
+async def test_why_the_own_email_is_not_shown_is_said(around: Surroundings, database: Database) -> None:
+    """A draft looked as if all were well: the tutorial's e-mail stood there, and Marketo sent nothing."""
+
+    async def letter(_campaign: int) -> NoLetter:
+        return NoLetter("<Reminder> is a draft.")
+
+    registration = await with_webhook(database, b"{}")
+    async with serving(around.app(lookup=Lookup(database), console=console_over(database, letter=letter))) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+        shown = text_of(await relay.client.get(f"/console/registrations/{registration}/email"))
+    assert "This is the tutorial's e-mail, not yours. <Reminder> is a draft. Hi" in shown.replace(
+        "R&D <live> This", "This"
+    )
+
+
+@pytest.mark.parametrize(
+    ("picture", "said"),
+    [
+        ('<img src="">', "No picture: its token has no value."),
+        ("<IMG alt='' src=' '>", "No picture"),
+        ("<img width=5>", "No picture"),
+        ('<img src="https://a.io/1.png?a=1&amp;b=2">', "loaded here: https://a.io/1.png?a=1&amp;b=2"),
+        (
+            '<img alt="" title="a>b" src="https://a.io/1.png"/>',
+            'alt="Picture that could not be loaded here: https://a.io',
+        ),
+    ],
+)
+def test_a_picture_that_is_not_there_is_labelled(picture: str, said: str) -> None:
+    """A torn picture says neither which one it is nor why."""
+    told = email.labelled(f"<p>Hi</p>{picture}<p>Bye</p>")
+    assert said in told
+    assert (told.startswith("<p>Hi</p><"), told.endswith("<p>Bye</p>"), told.lower().count("alt=")) == (
+        True,
+        True,
+        int("loaded" in said),
+    )
+
+
+def test_a_picture_with_words_of_its_own_stays_as_it_is() -> None:
+    picture = '<img src="https://a.io/1.png" alt="Our logo">'
+    assert email.labelled(picture) == picture
 
 
 @pytest.mark.parametrize("hostile", HOSTILE)
