@@ -1,18 +1,22 @@
-"""Make a check's calls from a process that does not lead: beside the window of the one that does, and written down."""
+"""Make a check's calls from a process that does not lead: in the window of the one that does, and written down."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
 import structlog
 
 from app.dispatch.caller import refusal
 from app.dispatch.errands import read_result
+from app.dispatch.guests import share_of_guests
 from app.dispatch.holder import has_died
 from app.dispatch.judgement import person_key
+from app.dispatch.lease import GONE_AFTER, RENEWED_EVERY
 from app.dispatch.pausing import LIMIT_CODES, not_now
-from app.doctor.pacing import Gate, Make, Paced, share_beside
-from app.domain import Clock
+from app.doctor.pacing import Gate, Make, Paced, Slow, not_told
+from app.domain import CallId, Clock, steady_seconds
 from app.errors import NotNow, StoreUnavailable
 from app.making import make_memory
 from app.marketo.envelope import Reply
@@ -20,47 +24,90 @@ from app.marketo.failures import CallFailed
 from app.settings import Settings
 from app.store.calls import CallLog
 from app.store.claims import CallResult
-from app.store.database import open_database
+from app.store.database import Database, open_database
 from app.store.leases import LEADER, Leases
 from app.store.looking import look_at_store
 from app.store.people import People
+from app.store.sharing import LATER, Begun, Seen, begin_beside
 
 _log = structlog.get_logger(__name__)
 
 LONGEST_APART = 130.0  # seconds; an upsert of the relay's whose answer was lost is over by then
 _LOOK_AGAIN = 0.5  # seconds
+_STORE_PATIENCE = 10.0  # seconds for which a store that does not answer is asked again
+_SAME_TIME = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """How many calls all processes together make in 20 seconds, and at a time."""
+
+    calls: int
+    in_flight: int
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Limits":
+        """Return what the settings allow."""
+        return cls(settings.marketo_calls_per_window, settings.marketo_max_in_flight)
+
+    def full(self, seen: Seen) -> str | None:
+        """Say why a call beside the leader must wait; None when there is room for it.
+
+        Half of the window and the last place in flight are the leader's, so that registrations go first; of 50 calls,
+        the other half is enough for a whole check. A busy leader leaves a share to others, theirs in any case.
+        """
+        share, kept = (share_of_guests(self.calls), max(1, self.calls // 2)) if seen.is_led else (self.calls, 0)
+        beside = [one for one in seen.calls if one.is_beside]
+        if _is_full(len(seen.calls), len(beside), self.calls, share, kept):
+            return f"MARKETO_CALLS_PER_WINDOW={self.calls} holds for the relay and the checks together"
+        share, kept = (1, 1) if seen.is_led else (self.in_flight, 0)
+        running = [one for one in seen.calls if one.ended is None]
+        theirs = [one for one in running if one.is_beside]
+        has_had_its_turn = any(one.ended and one.ended > seen.now - LATER for one in beside)
+        if _is_full(len(running), len(theirs), self.in_flight, share, kept) or (
+            seen.is_led and self.in_flight == 1 and has_had_its_turn
+        ):
+            return f"MARKETO_MAX_IN_FLIGHT={self.in_flight} holds for the relay and the checks together"
+        return None
+
+
+def _is_full(used: int, beside: int, most: int, share: int, kept: int) -> bool:
+    return used >= most or (beside >= share and used + kept >= most)
 
 
 class Beside:
-    """A gate that keeps a pace of its own, heeds the leader's pauses, and writes each call down for the next leader.
+    """A gate that lets a call go once it has a place in the window of all processes on this store.
 
-    The store is opened for each call, in whichever thread and loop that is made.
+    It heeds the leader's pauses. The store is opened for each call, in whichever thread and loop that is made. `slow`
+    is told why a call waits.
     """
 
-    def __init__(self, url: str, pace: Paced, *, clock: Clock) -> None:
+    def __init__(
+        self,
+        url: str,
+        limits: Limits,
+        *,
+        clock: Clock,
+        slow: Slow = not_told,
+        ticks: Callable[[], float] = steady_seconds,
+    ) -> None:
         self._url = url
-        self.pace = pace
+        self._limits = limits
         self._clock = clock
+        self._slow = slow
+        self._ticks = ticks
+        self._ahead: timedelta | None = None  # how much later it is for the leader
 
     async def __call__(self, make: Make) -> Reply:
-        """Make a call when there is room for it; without the store it is made all the same.
+        """Make a call when there is room for it.
 
         Raises:
             CallFailed: from `make`.
-            NotNow: Marketo is paused by one of its limits.
+            NotNow: Marketo is paused by one of its limits, or the store does not answer.
         """
-        return await self.pace(lambda: self._noted(make))
-
-    async def _noted(self, make: Make) -> Reply:
         async with open_database(self._url) as database:
-            log = CallLog(database, clock=self._clock)
-            try:
-                await _heed_pauses(log)
-                fence = (await Leases(database).look(LEADER)).fence
-                call_id = await log.begin("setup", fence=fence)
-            except StoreUnavailable as problem:
-                _log.warning("call not written down", reason=str(problem))
-                return await make()
+            log = CallLog(database, clock=self._at_the_latest)
+            call_id = await self._begin(database, log)
             result = CallResult("lost", message="The check ended before the answer came.")
             try:
                 reply = await make()
@@ -69,20 +116,76 @@ class Beside:
                 result = refusal(failed)
                 raise
             finally:
-                with suppress(StoreUnavailable):  # the next leader ends it
-                    await log.end(call_id, result)
+                await self._end(log, call_id, result)
             return reply
 
+    def _now(self) -> datetime:
+        return self._clock() + (self._ahead or timedelta(0))
 
-async def gate_of_a_command(settings: Settings, *, clock: Clock) -> Gate:
-    """Return the gate of a process that only checks: where a relay leads on its store, a small share of the window."""
-    url, most = settings.database_url.get_secret_value(), settings.marketo_calls_per_window
-    if not await _is_usable(url, clock):
-        return Paced(most)
-    async with open_database(url) as database:
-        seen = await Leases(database).look(LEADER)
-    is_led = not seen.is_free and not has_died(seen.holder)
-    return Beside(url, Paced(share_beside(most) if is_led else most), clock=clock)
+    def _at_the_latest(self) -> datetime:
+        """Return the leader's time, rather a little later, so that it counts a call long enough."""
+        return self._now() + _SAME_TIME if self._ahead else self._now()
+
+    async def _begin(self, database: Database, log: CallLog) -> CallId:
+        """Wait for a place, and write the call down in it."""
+        until = self._ticks() + _STORE_PATIENCE
+        while True:
+            try:
+                self._ahead = await _ahead(database, self._clock) if self._ahead is None else self._ahead
+                await _heed_pauses(log)
+                begun = await begin_beside(database, "setup", self._now(), self._limits.full)
+            except StoreUnavailable as problem:
+                if self._ticks() >= until:
+                    raise NotNow("the store does not answer, so that no call can be counted") from problem
+            else:
+                if isinstance(begun, Begun):
+                    return begun.call_id
+                self._slow(begun.because)
+                until = self._ticks() + _STORE_PATIENCE
+            await asyncio.sleep(_LOOK_AGAIN)
+
+    async def _end(self, log: CallLog, call_id: CallId, result: CallResult) -> None:
+        until = self._ticks() + _STORE_PATIENCE
+        while True:
+            try:
+                return await log.end(call_id, result)
+            except StoreUnavailable as problem:
+                if self._ticks() >= until:
+                    _log.warning("call not written down as ended", call_id=call_id, reason=str(problem))
+                    return None
+            await asyncio.sleep(_LOOK_AGAIN)
+
+
+async def _ahead(database: Database, clock: Clock) -> timedelta:
+    """Return how much later it is for the leader: nothing where its last sign of life agrees with our clock.
+
+    Where it does not, either that was long ago, or one of the clocks is wrong: the next sign tells.
+    """
+    leases = Leases(database)
+    seen = await leases.look(LEADER)
+    silent = timedelta(0) if seen.at is None else clock() - seen.at
+    if seen.is_free or has_died(seen.holder) or -_SAME_TIME <= silent <= GONE_AFTER:
+        return timedelta(0)
+    for _ in range(round(2 * RENEWED_EVERY.total_seconds() / _LOOK_AGAIN)):
+        await asyncio.sleep(_LOOK_AGAIN)
+        now = await leases.look(LEADER)
+        if now != seen and now.at is not None:
+            return now.at - clock()
+    return timedelta(0)
+
+
+async def gate_of_a_command(settings: Settings, *, clock: Clock, slow: Slow = not_told) -> Gate:
+    """Return the gate of a process that only checks: that of all on its store.
+
+    Where there is no store yet, there is no relay; where it cannot be used, nobody knows, and a share is taken.
+    """
+    url, limits = settings.database_url.get_secret_value(), Limits.of(settings)
+    store = await look_at_store(url, clock=clock)
+    if store.is_new:
+        return Paced(limits.calls, slow=slow)
+    if store.problem or store.is_old:
+        return Paced(share_of_guests(limits.calls), slow=slow)
+    return Beside(url, limits, clock=clock, slow=slow)
 
 
 @asynccontextmanager

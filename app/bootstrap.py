@@ -14,7 +14,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.backroom import Backroom
-from app.beside import Beside
+from app.beside import Beside, Limits
 from app.borrowing import Borrowed
 from app.checkup import check_up
 from app.dispatch.backoff import next_quota_day
@@ -23,7 +23,6 @@ from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.replaying import Preview, Replaying
 from app.dispatch.trial import try_out
 from app.dispatch.troubles import Thresholds
-from app.doctor.pacing import Paced, share_beside
 from app.domain import CampaignId, utc_now
 from app.errors import StoreUnavailable
 from app.mailing import read_letter
@@ -140,8 +139,7 @@ async def _at_work(
         return await backroom.ask(lambda: workshop.try_out(name, body))
 
     shared = InTheStore(settings.database_url.get_secret_value(), database, settings.secrets())
-    few = Paced(share_beside(settings.marketo_calls_per_window))
-    beside = Beside(settings.database_url.get_secret_value(), few, clock=utc_now)
+    beside = Beside(settings.database_url.get_secret_value(), Limits.of(settings), clock=utc_now)
     gate = Borrowed(backroom, workshop.dispatcher.errand, beside)
     setup = SetupWatch(lambda: check_up(settings, gate=gate), shared=shared, clock=utc_now)
     foreseeing = make_replaying(settings, database, workshop.sources)

@@ -10,6 +10,7 @@ RelayError
 ├── StoreUnavailable       the event could not be committed: 503, the sender tries again
 ├── StoreTooNew            the database was migrated by a newer relay: the start is refused
 ├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
+├── WindowTaken            a place in Marketo's window went to another process; the call was not made
 ├── NotNow                 a call of a check was not made: Marketo is paused, or registrations need the places
 ├── ResolveFailed          a source could not fetch what an event needs
 ├── AskedInVain            the command line asked a relay or its store and got no answer          (exit code 1)
@@ -77,6 +78,10 @@ class StoreTooNew(RelayError):
 
 class LeadershipLost(RelayError):
     """The lease has gone to another process, so nothing may be sent or settled any more."""
+
+
+class WindowTaken(RelayError):
+    """Another process has taken the last place in Marketo's window; nothing was claimed, and no call was made."""
 
 
 class NotNow(RelayError):

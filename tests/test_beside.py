@@ -1,14 +1,15 @@
-"""A process that does not lead takes little of the window, heeds the leader's pauses, and writes its calls down."""
+"""A process that does not lead shares the leader's window, heeds its pauses, and writes its calls down."""
 
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
-from app.beside import Beside, gate_of_a_command
+from app.beside import Beside, Limits, gate_of_a_command
 from app.checkup import reminder_of, send_one
 from app.dispatch.holder import name_of_this_process
 from app.doctor.pacing import Paced
@@ -24,6 +25,7 @@ from app.store.database import Database, open_database
 from app.store.leases import LEADER, Leases
 from app.store.people import People
 from app.store.tables import calls
+from tests.dispatch.stage import locked
 from tests.doctor.patient import Patient, patient_at_hand
 from tests.tables import make_tables
 
@@ -49,6 +51,10 @@ async def patient(tmp_path: Path) -> AsyncIterator[Patient]:
         yield at_hand
 
 
+def beside(patient: Patient, **more: Any) -> Beside:
+    return Beside(patient.given["database_url"], Limits(5, 5), clock=utc_now, **more)
+
+
 async def lead(store: Database) -> None:
     leases = Leases(store)
     await leases.take(LEADER, holder=name_of_this_process(), seen=await leases.look(LEADER))
@@ -60,30 +66,92 @@ async def logged(store: Database) -> list[tuple[str, str | None, str | None]]:
         return [tuple(row) for row in await connection.execute(select(c.kind, c.outcome, c.code).order_by(c.id))]
 
 
-@pytest.mark.parametrize(("window", "share"), [(50, 5), (4, 2)])
-async def test_beside_a_relay_a_command_takes_a_tenth(
-    patient: Patient, store: Database, window: int, share: int
-) -> None:
+async def test_beside_an_idle_relay_a_command_waits_for_nothing(patient: Patient, store: Database) -> None:
+    """Its calls are in the same window, so that it can have half of it."""
     await lead(store)
-    gate = await gate_of_a_command(patient.settings(marketo_calls_per_window=window), clock=utc_now)
-    assert isinstance(gate, Beside)
-    assert gate.pace.most == share
-    assert await gate(fine) is FINE
+    told: list[str] = []
+    gate = await gate_of_a_command(patient.settings(marketo_calls_per_window=10), clock=utc_now, slow=told.append)
+    for _ in range(5):
+        assert await gate(fine) is FINE
+    assert told == []
+    assert await logged(store) == [("setup", "done", None)] * 5
+
+
+async def test_a_command_says_why_it_waits(patient: Patient, store: Database) -> None:
+    """Nothing else would tell that it is at work."""
+    told: list[str] = []
+    gate = await gate_of_a_command(patient.settings(marketo_calls_per_window=1), clock=utc_now, slow=told.append)
+    await gate(fine)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):
+            await gate(fine)
+    assert told == ["MARKETO_CALLS_PER_WINDOW=1 holds for the relay and the checks together"]
     assert await logged(store) == [("setup", "done", None)]
 
 
-async def test_without_a_relay_a_command_has_the_window_for_itself(patient: Patient, store: Database) -> None:
+async def test_a_relay_that_begins_later_is_heeded_from_the_next_call_on(patient: Patient, store: Database) -> None:
+    gate = await gate_of_a_command(patient.settings(marketo_calls_per_window=5), clock=utc_now)
+    for _ in range(4):
+        await gate(fine)
+    await lead(store)
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.2):  # half of them are the leader's now
+            await gate(fine)
+
+
+async def test_before_there_is_a_store_it_asks_all_the_same(patient: Patient) -> None:
+    """Before the first start, there is none, and no relay."""
     gate = await gate_of_a_command(patient.settings(marketo_calls_per_window=7), clock=utc_now)
-    assert isinstance(gate, Beside)
-    assert gate.pace.most == 7
-
-
-async def test_without_a_store_it_asks_all_the_same(patient: Patient) -> None:
-    """Before the first start, there is none."""
-    gate = await gate_of_a_command(patient.settings(), clock=utc_now)
     assert isinstance(gate, Paced)
-    assert await gate(fine) is FINE
-    assert await Beside(patient.given["database_url"], Paced(5), clock=utc_now)(fine) is FINE
+    assert (gate.most, await gate(fine)) == (7, FINE)
+
+
+async def test_where_the_store_cannot_be_asked_a_share_is_taken(patient: Patient) -> None:
+    """A relay may lead where we cannot look."""
+    url = "postgresql://relay:secret@127.0.0.1:1/relay"
+    gate = await gate_of_a_command(patient.settings(marketo_calls_per_window=50, database_url=url), clock=utc_now)
+    assert isinstance(gate, Paced)
+    assert gate.most == 5
+
+
+async def test_a_call_that_nobody_can_count_is_not_made(patient: Patient, store: Database) -> None:
+    """The store went away meanwhile, perhaps for us alone; the relay would not know of the call."""
+    gate = beside(patient, ticks=iter(range(0, 1000, 11)).__next__)
+    await store.close()
+    async with locked(store):
+        with pytest.raises(NotNow, match="no call can be counted"):
+            await gate(fine)
+
+
+@pytest.mark.parametrize("hours", [-3, 3])
+async def test_a_machine_whose_clock_is_wrong_counts_by_the_leaders(
+    patient: Patient, store: Database, hours: int
+) -> None:
+    """Else it would overlook the leader's calls, or the leader leave places for its own for hours."""
+    leases, theirs = Leases(store), utc_now() + timedelta(hours=hours)
+    fence = await leases.take(LEADER, holder="elsewhere", seen=await leases.look(LEADER))
+    assert fence is not None
+    await leases.renew(LEADER, fence=fence, at=theirs)
+    call = asyncio.create_task(beside(patient)(fine))
+    await asyncio.sleep(0.2)
+    await leases.renew(LEADER, fence=fence, at=theirs + timedelta(seconds=2))
+    assert await call is FINE
+    async with store.read() as connection:
+        began = await connection.scalar(select(calls.c.started_at))
+    assert began is not None
+    assert theirs <= began <= theirs + timedelta(minutes=1)
+
+
+async def test_the_clock_of_a_leader_that_is_no_more_is_not_heeded(patient: Patient, store: Database) -> None:
+    leases = Leases(store)
+    fence = await leases.take(LEADER, holder="elsewhere", seen=await leases.look(LEADER))
+    assert fence is not None
+    await leases.renew(LEADER, fence=fence, at=utc_now() - timedelta(days=1))
+    assert await beside(patient)(fine) is FINE
+    async with store.read() as connection:
+        began = await connection.scalar(select(calls.c.started_at))
+    assert began is not None
+    assert began > utc_now() - timedelta(minutes=1)
 
 
 @pytest.mark.parametrize("code", ["606", "607"])
@@ -93,7 +161,7 @@ async def test_what_a_limit_paused_is_not_asked(patient: Patient, store: Databas
     pause = Pause("marketo", now + timedelta(hours=3), now, code, "Used up.", 1)
     await CallLog(store, clock=utc_now).pause(pause)
     with pytest.raises(NotNow, match=code):
-        await Beside(patient.given["database_url"], Paced(5), clock=utc_now)(fine)
+        await beside(patient)(fine)
     report = await patient.report()
     seen = {one.check: one for one in report.findings}
     for check in ("marketo_network", "marketo_credentials", "daily_calls", "may_request_campaigns"):
@@ -106,7 +174,7 @@ async def test_a_call_that_fails_is_written_down_as_such(patient: Patient, store
         raise failure(Endpoint.SETUP, "unreachable", "no route")
 
     with pytest.raises(CallFailed):
-        await Beside(patient.given["database_url"], Paced(5), clock=utc_now)(broken)
+        await beside(patient)(broken)
     assert await logged(store) == [("setup", "refused", "unreachable")]
 
 

@@ -3,6 +3,7 @@
 Each is a call like any other: within the window and the day, and written down. What is urgent passes it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -16,6 +17,7 @@ from app.dispatch.evidence import CLOCKS_DIFFER
 from app.dispatch.looks import spread
 from app.dispatch.window import Pace
 from app.domain import CallId, LeadId
+from app.errors import WindowTaken
 from app.marketo.activities import MOST_LEADS, Activity, ActivityPage, ActivityTypes, PagingToken
 from app.marketo.codes import Consequence, Executed
 from app.marketo.envelope import Answer
@@ -175,15 +177,14 @@ class LogReader:
         self, reading: Reading, ask: Callable[[], Awaitable[_Found]], *, kind: CallKind = "check"
     ) -> _Found:
         """Make one request in a place of the window, and write it down before and after."""
+        check_id = await self._begin(kind)
+        while check_id is None:
+            await asyncio.sleep(_BUSY)
+            check_id = None if self.wait() else await self._begin(kind)
         caller, begun = self.caller, self.caller.clock()
-        caller.window.begin(caller.ticks(), Pace.SPACED)
-        try:
-            reading.check_id = await self.calls.begin(kind, fence=caller.lease.fence)
-        except BaseException:
-            caller.window.give_back()
-            raise
         caller.day.begin_call(begun)
-        call = Call(reading.check_id, kind, None, ())
+        reading.check_id = check_id
+        call = Call(check_id, kind, None, ())
         try:
             answer = await self._asked(ask)
         except CallFailed as failed:
@@ -192,6 +193,19 @@ class LogReader:
         await caller.pauses.worked(call, begun=begun)
         await self._ended(call, CallResult("done", request_id=answer.request_id))
         return answer
+
+    async def _begin(self, kind: CallKind) -> CallId | None:
+        """Write down a request in a place of the window; None when another process has taken that."""
+        caller = self.caller
+        caller.lease.check()
+        caller.window.begin(caller.ticks(), Pace.SPACED)
+        try:
+            return await self.calls.begin(kind, fence=caller.lease.fence)
+        except BaseException as problem:
+            caller.window.give_back()
+            if isinstance(problem, WindowTaken):
+                return None
+            raise
 
     async def _asked(self, ask: Callable[[], Awaitable[_Found]]) -> _Found:
         window, caller = self.caller.window, self.caller

@@ -16,7 +16,7 @@ from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Halving, Policy
 from app.dispatch.window import Pace, Window
 from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, steady_seconds
-from app.errors import LeadershipLost, StoreUnavailable
+from app.errors import LeadershipLost, StoreUnavailable, WindowTaken
 from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
 from app.marketo.failures import CallFailed, failure
@@ -143,16 +143,16 @@ class Caller:
         people: list[FoundPerson] = [*answer.people]
         while answer.next_page_token is not None and len(people) < _MOST_FOUND:
             self.window.end(self.ticks())  # one request ended, the next page is another
-            if not await self._place(call):
+            page = await self._in_a_place(call, lambda: self.log.begin("lookup", fence=self.lease.fence))
+            if page is None:
                 self.window.begin(self.ticks())  # for nothing: `_ask` ends it
                 return _done(answer), verdicts.put_back(call, call.registrations)
-            answer = await self._further_page(call, addresses, answer.next_page_token)
+            answer = await self._further_page(call, page, addresses, answer.next_page_token)
             people += answer.people
         return _done(answer), verdicts.after_find(call, people, policy=self.policy)
 
-    async def _further_page(self, call: Call, addresses: Sequence[str], token: str) -> FindAnswer:
+    async def _further_page(self, call: Call, page: CallId, addresses: Sequence[str], token: str) -> FindAnswer:
         """Ask for one more page: a request of its own for Marketo's limits, so it is written down like any."""
-        page = await self._stored(call, lambda: self.log.begin("lookup", fence=self.lease.fence))
         self.lease.check()
         try:
             answer = await self.marketo.find_people(addresses, next_page_token=token)
@@ -163,13 +163,24 @@ class Caller:
         await self._stored(call, lambda: self.log.end(page, _done(answer)))
         return answer
 
+    async def _in_a_place(self, call: Call, write: Callable[[], Awaitable[_Written]]) -> _Written | None:
+        """Wait for a place in the window and write a call down in it; None when it is no time for further ones."""
+        while await self._place(call):
+            try:
+                written = await self._stored(call, write)
+            except WindowTaken:
+                self.window.give_back()
+            else:
+                self.day.begin_call(self.clock())
+                return written
+        return None
+
     async def _place(self, call: Call) -> bool:
         """Wait for a place in the window and take it; False when it is no time for further requests of this call."""
         while not self._must_stop(call):
             seconds = self.window.wait(self.ticks(), Pace.AT_ONCE)
             if seconds == 0:
                 self.window.begin(self.ticks())
-                self.day.begin_call(self.clock())
                 return True
             await self._room.wait(min(seconds or 1.0, 1.0))
         return False
@@ -226,13 +237,13 @@ class Caller:
             self._tell_fates(call, result, await self._write(call, result, fates))
 
     async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed], halving: Halving) -> None:
-        if await self._place(call):
-            smaller = await self._stored(
-                call, lambda: self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
-            )
-            await self.carry_out(smaller, halving)
-        else:
+        smaller = await self._in_a_place(
+            call, lambda: self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
+        )
+        if smaller is None:
             await self._write(call, result, verdicts.put_back(call, part))
+        else:
+            await self.carry_out(smaller, halving)
 
     async def _settle(self, call: Call, result: CallResult, fates: Sequence[Fate], begun: datetime) -> None:
         answered = self.clock()

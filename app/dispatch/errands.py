@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 import structlog
@@ -11,7 +12,7 @@ from app.dispatch.caller import LIMITS, Caller, refusal
 from app.dispatch.day import DayState
 from app.dispatch.pausing import not_now
 from app.dispatch.window import Pace
-from app.errors import NotNow, StoreUnavailable
+from app.errors import NotNow, StoreUnavailable, WindowTaken
 from app.marketo.codes import Endpoint
 from app.marketo.envelope import Reply, open_envelope
 from app.marketo.failures import CallFailed
@@ -45,8 +46,10 @@ class Errands:
             NotNow: Marketo is paused, or registrations needed every place; the call was not made.
         """
         async with self._turn:
-            await self._until_free()
-            return await self._made(make)
+            while True:
+                await self._until_free()
+                with suppress(WindowTaken):
+                    return await self._made(make)
 
     async def _until_free(self) -> None:
         caller = self.caller

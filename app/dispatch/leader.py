@@ -16,6 +16,7 @@ from app.dispatch.caller import Caller, Marketo
 from app.dispatch.day import Day, DayState
 from app.dispatch.errands import Errands, Make
 from app.dispatch.forecast import Forecast, Means, forecast
+from app.dispatch.heeding import Heeding
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Applicant, Lease
@@ -332,11 +333,12 @@ class Dispatcher:
         work = self._work
         sender_bell = Bell()
         hold = work.hold + max(jumped, timedelta(0))  # what has ended keeps the time at which it did
-        log = CallLog(work.database, clock=self._clock)
-        pauses = Pauses(log, clock=self._clock)
         window = Window(limit=work.calls_per_window, most_in_flight=work.most_in_flight)
+        heed = Heeding(window, self._clock, work.ticks)
+        log = CallLog(work.database, clock=self._clock, heed=heed)
+        pauses = Pauses(log, clock=self._clock)
         day = Day(work.calls_per_day, next_quota_day(self._clock()))
-        sending = Sending(work.database, runs_on=work.runs_on)
+        sending = Sending(work.database, runs_on=work.runs_on, heed=heed)
         caller = Caller(
             marketo=work.marketo,
             sending=sending,

@@ -13,12 +13,13 @@ from app.dispatch.day import DayState
 from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose
 from app.dispatch.window import Pace
 from app.domain import Clock, RegistrationState
-from app.errors import StoreUnavailable
+from app.errors import StoreUnavailable, WindowTaken
 from app.marketo.limits import SPAN
-from app.store.calls import MAY_RUN, QUOTA_USED_UP, CallLog
+from app.store.calls import QUOTA_USED_UP, CallLog
 from app.store.claims import Call
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
 from app.store.sending import Sending
+from app.store.sharing import MAY_RUN
 
 _IDLE = 1.0  # seconds between two looks at the store
 _TAKEN = timedelta(seconds=0.2)  # until what somebody else had in hand just now is looked for again
@@ -171,6 +172,9 @@ class Sender:
         rings = self.bell.rings
         try:
             call = await self._claim(job)
+        except WindowTaken:
+            self.caller.window.give_back()
+            return 0.0
         except BaseException as problem:
             self.caller.window.give_back()
             self._is_unclear |= isinstance(problem, StoreUnavailable)  # it may have been stored all the same

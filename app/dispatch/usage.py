@@ -5,6 +5,7 @@ called beside us, and towards the end of the day's calls. While Marketo refuses 
 whether that still holds.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -13,6 +14,7 @@ import structlog
 
 from app.dispatch.caller import LIMITS, Caller
 from app.dispatch.window import Pace
+from app.errors import WindowTaken
 from app.marketo.answers import DayUsage
 from app.marketo.codes import Executed
 from app.marketo.failures import CallFailed
@@ -55,7 +57,8 @@ class Reconciler:
         wait = caller.window.wait(caller.ticks(), Pace.SPACED)
         if wait != 0:
             return _IDLE if wait is None else min(wait, _IDLE)
-        await self._ask()
+        with suppress(WindowTaken):  # then it is asked a little later
+            await self._ask()
         return _IDLE
 
     def _is_refused(self) -> bool:

@@ -17,9 +17,11 @@ _LOOK_AGAIN = 0.1  # seconds, while every place is a running call's
 Make = Callable[[], Awaitable[Reply]]
 
 
-def share_beside(calls_per_window: int) -> int:
-    """Return how many calls in 20 seconds may be made beside a relay that uses its window: a tenth, at least two."""
-    return max(2, calls_per_window // 10)
+Slow = Callable[[str], None]  # told once why calls wait
+
+
+def not_told(_why: str) -> None:
+    """Keep it to ourselves."""
 
 
 class Gate(Protocol):
@@ -62,10 +64,12 @@ class Paced:
         self,
         most: int,
         *,
+        slow: Slow = not_told,
         ticks: Callable[[], float] = time.monotonic,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.most = most
+        self._slow = slow
         self._ticks = ticks
         self._wait = wait
         self._lock = threading.Lock()
@@ -75,6 +79,7 @@ class Paced:
     async def __call__(self, make: Make) -> Reply:
         """Make a call when the window has room for it."""
         while (seconds := self._take()) > 0:
+            self._slow(f"at most {self.most} calls are made in 20 seconds")
             await self._wait(seconds)
         try:
             return await make()

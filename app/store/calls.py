@@ -1,17 +1,16 @@
 """What is known of past calls: the window that survives a restart, and the pauses that Marketo asked for."""
 
 from dataclasses import asdict, dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import and_, delete, func, insert, literal, or_, select, update
 
 from app.domain import CallId, Clock, new_id
 from app.store.claims import CallKind, CallResult
 from app.store.database import Database
+from app.store.sharing import LONGEST_CALL, MAY_RUN, NO_TERM, Heed, enter
 from app.store.tables import UtcDateTime, calls, pauses
 
-_LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s
-MAY_RUN = timedelta(seconds=30)  # from its beginning, a call whose relay stopped: Marketo's time-out
 QUOTA_USED_UP = "607"  # the code of a pause that ends with Marketo's day
 
 
@@ -28,14 +27,15 @@ class Pause:
 
 
 class CallLog:
-    """Past calls and the pauses that follow from them."""
+    """Past calls and the pauses that follow from them. `heed` is what a leader's new call must pass."""
 
-    def __init__(self, database: Database, *, clock: Clock) -> None:
+    def __init__(self, database: Database, *, clock: Clock, heed: Heed | None = None) -> None:
         self._database = database
         self._clock = clock
+        self._heed = heed
 
     async def ended_since(self, since: datetime) -> list[datetime]:
-        """Return when each call ended that may still be in Marketo's window, oldest first.
+        """Return when each call of a leader ended that may still be in Marketo's window, oldest first.
 
         Of one whose relay stopped nobody knows: it may run until Marketo's time-out, which may be still to come.
         """
@@ -43,7 +43,9 @@ class CallLog:
         is_left = or_(c.finished_at.is_(None), and_(c.outcome == "lost", c.code.is_(None)))
         ended = func.coalesce(c.finished_at, literal(now, UtcDateTime))
         counts = or_(ended >= since, and_(is_left, c.started_at >= since - MAY_RUN))
-        asked = select(ended, c.started_at, is_left).where(c.started_at >= since - _LONGEST_CALL, counts)
+        asked = select(ended, c.started_at, is_left).where(
+            c.started_at >= since - LONGEST_CALL, counts, c.fence != NO_TERM
+        )
         async with self._database.read() as connection:
             rows = (await connection.execute(asked)).all()
         return sorted(max(at, started_at + MAY_RUN) if left else at for at, started_at, left in rows)
@@ -63,11 +65,16 @@ class CallLog:
             return await connection.scalar(worked.limit(1)) is not None
 
     async def begin(self, kind: CallKind, *, fence: int) -> CallId:
-        """Write down a call that is for no registration, before it is made."""
+        """Write down a call that is for no registration, before it is made.
+
+        Raises:
+            WindowTaken: its place has gone to another process.
+        """
         now = self._clock()
         call_id = CallId(new_id("call", now))
         row = {"id": call_id, "kind": kind, "campaign_id": None, "size": 0, "fence": fence, "started_at": now}
         async with self._database.write() as connection:
+            await enter(connection, now, self._heed)
             await connection.execute(insert(calls).values(row))
         return call_id
 

@@ -16,6 +16,7 @@ from app.store.database import Database
 from app.store.tables import leases
 
 LEADER = "leader"
+BESIDE = "beside"  # of whoever calls Marketo beside the leader, see app.store.sharing
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,9 @@ class Leases:
         """Return the new fence; None when the lease no longer looks as it was seen."""
         c = leases.c
         async with self._database.write() as connection:
-            first = {"name": name, "holder": "", "fence": 0, "beats": 0, "is_free": 1}
-            await connection.execute(self._database.insert_or_ignore(leases, on=["name"]).values(first))
+            for one in (name, BESIDE):  # the second, so that there is something for a leader to hold
+                first = {"name": one, "holder": "", "fence": 0, "beats": 0, "is_free": 1}
+                await connection.execute(self._database.insert_or_ignore(leases, on=["name"]).values(first))
             taken = await connection.execute(
                 update(leases)
                 .where(c.name == name, c.fence == seen.fence, c.beats == seen.beats, c.is_free == int(seen.is_free))

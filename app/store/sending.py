@@ -37,6 +37,7 @@ from app.store.heads import (
 )
 from app.store.leases import hold_on
 from app.store.links import SHOWN
+from app.store.sharing import Heed, enter
 from app.store.tables import calls, registrations, timeline
 from app.store.unsettled import Unsettled
 
@@ -47,11 +48,13 @@ NOT_MADE = CallResult("refused", message="Not made: the relay had lost its lease
 class Sending:
     """What waits for Marketo, and what is under way. Only the leader uses it.
 
-    `runs_on` is how long Marketo may go on with an upsert whose answer never came.
+    `runs_on` is how long Marketo may go on with an upsert whose answer never came. `heed` is what each call must pass
+    before it is written down, and may raise WindowTaken then.
     """
 
-    def __init__(self, database: Database, *, runs_on: timedelta = people.RUNS_ON) -> None:
+    def __init__(self, database: Database, *, runs_on: timedelta = people.RUNS_ON, heed: Heed | None = None) -> None:
         self._database = database
+        self._heed = heed
         self._runs_on = runs_on
 
     async def waiting(
@@ -89,6 +92,7 @@ class Sending:
         c = registrations.c
         values = {"claimed_by": fence}
         async with self._database.write() as connection:
+            await enter(connection, now, self._heed)
             heads = await people_next(connection, now, urgent_until or now, lookup=lookup, limit=limit)
             ids = await _free(connection, heads, now, limit) if not lookup else fair(heads, limit)
             due = select(c.id).where(c.id.in_([one.id for one in ids]), c.state == RegistrationState.NEW)
@@ -108,6 +112,7 @@ class Sending:
         values = {"claimed_by": fence, "state": RegistrationState.SENDING, **SHOWN}
         campaign = backlog.campaign_id
         async with self._database.write() as connection:
+            await enter(connection, now, self._heed)
             return await self._claim(
                 connection, due, kind="trigger", campaign_id=campaign, values=values, fence=fence, now=now
             )
@@ -173,6 +178,7 @@ class Sending:
         """Write down a further call with some registrations of a refused one."""
         again = Call(CallId(new_id("call", now)), call.kind, call.campaign_id, part)
         async with self._database.write() as connection:
+            await enter(connection, now, self._heed)
             await hold_on(connection, fence)
             await _write_down(connection, again, fence, now)
             await connection.execute(

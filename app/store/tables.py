@@ -201,6 +201,7 @@ calls = Table(
     Column("request_id", Text, nullable=True),
     Index("ix_calls_started_at", "started_at"),
     Index("ix_calls_said", "started_at", **only("message IS NOT NULL")),
+    Index("ix_calls_beside", "started_at", **only("fence = 0")),  # not the leader's, see app.store.sharing
     Index("ix_calls_unfinished", "started_at", **only("finished_at IS NULL")),
 )
 

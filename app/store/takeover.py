@@ -5,12 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Update, insert, select, update
+from sqlalchemy import Update, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CallId, Cause, EventId, EventState, RegistrationState
 from app.store.database import Database
 from app.store.events import GUILTY
+from app.store.sharing import LONGEST_CALL, NO_TERM
 from app.store.tables import calls, events, registrations, timeline
 from app.store.unsettled import note_lost
 
@@ -57,6 +58,7 @@ async def take_over(
         await connection.execute(
             update(calls)
             .where(calls.c.finished_at.is_(None), calls.c.fence < fence, calls.c.started_at > now - timedelta(days=10))
+            .where(or_(calls.c.fence != NO_TERM, calls.c.started_at < now - LONGEST_CALL))  # else it may be under way
             .values(finished_at=now, outcome="lost", message="The relay stopped before the answer came.")
         )
         freed_events = await _free_events(connection, fence)

@@ -14,6 +14,7 @@ from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller, Marketo
 from app.dispatch.day import Day
+from app.dispatch.heeding import Heeding
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import Applicant, Lease
@@ -252,13 +253,15 @@ async def set_stage(
     source = ScriptedSource()
     lease = await Applicant(Leases(database), "stage", ticks).apply()
     assert lease is not None
+    window = Window(calls_per_window, most_in_flight)
+    heed = Heeding(window, clock, ticks)
     caller = caller_of(
-        Sending(database, runs_on=runs_on),
-        CallLog(database, clock=clock),
+        Sending(database, runs_on=runs_on, heed=heed),
+        CallLog(database, clock=clock, heed=heed),
         marketo,
         lease,
         policy=policy,
-        window=Window(calls_per_window, most_in_flight),
+        window=window,
         calls_per_day=calls_per_day,
         clock=clock,
         ticks=ticks,

@@ -27,6 +27,7 @@ def upgrade() -> None:
         sa.Column("request_id", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_calls")),
     )
+    op.create_index("ix_calls_beside", "calls", ["started_at"], unique=False, **only("fence = 0"))
     op.create_index("ix_calls_said", "calls", ["started_at"], unique=False, **only("message IS NOT NULL"))
     op.create_index("ix_calls_started_at", "calls", ["started_at"], unique=False)
     op.create_index("ix_calls_unfinished", "calls", ["started_at"], unique=False, **only("finished_at IS NULL"))
