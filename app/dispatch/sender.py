@@ -10,7 +10,7 @@ import structlog
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
-from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose
+from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose, sources_with_few
 from app.dispatch.window import Pace
 from app.domain import Clock, RegistrationState
 from app.errors import StoreUnavailable, WindowTaken
@@ -50,6 +50,7 @@ class Sender:
     is_more_coming: Callable[[], bool] = lambda: False  # whether the intake is behind with its events
     is_wanting: bool = False  # whether something could be sent but for a place, at the last look
     _turns: Turns = field(default_factory=Turns)
+    _few: frozenset[str] = frozenset()  # the sources with few waiting, at the last look
     _running: set["asyncio.Task[None]"] = field(default_factory=set)
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _rests: bool = False
@@ -132,6 +133,7 @@ class Sender:
         now, paused = self.clock(), self.caller.pauses.paused_campaigns()
         horizon = self._horizon()
         waiting = self._without_held(await self.sending.waiting(now, horizon, paused))
+        self._few = sources_with_few(waiting, paused)
         jobs = choose(waiting, now=now, paused=paused, ago=self._turns.ago(), soonest_first=horizon.only)
         if self._fills(waiting, now):
             return [job for job in jobs if isinstance(job, TriggerJob) or job.pace not in _FILLING_UP], _FILLING
@@ -182,7 +184,7 @@ class Sender:
         if call is None:
             self.caller.window.give_back()
             return await self._nobody(job, rings)
-        self._turns.take(job)
+        self._turns.take(job, self._few)
         self.caller.day.begin_call(self.clock())
         task = asyncio.create_task(self.caller.carry_out(call))
         self._running.add(task)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from app.dispatch.plan import Job, PeopleJob, Turns, choose
+from app.dispatch.plan import Job, PeopleJob, Turns, choose, sources_with_few
 from app.dispatch.window import Window
 from app.domain import CampaignId
 from app.marketo.limits import SPAN
@@ -104,7 +104,7 @@ class Pacing:
 
     def _begin(self, job: Job) -> None:
         self.window.begin(self.now, job.pace)
-        self._turns.take(job)
+        self._turns.take(job, sources_with_few(self._waiting()))
         self.most_used = max(self.most_used, self.window.used(self.now))
         call = Made(_kind(job), self.now, self.now + _CALL, self._claim(job))
         self.calls.append(call)

@@ -81,10 +81,11 @@ def others_before(pacing: Pacing, source: str) -> list[int]:
     return [sum(at <= b for b in begun[:people]), sum(known <= b for b in begun[:trigger])]
 
 
+@pytest.mark.parametrize("crowds", [1, 4])
 @pytest.mark.parametrize("at", [0.3, 5.0, 20.3, 33.3])
-def test_a_crowd_of_another_source_delays_nobody_by_more_than_two_calls(at: float) -> None:
+def test_a_crowd_of_another_source_delays_nobody_by_more_than_two_calls(at: float, crowds: int) -> None:
     """Tens of thousands waiting, and one person who registered in another app."""
-    crowd = [Arrival(0.0, f"w-{n % 5}", "crowd") for n in range(30_000)]
+    crowd = [Arrival(0.0, f"w-{n % 5}", f"crowd-{n % crowds}") for n in range(30_000)]
     pacing = Pacing().run(sorted([*crowd, Arrival(at, "w", "other")], key=lambda arrival: arrival.at))
     assert max(others_before(pacing, "other")) <= 2
 

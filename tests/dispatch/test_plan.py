@@ -1,12 +1,13 @@
 """The next call: full batches first, then where most people have waited longest; urgent ones and other sources pass."""
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.dispatch.plan import Job, PeopleJob, TriggerJob, Turns, choose
+from app.dispatch.plan import Ago, Job, PeopleJob, TriggerJob, Turns, choose, sources_with_few
 from app.dispatch.window import Pace
 from app.domain import CampaignId
 from app.store.heads import Backlog, People, Waiting
@@ -29,6 +30,11 @@ def people(seconds: int, size: int = 1, *, lookup: bool = False, source: str = "
 def waiting(*some: Backlog | People) -> Waiting:
     batches = [one for one in some if isinstance(one, Backlog)]
     return Waiting([one for one in some if isinstance(one, People)], batches, None)
+
+
+def ago(**calls: int) -> dict[str, Ago]:
+    """Return when sources had their turn, with nothing but calls of those that have many since."""
+    return {source: Ago(count, count) for source, count in calls.items()}
 
 
 def first(now: Waiting, **more: object) -> Job:
@@ -66,8 +72,8 @@ def test_a_registration_with_nobody_beside_it_is_lone() -> None:
 def test_people_of_all_sources_share_a_call() -> None:
     """A call of 300 does not care where they registered; look-ups are another call."""
     now = waiting(people(1, 200), people(1, 150, source="b"), people(1, 9, lookup=True))
-    assert first(now, ago={"a": 1, "b": 0}) == PeopleJob(False, Pace.FULL, frozenset("ab"))
-    assert PeopleJob(True, Pace.SPACED, frozenset("a")) in choose(now, now=NOON, ago={"a": 1, "b": 0})
+    assert first(now, ago=ago(a=1, b=0)) == PeopleJob(False, Pace.FULL, frozenset("ab"))
+    assert PeopleJob(True, Pace.SPACED, frozenset("a")) in choose(now, now=NOON, ago=ago(a=1, b=0))
 
 
 def test_paused_campaigns_are_left() -> None:
@@ -102,26 +108,99 @@ def test_another_source_has_its_turn_after_two_calls() -> None:
     crowd = batch(900, size=100, starts_in=timedelta(minutes=5))
     lone = batch(1, source="b")
     now = waiting(crowd, lone)
-    assert first(now, ago={"a": 0, "b": 1}) == TriggerJob(crowd, Pace.FULL)
-    assert first(now, ago={"a": 0, "b": 2}) == TriggerJob(lone, Pace.AT_ONCE)
-    assert first(now, ago={"a": 0}) == TriggerJob(lone, Pace.AT_ONCE), "it never had one"
-    assert first(waiting(lone), ago={"a": 0}) == TriggerJob(lone, Pace.LONE), "nobody else waits"
+    assert first(now, ago=ago(a=0, b=1)) == TriggerJob(crowd, Pace.FULL)
+    assert first(now, ago=ago(a=0, b=2)) == TriggerJob(lone, Pace.AT_ONCE)
+    assert first(now, ago=ago(a=0)) == TriggerJob(lone, Pace.AT_ONCE), "it never had one"
+    assert first(waiting(lone), ago=ago(a=0)) == TriggerJob(lone, Pace.LONE), "nobody else waits"
 
 
 def test_several_sources_in_turn_are_no_reason_to_hurry() -> None:
     """With four at work each waits for three calls of the others: were they all at once, nothing would be paced."""
-    now = waiting(*(batch(n + 1, source=name) for n, name in enumerate("abcd")))
-    jobs = choose(now, now=NOON, ago={"a": 3, "b": 2, "c": 1, "d": 0})
-    assert {job.pace for job in jobs} == {Pace.SPACED}
-    assert first(now, ago={"a": 4, "b": 5, "c": 1, "d": 0}) == TriggerJob(now.batches[1], Pace.AT_ONCE)
+    for size in (1, 50):
+        now = waiting(*(batch(n + 1, source=name, size=size) for n, name in enumerate("abcd")))
+        jobs = choose(now, now=NOON, ago={name: Ago(3 - n, 0) for n, name in enumerate("abcd")})
+        assert {job.pace for job in jobs} == {Pace.SPACED}
+        served = {"a": Ago(4, 0), "b": Ago(5, 0), "c": Ago(1, 0), "d": Ago(0, 0)}
+        assert first(now, ago=served) == TriggerJob(now.batches[1], Pace.AT_ONCE)
 
 
 def test_turns_are_counted_by_calls() -> None:
-    """A call for people is the turn of all whose people it takes along."""
+    """A call for people is the turn of all whose people it takes along; it is of many if one of them has many."""
     turns = Turns()
-    turns.take(PeopleJob(False, Pace.FULL, frozenset("ab")))
+    turns.take(PeopleJob(False, Pace.FULL, frozenset("ab")), few={"b"})
     turns.take(TriggerJob(batch(1, source="a"), Pace.FULL))
-    assert turns.ago() == {"a": 0, "b": 1}
+    turns.take(TriggerJob(batch(1, source="c"), Pace.FULL), few={"b", "c"})
+    assert turns.ago() == {"a": Ago(1, 0), "b": Ago(2, 1), "c": Ago(0, 0)}
+
+
+def test_few_are_few_in_all_of_a_sources_lines() -> None:
+    now = waiting(batch(1, size=6), people(1, 4), batch(2, size=6, source="b"), people(1, 5, source="b"))
+    assert sources_with_few(now) == {"a"}
+    assert sources_with_few(waiting(batch(1, size=99)), paused={CampaignId(1)}) == {"a"}, "it can make no call"
+
+
+@dataclass
+class Scene:
+    """Sources with more waiting than they can send, and others that have one registration now and then."""
+
+    crowds: Sequence[Backlog | People]
+    turns: Turns = field(default_factory=Turns)
+
+    def call(self, *lone: Backlog | People) -> frozenset[str]:
+        """Make the next call, and return for whom it was."""
+        now = waiting(*self.crowds, *lone)
+        job = first(now, ago=self.turns.ago())
+        self.turns.take(job, sources_with_few(now))
+        return job.sources
+
+
+def crowd_of(name: str, kind: int) -> Backlog | People:
+    """Return one of five ways to have much to send."""
+    soon = timedelta(minutes=5)
+    full = batch(900, size=100, source=name, starts_in=soon if kind == 0 else None)
+    return (
+        full,
+        full,
+        batch(900, size=60, source=name),
+        people(900, 300, source=name),
+        batch(9, size=99, source=name),
+    )[kind]
+
+
+crowds_of_sources = st.lists(st.integers(0, 4), min_size=1, max_size=7).map(
+    lambda kinds: [crowd_of(f"crowd-{n}", kind) for n, kind in enumerate(kinds)]
+)
+lone_ones = st.booleans().map(lambda is_new: people(0, source="lone") if is_new else batch(0, source="lone"))
+
+
+@given(crowds_of_sources, st.lists(st.tuples(st.integers(0, 9), lone_ones), min_size=1, max_size=6))
+def test_however_many_have_crowds_a_single_registration_of_another_source_waits_for_two_calls(
+    crowds: list[Backlog | People], visits: list[tuple[int, Backlog | People]]
+) -> None:
+    """Also where the last one of its source was served just now."""
+    scene = Scene(crowds)
+    for calls_between, lone in visits:
+        for _ in range(calls_between):
+            scene.call()
+        assert any("lone" in scene.call(lone) for _ in range(3))
+
+
+@given(crowds_of_sources, st.integers(2, 6), st.integers(10, 60))
+def test_of_several_sources_with_single_registrations_each_lets_those_with_crowds_go_first_twice(
+    crowds: list[Backlog | People], count: int, calls: int
+) -> None:
+    """They have their turn one after another, and then those with crowds theirs."""
+    scene, lone = Scene(crowds), [batch(n, source=f"lone-{n}") for n in range(count)]
+    waits, most = dict.fromkeys((one.source for one in lone), 0), 0
+    crowds_calls = 0
+    for _ in range(calls):
+        served = scene.call(*lone)
+        is_crowds = not served <= waits.keys()
+        crowds_calls += is_crowds
+        waits = {source: 0 if source in served else wait + is_crowds for source, wait in waits.items()}
+        most = max(most, *waits.values())
+    assert most <= 2
+    assert crowds_calls >= calls // (count + 2)
 
 
 def test_the_soonest_go_first_when_the_day_ends_before_its_work() -> None:
@@ -143,12 +222,12 @@ crowds = st.builds(
     people, st.integers(0, 500), st.integers(1, 300), lookup=st.booleans(), source=st.sampled_from("abc")
 )
 states = st.lists(batches | crowds, max_size=12).map(lambda some: waiting(*some))
-turns = st.dictionaries(st.sampled_from("abc"), st.integers(0, 9))
+turns = st.dictionaries(st.sampled_from("abc"), st.builds(Ago, st.integers(0, 9), st.integers(0, 9)))
 
 
 @given(states, st.sets(st.integers(1, 4).map(CampaignId)), turns, st.booleans())
 def test_all_that_may_go_is_offered_once_and_nothing_else(
-    now: Waiting, paused: set[CampaignId], ago: dict[str, int], soonest_first: bool
+    now: Waiting, paused: set[CampaignId], ago: dict[str, Ago], soonest_first: bool
 ) -> None:
     """Whatever waits: what is last in the order goes, too, when the others must wait."""
     jobs = choose(now, now=NOON, paused=paused, ago=ago, soonest_first=soonest_first)
