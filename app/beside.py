@@ -26,6 +26,7 @@ from app.store.calls import CallLog
 from app.store.claims import CallResult
 from app.store.database import Database, open_database
 from app.store.leases import LEADER, Leases
+from app.store.links import Values, read_holders
 from app.store.looking import look_at_store
 from app.store.people import People
 from app.store.sharing import LATER, Begun, Seen, begin_beside
@@ -189,11 +190,13 @@ async def gate_of_a_command(settings: Settings, *, clock: Clock, slow: Slow = no
 
 
 @asynccontextmanager
-async def apart(settings: Settings, address: str, *, clock: Clock) -> AsyncIterator[None]:
+async def apart(settings: Settings, address: str, values: Values, *, clock: Clock) -> AsyncIterator[None]:
     """Keep an upsert of this person apart from those of a relay on the same store; without the store there is no guard.
 
+    `values` are what it writes to the person's fields.
+
     Raises:
-        NotNow: the relay saved this person again and again meanwhile.
+        NotNow: the relay saved this person again and again meanwhile, or an e-mail to come would show these values.
     """
     url, key = settings.database_url.get_secret_value(), person_key(address.lower())
     if not await _is_usable(url, clock):
@@ -203,13 +206,28 @@ async def apart(settings: Settings, address: str, *, clock: Clock) -> AsyncItera
         people, outcome = People(database, make_memory(settings)), "lost"
         await _taken(people, key, clock)
         try:
+            hold = timedelta(seconds=settings.marketo_link_field_hold_seconds)
+            await _check_fields(database, key, values, since=clock() - hold)
             yield
             outcome = "done"
+        except NotNow:
+            outcome = "refused"
+            raise
         except CallFailed as failed:
             outcome = refusal(failed).outcome
             raise
         finally:
             await people.leave(key, outcome, clock())
+
+
+async def _check_fields(database: Database, key: str, values: Values, *, since: datetime) -> None:
+    async with database.read() as connection:
+        holders = await read_holders(connection, {key}, since=since)
+    if values and not holders.has_room_for(key, values):
+        raise NotNow(
+            "an e-mail to this person is still to be made, and would show what the test writes to "
+            f"{', '.join(values)}; wait MARKETO_LINK_FIELD_HOLD_SECONDS from its request on, or send to another address"
+        )
 
 
 async def _is_usable(url: str, clock: Clock) -> bool:

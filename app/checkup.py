@@ -243,7 +243,7 @@ class _BesideTheRelay(_Client):
 
     async def sync_people(self, records: Sequence[PersonRecord]) -> SyncAnswer:
         [record] = records
-        async with apart(self._settings, record.key, clock=self._clock):
+        async with apart(self._settings, record.key, record.fields, clock=self._clock):
             return await super().sync_people(records)
 
     async def send(self, call: Outgoing) -> Reply:

@@ -2,12 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, update
 
 from app.beside import Beside, Limits, gate_of_a_command
 from app.checkup import reminder_of, send_one
@@ -20,13 +20,15 @@ from app.making import make_memory
 from app.marketo.codes import Endpoint
 from app.marketo.envelope import Reply
 from app.marketo.failures import CallFailed, failure
+from app.sandbox import seed
 from app.store.calls import CallLog, Pause
 from app.store.database import Database, open_database
 from app.store.leases import LEADER, Leases
 from app.store.people import People
-from app.store.tables import calls
+from app.store.tables import calls, registrations
 from tests.dispatch.stage import locked
 from tests.doctor.patient import Patient, patient_at_hand
+from tests.store.given import draft, record
 from tests.tables import make_tables
 
 FINE = Reply(200, b'{"requestId": "a#1", "success": true, "result": []}')
@@ -192,6 +194,49 @@ async def test_a_trial_waits_while_the_relay_saves_the_same_person(patient: Pati
     await sending
     assert told[:2] == ["Person", "Request"]
     assert not await relay.take(ADA, utc_now())  # for some seconds, the relay leaves this person alone in turn
+
+
+async def trial_by_field(patient: Patient, store: Database, **changes: Any) -> tuple[Verdict, list[str]]:
+    """Send a trial whose link travels in a person field; return how it ended and what was said."""
+    settings = patient.settings(marketo_join_link_field=seed.JOIN_LINK_FIELD, **changes)
+    said: list[str] = []
+    reminder = reminder_of(settings, ADA.upper(), patience=timedelta(0))
+    ended = await send_one(settings, reminder, tell=lambda title, outcome: said.append(f"{title}: {outcome.found}"))
+    return ended, said
+
+
+async def by_field(store: Database, at: datetime, link: str) -> None:
+    """Let the relay have a registration of Ada whose link is to travel in her field."""
+    fields = {"JoinLink": seed.JOIN_LINK_FIELD}
+    await record(store, at, draft(at, ADA, tokens={"JoinLink": link}, fields=fields, by_field=True))
+
+
+async def test_a_trial_writes_nothing_over_the_link_of_an_email_to_come(patient: Patient, store: Database) -> None:
+    """It would be made with the trial's: nobody ever gets another webinar's link."""
+    await by_field(store, utc_now(), "https://meet.example.com/ada")
+    verdict, said = await trial_by_field(patient, store)
+    assert verdict is Verdict.UNKNOWN
+    [sentence] = said
+    assert sentence.startswith("Marketo: not asked: an e-mail to this person is still to be made")
+    assert seed.JOIN_LINK_FIELD in sentence
+    assert await logged(store) == []
+    assert await People(store, make_memory(patient.settings())).take(ADA, utc_now()), "the relay may save her at once"
+
+
+async def test_a_trial_writes_what_harms_no_email(patient: Patient, store: Database) -> None:
+    """The same link, or no field at all."""
+    await by_field(store, utc_now(), "https://www.example.com/")
+    assert (await trial_by_field(patient, store))[1][0].startswith("Person: ")
+
+
+async def test_a_trial_writes_once_the_email_is_surely_made(patient: Patient, store: Database) -> None:
+    long_ago = utc_now() - timedelta(minutes=11)
+    await by_field(store, long_ago, "https://meet.example.com/ada")
+    async with store.write() as connection:
+        await connection.execute(update(registrations).values(state="sent", updated_at=long_ago))
+    assert (await trial_by_field(patient, store))[1][0].startswith("Person: ")
+    verdict, _ = await trial_by_field(patient, store, marketo_link_field_hold_seconds=3600)
+    assert verdict is Verdict.UNKNOWN
 
 
 async def test_a_trial_says_that_marketo_is_paused(patient: Patient, store: Database) -> None:
