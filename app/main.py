@@ -1,6 +1,7 @@
 """Make the web application from its parts. Importing this module does nothing."""
 
 from fastapi import Depends, FastAPI
+from fastapi.routing import iter_route_contexts
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
@@ -8,7 +9,7 @@ from app.web.care import care_router
 from app.web.care_parts import CareParts
 from app.web.console.router import console_router
 from app.web.docs import docs_router
-from app.web.edge import Door, Edge
+from app.web.edge import Door, Edge, first_word
 from app.web.faults import add_error_answers
 from app.web.gate import Gate
 from app.web.lists import lists_router
@@ -48,7 +49,6 @@ def create_app(parts: WebParts, *, care: CareParts | None = None, lifespan: Life
         redirect_slashes=False,  # a redirect would be built from the Host header that the sender chose
     )
     app.door = Door(parts)
-    app.add_middleware(Edge)
     add_error_answers(app)
     app.include_router(operations_router(parts))
     app.include_router(admin_router(parts))
@@ -63,4 +63,6 @@ def create_app(parts: WebParts, *, care: CareParts | None = None, lifespan: Life
     if parts.public_docs:
         gates = [Depends(Gate(parts))] if parts.docs_need_token else []
         app.include_router(docs_router(app), dependencies=gates)
+    paths = [route.path or "/" for route in iter_route_contexts(app.routes)]
+    app.add_middleware(Edge, first_words=frozenset(map(first_word, paths)))
     return app

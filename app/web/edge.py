@@ -9,7 +9,7 @@ import asyncio
 import random
 import re
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -19,7 +19,7 @@ from structlog.contextvars import bind_contextvars
 from app.log import prepared_line
 from app.web.body import Disconnected
 from app.web.parts import WebParts
-from app.web.problems import CLOSE, DEFECT, STOPPING, Headers, Problem
+from app.web.problems import CLOSE, DEFECT, NOTHING_HERE, STOPPING, Headers, Problem
 from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, refusal
 
 UNMATCHED = "unmatched"
@@ -106,19 +106,33 @@ class Door:
 
 
 class Edge:
-    """ASGI middleware around the router."""
+    """ASGI middleware around the router, whose addresses begin with these words.
 
-    def __init__(self, app: ASGIApp) -> None:
+    What begins with another is refused here: the router compares it with each of its routes, and strangers try many.
+    """
+
+    def __init__(self, app: ASGIApp, first_words: Collection[str]) -> None:
         self._app = app
+        self._first_words = first_words
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
+        self._line = prepared_line("request_answered", "request_id", "method", "route", "status", "ms", soon=_this_turn)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
         request_id = chosen_request_id(scope["headers"])
+        if first_word(scope["path"]) not in self._first_words:
+            await self._refuse(scope, send, request_id)
+            return
         bind_contextvars(request_id=request_id)  # not for webhooks, whose lines name it: it costs as much as their JSON
         await self._route(scope, receive, send, request_id)
+
+    async def _refuse(self, scope: Scope, send: Send, request_id: str) -> None:
+        started = time.perf_counter()
+        await _send_refusal(NOTHING_HERE, send, request_id)
+        ms = round((time.perf_counter() - started) * 1000, 2)
+        self._line(request_id, scope["method"], UNMATCHED, NOTHING_HERE.status, ms)
 
     async def _route(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
         started = time.perf_counter()
@@ -144,12 +158,21 @@ class Edge:
             self._log.exception("request_failed", route=route_template(scope))
         if problem and not status:
             status = problem.status
-            answer = refusal(problem, source=UNKNOWN, request_id=request_id)
-            await send_answer(answer._replace(headers=answer.headers + _FOR_BROWSERS), send, request_id)
+            await _send_refusal(problem, send, request_id)
         route = route_template(scope)
         line = self._log.debug if route in QUIET else self._log.info
         ms = round((time.perf_counter() - started) * 1000, 2)
         line("request_answered", method=scope["method"], route=route, status=status, ms=ms)
+
+
+def first_word(path: str) -> str:
+    """Return what an address begins with, up to its second slash."""
+    return path[1:].partition("/")[0]
+
+
+async def _send_refusal(problem: Problem, send: Send, request_id: str) -> None:
+    answer = refusal(problem, source=UNKNOWN, request_id=request_id)
+    await send_answer(answer._replace(headers=answer.headers + _FOR_BROWSERS), send, request_id)
 
 
 async def send_answer(answer: Answer, send: Send, request_id: str) -> None:

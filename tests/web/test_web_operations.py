@@ -3,9 +3,14 @@
 import asyncio
 from datetime import timedelta
 
+import httpx
 import pytest
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from app.errors import StoreUnavailable
+from app.web.edge import Edge
+from app.web.problems import NOTHING_HERE
 from tests.web.log_capture import Lines
 from tests.web.relay_server import NOW, Relay, Surroundings, serving
 
@@ -192,6 +197,24 @@ class TestAccessLines:
             ("unmatched", 404),
         ]
         assert all(f["request_id"] for f in log.facts())
+
+    async def test_what_begins_like_no_route_is_refused_before_the_router(self, log: Lines) -> None:
+        """Strangers try many addresses, and the router compares each with all of its routes."""
+        seen: list[str] = []
+
+        async def router(scope: Scope, receive: Receive, send: Send) -> None:
+            seen.append(scope["path"])
+            await Response(status_code=204)(scope, receive, send)
+
+        transport = httpx.ASGITransport(Edge(router, {"api"}))
+        async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
+            for path in ("/.env", "/apis/events", "/%2fapi", "/"):
+                answer = await client.get(path)
+                assert (answer.status_code, answer.json()["detail"]) == (404, NOTHING_HERE.detail)
+            assert (await client.get("/api/events")).status_code == 204
+        assert seen == ["/api/events"]
+        await asyncio.sleep(0)  # the lines of one turn are written at its end
+        assert sorted(f["status"] for f in log.facts("request_answered")) == [204, 404, 404, 404, 404]
 
     async def test_probes_of_machines_are_quiet(self, relay: Relay, log: Lines) -> None:
         for path in ("/livez", "/readyz", "/healthz", "/metrics"):
