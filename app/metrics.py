@@ -150,8 +150,9 @@ class Metrics:
         self._forecast.set(_number(forecast.get("seconds")))
         self._forecast_calls.set(_number(forecast.get("calls")))
         for scope in self._scopes:
-            self._paused.labels(scope).set(0)  # what several workers share outlives `clear`
-        self._paused.clear()
+            self._paused.labels(scope).set(0)  # what several workers share outlives `clear`, which warns of that
+        if self._folder is None:
+            self._paused.clear()
         self._scopes.clear()
         paused = status.get("paused")
         for scope in paused if isinstance(paused, Mapping | list | tuple) else ():

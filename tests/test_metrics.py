@@ -1,8 +1,10 @@
 """The figures that Prometheus reads."""
 
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import pytest
 from prometheus_client.metrics import MetricWrapperBase
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -62,6 +64,16 @@ def test_a_pause_that_is_over_disappears() -> None:
     assert sample(metrics, "relay_leader") == 0
     metrics.dispatcher_seen({})
     assert sample(metrics, "relay_paused", scope="all") is None
+
+
+def test_several_workers_start_without_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One of the library's stood in the log at each start, and said nothing that an operator could mend."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    metrics = Metrics(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        metrics.dispatcher_seen({"paused": {"marketo": "606"}})
+        metrics.dispatcher_seen({})
 
 
 def test_the_day_the_allowance_and_the_forecast_are_shown() -> None:

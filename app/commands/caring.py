@@ -120,7 +120,7 @@ def backup(
         typer.echo(json.dumps({**asdict(made), "file": str(made.file)}, indent=2))
         return
     typer.echo(
-        f"{made.file}: {made.size} bytes, {made.events} webhooks, {made.registrations} registrations; it is whole."
+        f"{made.file}: {made.size} bytes, webhooks: {made.events}, registrations: {made.registrations}. It is whole."
     )
 
 

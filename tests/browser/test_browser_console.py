@@ -16,6 +16,9 @@ PAGES = (
     "/registrations",
     "/registrations?q=nobody",
     "/registrations?state=x",
+    "/events",
+    "/events?state=waiting",
+    "/events?state=x",
     "/webinars",
     "/dead-letters",
     "/sources",
@@ -180,6 +183,31 @@ def test_what_comes_shows_without_loading_the_page_again(signed_in: Visitor, rel
     expect(signed_in.page.get_by_text("Nobody is found")).to_be_visible()
     relay.send(registration("live.update@example.com"))
     expect(signed_in.page.get_by_text("live.update@example.com")).to_be_visible(timeout=20_000)
+
+
+def test_who_is_signed_out_meanwhile_is_asked_to_sign_in_again(visitor: Visitor) -> None:
+    """An open page stood still after twelve hours, and went on saying that everything is fine."""
+    visitor.page.clock.install()
+    visitor.sign_in()
+    visitor.go("/webinars")
+    visitor.page.context.clear_cookies()
+    visitor.page.clock.fast_forward(11_000)
+    expect(visitor.page.get_by_label("Admin token")).to_be_visible()
+    expect(visitor.page.get_by_role("status")).to_contain_text("a sign-in lasts 12 hours")
+
+
+def test_a_page_that_stands_still_says_so(visitor: Visitor) -> None:
+    """And no longer, as soon as the relay answers again."""
+    visitor.page.clock.install()
+    visitor.sign_in()
+    stale = visitor.page.locator("[data-stale]")
+    expect(stale).to_be_hidden()
+    visitor.page.context.set_offline(True)
+    visitor.page.clock.fast_forward(11_000)
+    expect(stale).to_contain_text("The relay does not answer: this page stands still since")
+    visitor.page.context.set_offline(False)
+    visitor.page.clock.fast_forward(11_000)
+    expect(stale).to_be_hidden()
 
 
 def test_times_are_the_viewers_own(browser: Browser, relay: Relay) -> None:

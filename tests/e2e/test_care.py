@@ -47,7 +47,7 @@ def test_a_backup_under_load_is_restored_with_all_that_was_acknowledged(
         later = [pool.submit(relay.send, registration(person)) for person in people[60:]]
         made = run("backup", str(copy), folder=tmp_path, DATABASE_URL=f"sqlite:///{tmp_path / 'relay.db'}")
         assert {answer.result().status_code for answer in later} == {202}
-    assert (made.returncode, "it is whole" in made.stdout) == (0, True), made.stderr
+    assert (made.returncode, "It is whole" in made.stdout) == (0, True), made.stderr
     assert stat.S_IMODE(copy.stat().st_mode) == 0o600
     relay.process.kill()
     for left in tmp_path.glob("relay.db*"):

@@ -57,7 +57,8 @@ class PageRoute(APIRoute):
             try:
                 return await handle(request)
             except NotSignedIn:
-                return RedirectResponse(f"{SIGN_IN}?next={quote(own_page(request), safe='')}", 303)
+                lost = "" if request.method == "GET" else "&undone="
+                return RedirectResponse(f"{SIGN_IN}?next={quote(own_page(request), safe='')}{lost}", 303)
             except Refused as error:
                 problem = error.problem
                 headline = _SPECIAL.get(problem.fact) or _HEADLINES.get(problem.status, problem.title)

@@ -97,6 +97,17 @@ async def test_a_session_ends_after_half_a_day(around: Surroundings, signed_in: 
     assert (await signed_in.client.get("/console/registrations")).status_code == 303
 
 
+async def test_whose_session_has_ended_is_told_so_and_whether_anything_was_done(
+    around: Surroundings, signed_in: Relay
+) -> None:
+    around.now = NOW + LASTS
+    went = await signed_in.client.get("/console/webinars", follow_redirects=True)
+    assert "a sign-in lasts 12 hours. After it, you go on where you were." in text_of(went)
+    pressed = await signed_in.client.post("/console/replay", data={"id": "reg_1"}, follow_redirects=True)
+    assert "What you pressed was not done" in text_of(pressed)
+    assert "lasts 12 hours" not in text_of(await signed_in.client.get("/console", follow_redirects=True))
+
+
 async def test_signing_out_takes_the_cookie_away(signed_in: Relay) -> None:
     page = await signed_in.client.get("/console/registrations")
     answer = await signed_in.client.post("/console/sign-out", data={"form_token": form_token(page)})

@@ -23,8 +23,9 @@ function isBusy(part) {
 
 async function refresh() {
   if (document.hidden) return;
-  const answer = await fetch(location.href, { credentials: "same-origin", redirect: "error", headers: { "x-console-live": "1" } });
-  if (!answer.ok) return;
+  const answer = await fetch(location.href, { credentials: "same-origin", redirect: "manual", headers: { "x-console-live": "1" } });
+  if (answer.type === "opaqueredirect") return location.reload(); // no longer signed in
+  if (!answer.ok) throw new Error(answer.status);
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html");
   localTimes(fresh);
   for (const part of document.querySelectorAll("[data-live]")) {
@@ -33,8 +34,18 @@ async function refresh() {
   }
 }
 
+// Figures that stand still must not look as if they were of now.
+function tellStale(isFresh) {
+  const place = document.querySelector("[data-stale]");
+  if (isFresh) place.hidden = true;
+  else if (place.hidden) {
+    place.textContent = `The relay does not answer: this page stands still since ${new Date().toLocaleTimeString("en-GB")}.`;
+    place.hidden = false;
+  }
+}
+
 function keepFresh() {
-  setTimeout(() => refresh().catch(() => undefined).finally(keepFresh), EVERY);
+  setTimeout(() => refresh().then(() => tellStale(true), () => tellStale(false)).finally(keepFresh), EVERY);
 }
 
 // The address is copied with its secret, which is fetched only then.
