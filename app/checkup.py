@@ -1,6 +1,6 @@
 """Build what `relay doctor` needs from the settings, look, and judge."""
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -12,11 +12,12 @@ from app.beside import apart, gate_of_a_command
 from app.doctor import eventbrite, pendo
 from app.doctor.eventbrite import WantedWebhook, look_at_eventbrite
 from app.doctor.looking import look
-from app.doctor.marketo import marketo_findings
+from app.doctor.marketo import Part, findings_of
 from app.doctor.mending import Fix, TokenFix, token_fixes, webhook_fixes
 from app.doctor.own import CHECKS, SECTION, WEBINAR_CHECKS, House, WebinarSeen, settings_findings
-from app.doctor.pacing import Gate, Gated
+from app.doctor.pacing import Gate, Gated, Slow, not_told
 from app.doctor.pendo import look_at_pendo
+from app.doctor.picture import MarketoPicture
 from app.doctor.report import Finding, Report, Verdict, judged, report_of, unknown
 from app.doctor.trial import Reminder, Tell, Trial
 from app.doctor.wanted import Wanted, WantedToken
@@ -41,6 +42,7 @@ from app.store.looking import look_at_store
 NEEDED = ("marketo_base_url", "marketo_client_id", "marketo_client_secret", "marketo_campaign_id")
 _CONNECTIONS = 2
 _TEST = "A test of the webinar relay"
+_Found = Callable[[Iterable[Finding]], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,35 +54,49 @@ class Examined:
     campaigns: Mapping[str, str] = field(default_factory=dict)
 
 
+def tell_nobody(_finding: Finding) -> None:
+    """Tell nobody before the report is whole."""
+
+
 async def check_up(
     settings: Settings,
     problems: tuple[FieldProblem, ...] = (),
     *,
     gate: Gate | None = None,
     clock: Clock = utc_now,
+    tell: Callable[[Finding], None] = tell_nobody,
+    slow: Slow = not_told,
 ) -> Examined:
     """Look at everything around the relay. `problems` are those of settings that are not needed to ask Marketo.
 
-    `gate` is what the calls to Marketo pass; without one, a process that only checks is taken for granted.
+    `gate` is what the calls to Marketo pass; without one, a process that only checks is taken for granted, and `slow`
+    is told why one of its calls waits. `tell` is told each finding as it is made.
     """
-    findings = list(settings_findings(problems, doubts_of(settings), secrets=len(settings.secrets())))
-    findings += await _own(settings, clock)
-    fixes: list[Fix] = []
-    seen = [await _marketo(settings, clock, gate), await _eventbrite(settings, clock), await _pendo(settings, clock)]
-    for found in seen:
-        findings += found.findings
-        fixes += found.fixes
-    return Examined(report_of(findings), tuple(fixes), seen[0].campaigns)
+    findings: list[Finding] = []
+
+    def found(some: Iterable[Finding]) -> None:
+        for one in some:
+            findings.append(one)
+            tell(one)
+
+    found(settings_findings(problems, doubts_of(settings), secrets=len(settings.secrets())))
+    found(await _own(settings, clock))
+    marketo_fixes, campaigns = await _marketo(
+        settings, clock, gate or await gate_of_a_command(settings, clock=clock, slow=slow), found
+    )
+    eventbrite_fixes = await _eventbrite(settings, clock, found)
+    await _pendo(settings, clock, found)
+    return Examined(report_of(findings), (*marketo_fixes, *eventbrite_fixes), campaigns)
 
 
-async def mend(settings: Settings, fix: Fix, *, clock: Clock = utc_now) -> None:
+async def mend(settings: Settings, fix: Fix, *, clock: Clock = utc_now, slow: Slow = not_told) -> None:
     """Do what a fix says.
 
     Raises:
         CallFailed, ResolveFailed: it was refused; nothing or, where the answer was lost, perhaps it was done.
     """
     if isinstance(fix, TokenFix):
-        async with _setup(settings, clock) as marketo:
+        async with _setup(settings, clock, await gate_of_a_command(settings, clock=clock, slow=slow)) as marketo:
             await marketo.create_token(fix.place, fix.token)
         return
     async with _account(settings, clock) as account:
@@ -129,24 +145,23 @@ def _webinars(settings: Settings, now: datetime) -> Iterator[Finding]:
             yield replace(finding, title=f"{finding.title} {key}")
 
 
-@dataclass(frozen=True, slots=True)
-class _Found:
-    findings: Sequence[Finding] = ()
-    fixes: Sequence[Fix] = ()
-    campaigns: Mapping[str, str] = field(default_factory=dict)
-
-
-async def _marketo(settings: Settings, clock: Clock, gate: Gate | None) -> _Found:
+async def _marketo(
+    settings: Settings, clock: Clock, gate: Gate, found: _Found
+) -> tuple[Sequence[Fix], Mapping[str, str]]:
+    """Tell what is found; return what could be mended, and the campaigns' names by their numbers."""
     wanted = wanted_of(settings)
+
+    def done(part: Part, seen: MarketoPicture) -> None:
+        found(findings_of(part, wanted, seen))
+
     async with _setup(settings, clock, gate) as marketo:
-        seen = await look(marketo, wanted, clock=clock)
-    campaigns = {str(one.id): one.called for one in seen.campaigns if one.called}
-    return _Found(list(marketo_findings(wanted, seen)), list(token_fixes(wanted, seen)), campaigns)
+        seen = await look(marketo, wanted, clock=clock, done=done)
+    return list(token_fixes(wanted, seen)), {str(one.id): one.called for one in seen.campaigns if one.called}
 
 
-async def _eventbrite(settings: Settings, clock: Clock) -> _Found:
+async def _eventbrite(settings: Settings, clock: Clock, found: _Found) -> Sequence[Fix]:
     if not (settings.eventbrite_webhook_token and settings.eventbrite_api_token):
-        return _Found()
+        return ()
     wanted = WantedWebhook(
         secrets=tuple(one.get_secret_value() for one in settings.eventbrite_webhook_token),
         actions=settings.eventbrite_actions,
@@ -154,16 +169,17 @@ async def _eventbrite(settings: Settings, clock: Clock) -> _Found:
     )
     async with _account(settings, clock) as account:
         seen = await look_at_eventbrite(account, wanted)
-    return _Found(list(judged("Eventbrite", eventbrite.CHECKS, seen)), list(webhook_fixes(seen)))
+    found(judged("Eventbrite", eventbrite.CHECKS, seen))
+    return list(webhook_fixes(seen))
 
 
-async def _pendo(settings: Settings, clock: Clock) -> _Found:
+async def _pendo(settings: Settings, clock: Clock, found: _Found) -> None:
     if not settings.pendo_webhook_secret:
-        return _Found()
+        return
     key = settings.pendo_integration_key
     async with open_client() as http:
         api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
-        return _Found(list(judged("Pendo", pendo.CHECKS, await look_at_pendo(api))))
+        found(judged("Pendo", pendo.CHECKS, await look_at_pendo(api)))
 
 
 @asynccontextmanager
@@ -195,9 +211,11 @@ def reminder_of(settings: Settings, address: str, *, patience: timedelta) -> Rem
     )
 
 
-async def send_one(settings: Settings, reminder: Reminder, *, tell: Tell, clock: Clock = utc_now) -> Verdict:
+async def send_one(
+    settings: Settings, reminder: Reminder, *, tell: Tell, clock: Clock = utc_now, slow: Slow = not_told
+) -> Verdict:
     """Send a reminder, tell each step, and return how the last one came out."""
-    gate = await gate_of_a_command(settings, clock=clock)
+    gate = await gate_of_a_command(settings, clock=clock, slow=slow)
     async with _http(settings) as http:
         client = _BesideTheRelay(settings, http, clock, gate)
         try:
@@ -208,10 +226,10 @@ async def send_one(settings: Settings, reminder: Reminder, *, tell: Tell, clock:
 
 
 @asynccontextmanager
-async def _setup(settings: Settings, clock: Clock, gate: Gate | None = None) -> AsyncIterator[MarketoSetup]:
+async def _setup(settings: Settings, clock: Clock, gate: Gate) -> AsyncIterator[MarketoSetup]:
     async with _http(settings) as http:
         client = _Client(settings, http, clock)
-        yield MarketoSetup(Gated(client.send, gate or await gate_of_a_command(settings, clock=clock)))
+        yield MarketoSetup(Gated(client.send, gate))
 
 
 def _http(settings: Settings) -> AbstractAsyncContextManager[httpx.AsyncClient]:

@@ -195,13 +195,15 @@ def not_looked(why: Unseen) -> Outcome:
     return unknown(f"could not be looked at: {why.message}{code}", why.advice)
 
 
-CHECKS = (
+WAY_CHECKS = (
     Check("marketo_host", "Marketo's address", _host),
     Check("marketo_network", "Network", _network),
     Check("marketo_credentials", "Client id and secret", _credentials),
     Check("marketo_allow_list", "IP allow-list", _allow_list),
     Check("clock", "Clock", _clock),
     Check("daily_calls", "Calls left today", _calls_left),
+)
+PERMISSION_CHECKS = (
     Check("may_request_campaigns", "May request campaigns", _may_request),
     Check("may_save_people", "May save people", _may_save),
     Check("may_read_people", "May read people", _may_read_people),

@@ -1,10 +1,13 @@
 """Look at an instance of Marketo, one call after the other, and keep what was seen for the checks to judge."""
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import TypeVar
 
+from app.doctor.marketo import Part, Step
 from app.doctor.picture import (
+    NOT_ASKED,
     CampaignPicture,
     Letter,
     MarketoPicture,
@@ -28,24 +31,52 @@ MOST_FOLDERS = 12  # from a program up to the top
 
 _NO_CHOICE = Unseen("not asked", "the program could not be read")
 _Value = TypeVar("_Value")
+Done = Callable[[Part, MarketoPicture], None]
 
 
-async def look(marketo: MarketoSetup, wanted: Wanted, *, clock: Clock) -> MarketoPicture:
-    """Return what could be seen. Never raises for what Marketo answers."""
+def _nobody(_part: Part, _picture: MarketoPicture) -> None:
+    return
+
+
+async def look(marketo: MarketoSetup, wanted: Wanted, *, clock: Clock, done: Done = _nobody) -> MarketoPicture:
+    """Return what could be seen. Never raises for what Marketo answers. `done` is told of each part as it is seen."""
     first = await _first(marketo, clock)
     numbers = list(wanted.campaigns)[:MOST_CAMPAIGNS]
+    picture = _nothing(first, wanted, numbers)
+    done(Step.WAY, picture)
     if isinstance(first, Unseen):
-        return _nothing(first, wanted, numbers)
-    campaigns = tuple([await _campaign(marketo, number, wanted.campaigns[number]) for number in numbers])
-    return MarketoPicture(
-        first=first,
-        campaigns=campaigns,
-        programs=tuple([await _program(marketo, number) for number in _programs(campaigns)]),
-        may_request=await _seen(marketo.may_request(numbers[0])),
+        rest: tuple[Part, ...] = (Step.PERMISSIONS, *picture.campaigns, Step.PEOPLE)
+        for part in rest:
+            done(part, picture)
+        return picture
+    picture = await _permissions(marketo, wanted, picture, numbers)
+    done(Step.PERMISSIONS, picture)
+    done(picture.campaigns[0], picture)
+    for number in numbers[1:]:
+        campaign = await _campaign(marketo, number, wanted.campaigns[number])
+        picture = replace(picture, campaigns=(*picture.campaigns, campaign))
+        done(campaign, picture)
+    for of_campaigns in _programs(picture.campaigns):
+        program = await _program(marketo, of_campaigns)
+        picture = replace(picture, programs=(*picture.programs, program))
+        done(program, picture)
+    done(Step.PEOPLE, picture)
+    return picture
+
+
+async def _permissions(
+    marketo: MarketoSetup, wanted: Wanted, picture: MarketoPicture, numbers: Sequence[CampaignId]
+) -> MarketoPicture:
+    """See what the API user may do; that needs one campaign."""
+    first, *_ = numbers
+    return replace(
+        picture,
+        may_request=await _seen(marketo.may_request(first)),
         may_save=await _seen(marketo.may_save_people()),
         may_read_activities=await _seen(marketo.may_read_activities()),
         fields=await _seen(marketo.person_fields()),
         partitions=await _seen(marketo.partitions()) if wanted.partition else None,
+        campaigns=(await _campaign(marketo, first, wanted.campaigns[first]),),
         campaigns_left_out=len(wanted.campaigns) - len(numbers),
     )
 
@@ -62,8 +93,9 @@ def _middle(asked: datetime, answered: datetime) -> datetime:
     return asked + (answered - asked) / 2
 
 
-def _nothing(first: Unseen, wanted: Wanted, numbers: Sequence[CampaignId]) -> MarketoPicture:
-    why = all_else(first)
+def _nothing(first: Seen | Unseen, wanted: Wanted, numbers: Sequence[CampaignId]) -> MarketoPicture:
+    """Return a picture in which all but the first call is still to be seen, or cannot be for its sake."""
+    why = all_else(first) if isinstance(first, Unseen) else NOT_ASKED
     return MarketoPicture(
         first=first,
         campaigns=tuple(CampaignPicture(number, wanted.campaigns[number], why) for number in numbers),

@@ -1,8 +1,5 @@
 """Write a report for a terminal: a line a check, and below it what to do."""
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
-
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -19,18 +16,52 @@ _PLAIN = {"✓": "ok", "✗": "x"}
 _TITLES = 30
 
 
-def print_report(report: Report, console: Console) -> None:
-    """Print all findings by section, and the whole in one sentence."""
-    for section, findings in groupby(report.findings, lambda finding: finding.section):
-        console.print(Text(f"\n{section}", style="bold"))
+class Page:
+    """Shows findings one by one as they come, those by the same section below its heading.
+
+    What could not be looked at for the same reason is one line, shown when something else follows.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._section = ""
+        self._held: list[Finding] = []
+
+    def tell(self, finding: Finding) -> None:
+        """Show one more finding."""
+        if self._held and _reason(self._held[0]) != _reason(finding):
+            self._show_held()
+        self._held.append(finding)
+        if finding.verdict is not Verdict.UNKNOWN:
+            self._show_held()
+
+    def end(self, report: Report) -> None:
+        """Show the whole in one sentence."""
+        self._show_held()
+        self._console.print(Text(f"\n{report.summary}", style=_style(report)))
+
+    def _show_held(self) -> None:
+        if not self._held:
+            return
+        first, *more = self._held
+        self._held = []
+        if first.section != self._section:
+            self._console.print(Text(f"\n{first.section}", style="bold"))
+            self._section = first.section
         table = Table.grid(padding=(0, 1))
         table.add_column(width=2, justify="right")
         table.add_column(width=_TITLES)
         table.add_column(overflow="fold")
-        for finding in _merged(list(findings)):
-            _add(table, finding, console)
-        console.print(table)
-    console.print(Text(f"\n{report.summary}", style=_style(report)))
+        _add(table, (first, len(more)), self._console)
+        self._console.print(table)
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print all findings by section, and the whole in one sentence."""
+    page = Page(console)
+    for finding in report.findings:
+        page.tell(finding)
+    page.end(report)
 
 
 def step_line(title: str, outcome: Outcome, console: Console) -> Text:
@@ -40,16 +71,10 @@ def step_line(title: str, outcome: Outcome, console: Console) -> Text:
     return line.append(f"\n   {_written('→', console)} {outcome.advice}", style="dim") if outcome.advice else line
 
 
-def _merged(findings: Sequence[Finding]) -> Iterator[tuple[Finding, int]]:
-    """Yield the findings, each with how many more could not be looked at for the same reason."""
-    for _, same in groupby(findings, _reason):
-        first, *rest = same
-        yield first, len(rest)
-
-
 def _reason(finding: Finding) -> object:
+    """Return what findings share that are one line: of those that could not be looked at, why."""
     if finding.verdict is Verdict.UNKNOWN:
-        return finding.found, finding.advice
+        return finding.section, finding.found, finding.advice
     return object()  # like no other
 
 

@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from app.checkup import check_up, wanted_of
-from app.doctor.access import CHECKS, Access
+from app.doctor.access import WAY_CHECKS, Access
 from app.doctor.looking import look
 from app.doctor.report import Outcome, Verdict
 from app.domain import utc_now
@@ -53,7 +53,7 @@ async def refused_with(failed: CallFailed) -> Outcome:
 
     wanted = wanted_of(settings("https://482-xkb-119.mktorest.com"))
     seen = await look(MarketoSetup(send), wanted, clock=utc_now)
-    [check] = [one for one in CHECKS if one.name == "marketo_network"]
+    [check] = [one for one in WAY_CHECKS if one.name == "marketo_network"]
     outcome = check.judge(Access(wanted, seen))
     assert outcome
     return outcome
