@@ -71,7 +71,9 @@ class Metrics:
         self._store_bytes = gauge("relay_store_bytes", "Size of the database.")
         self._token_age = gauge("relay_token_age_seconds", "How long ago Marketo gave the access token in use.")
         self._leader = gauge("relay_leader", "1 while this process sends.")
-        self._window = gauge("relay_window_calls_used", "Calls to Marketo within the last 20 s.")
+        self._window = gauge(
+            "relay_window_calls_used", "Calls to Marketo within the last 20 s, of all processes on the store."
+        )
         self._in_flight = gauge("relay_calls_in_flight", "Calls to Marketo under way now.")
         self._window_allowed = gauge("relay_window_calls_allowed", "Calls in 20 s that the relay allows itself now.")
         self._in_flight_allowed = gauge(
