@@ -13,15 +13,23 @@ from app.making import make_auth
 from app.marketo.address import base_urls
 from app.marketo.assets import FolderKind, Place
 from app.marketo.client import MarketoClient
+from app.marketo.codes import Consequence
+from app.marketo.failures import CallFailed
 from app.marketo.setup import MarketoSetup
 from app.marketo.transport import open_http
 from app.settings import Settings
 from app.web.console.parts import Letter, NoLetter
 
-_PATIENCE = timedelta(seconds=8)
-_NOT_READ = (
-    "Yours could not be read: the API user lacks the permission Read-Only Asset, or Marketo did not answer. "
-    "Set-up says which."
+_PATIENCE = timedelta(seconds=15)
+_PASSING = frozenset({Consequence.RETRY, Consequence.RATE, Consequence.QUOTA, Consequence.CONCURRENCY})
+_NO_PERMISSION = NoLetter(
+    "Yours may not be read: the relay's API user lacks the permission Read-Only Asset. In Marketo: Admin > Security > "
+    "Users & Roles > Roles: give it to the role of that user."
+)
+_BUSY = NoLetter(
+    "Yours could not be read just now: Marketo was slow, or registrations needed its calls, which go first. Load the "
+    "page again in a minute.",
+    passes=True,
 )
 _MOST_READ = 5  # e-mails of one program
 _log = structlog.get_logger(__name__)
@@ -39,7 +47,13 @@ async def read_letter(
             return await letter_of(MarketoSetup(Gated(client.send, gate)), campaign, title=settings.marketo_token_title)
     except (RelayError, TimeoutError) as problem:
         _log.info("the reminder's e-mail could not be read", campaign_id=campaign, reason=type(problem).__name__)
-        return NoLetter(_NOT_READ)
+        return _why(problem)
+
+
+def _why(problem: Exception) -> NoLetter:
+    if not isinstance(problem, CallFailed) or problem.consequence in _PASSING:
+        return _BUSY
+    return _NO_PERMISSION if problem.code == "603" else NoLetter(f"Yours could not be read. {problem.advice}")
 
 
 async def letter_of(marketo: MarketoSetup, campaign: CampaignId, *, title: str) -> Letter | NoLetter:

@@ -1,5 +1,6 @@
 """The reminder's own e-mail: read from the simulated Marketo, and done without where that is not possible."""
 
+import httpx
 from pydantic import SecretStr
 
 from app.doctor.pacing import Paced
@@ -34,5 +35,12 @@ async def test_without_campaign_permission_or_marketo_there_is_none(sandbox: San
     assert strange == NoLetter("Marketo has no smart campaign 999999. Set-up says what to do.")
     wrong = settings_for(sandbox, "another-secret-0123456789abcdef")
     assert isinstance(await read_letter(wrong, CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)), NoLetter)
+    async with httpx.AsyncClient(base_url=sandbox.url) as http:
+        await http.put("/sandbox/marketo/permissions", json={"permissions": [seed.READ_LEAD]})
+    unseen = await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50))
+    assert isinstance(unseen, NoLetter)
+    assert ("Read-Only Asset" in unseen.why, unseen.passes) == (True, False)
     sandbox.process.stop()
-    assert isinstance(await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50)), NoLetter)
+    gone = await read_letter(settings_for(sandbox), CampaignId(seed.CAMPAIGN_ID), gate=Paced(50))
+    assert isinstance(gone, NoLetter)
+    assert gone.passes

@@ -79,9 +79,10 @@ class Letter:
 
 @dataclass(frozen=True, slots=True)
 class NoLetter:
-    """There is none to show; `why` is a sentence, with what to do."""
+    """There is none to show; `why` is a sentence, with what to do. `passes`: in a minute there may be one."""
 
     why: str
+    passes: bool = False
 
 
 ReadLetter = Callable[[int], Awaitable[Letter | NoLetter]]

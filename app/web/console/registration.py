@@ -36,7 +36,10 @@ class _Letters:
         if campaign not in self._kept and len(self._kept) < _MOST_CAMPAIGNS:
             self._kept[campaign] = Kept(lambda: self._read(campaign), at_least=_LETTER_KEPT)
         kept = self._kept.get(campaign)
-        return await kept.get() if kept else _TOO_MANY
+        found = await kept.get() if kept else _TOO_MANY
+        if isinstance(found, NoLetter) and found.passes and self._kept.get(campaign) is kept:
+            del self._kept[campaign]
+        return found
 
 
 def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:

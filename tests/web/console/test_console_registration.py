@@ -215,6 +215,21 @@ async def test_why_the_own_email_is_not_shown_is_said(around: Surroundings, data
     )
 
 
+async def test_what_passes_is_asked_again_and_what_does_not_is_kept(around: Surroundings, database: Database) -> None:
+    """Where Marketo was slow once, the tutorial's e-mail would stand there for ten minutes and more."""
+    answers = [NoLetter("Slow.", passes=True), NoLetter("Slow.", passes=True), NoLetter("A draft.")]
+
+    async def letter(_campaign: int) -> NoLetter:
+        return answers.pop(0)
+
+    registration = await with_webhook(database, b"{}")
+    async with serving(around.app(lookup=Lookup(database), console=console_over(database, letter=letter))) as relay:
+        await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+        shown = [text_of(await relay.client.get(f"/console/registrations/{registration}/email")) for _ in range(4)]
+    assert ["Slow." in one for one in shown] == [True, True, False, False]
+    assert "A draft." in shown[3]
+
+
 @pytest.mark.parametrize(
     ("picture", "said"),
     [
