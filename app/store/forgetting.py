@@ -5,10 +5,12 @@ whole. What a call to Marketo holds at the moment, or waits to be read, is left 
 """
 
 import json
-from collections.abc import AsyncIterator, Mapping, Sequence
+import re
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
+from urllib.parse import unquote_plus
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -20,6 +22,9 @@ from app.store.retention import blank_events
 from app.store.spelling import GONE
 from app.store.tables import events, people, registrations, timeline
 
+# An address begins and ends where no other goes on; a letter behind a backslash is a line's end, say.
+_BEGINS = r"(?:(?<![\w.+-])|(?<=\\[bfnrt]))"
+_ENDS = r"(?![\w-])(?!\.[\w-])"
 _AT_ONCE = 500
 
 
@@ -102,16 +107,33 @@ class Forgetting:
 
 
 def names(key: str, body: bytes, fetched: object) -> bool:
-    """Tell whether the address stands in a webhook's body, or in what was fetched for it."""
+    """Tell whether the address stands in a webhook's body, or in what was fetched for it; not as a part of another."""
     text = body.decode("utf-8", "replace").lower()
-    if key in text:
-        return True
-    if "\\" in text:  # JSON may spell any character by its number
-        try:
-            text = json.dumps(json.loads(body), ensure_ascii=False).lower()
-        except (ValueError, RecursionError):
-            return False
-    return key in text or (fetched is not None and key in json.dumps(fetched, ensure_ascii=False).lower())
+    spelt = _spelt_out(body) if "\\" in text else []  # JSON may spell any character by its number
+    unquoted = [unquote_plus(text)] if "%" in text else []  # and so may URLs and forms
+    there = [one for one in (text, *spelt, *unquoted, *_texts(fetched)) if key in one]
+    address = re.compile(f"{_BEGINS}{re.escape(key)}{_ENDS}")
+    return any(address.search(one) for one in there)
+
+
+def _spelt_out(body: bytes) -> list[str]:
+    try:
+        return list(_texts(json.loads(body)))
+    except (ValueError, RecursionError):
+        return []
+
+
+def _texts(found: object) -> Iterator[str]:
+    """Yield each text in a JSON value, the names of its fields among them, in small letters."""
+    left = [found]
+    while left:
+        one = left.pop()
+        if isinstance(one, str):
+            yield one.lower()
+        elif isinstance(one, dict):
+            left += [*one.keys(), *one.values()]
+        elif isinstance(one, list):
+            left += one
 
 
 def _traces(person: str, rows: Sequence[Any], told: Mapping[str, Sequence[str]], named: Mapping[str, str]) -> Traces:
