@@ -2,11 +2,13 @@
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import islice
+from typing import NamedTuple
 
 import structlog
 
@@ -36,7 +38,7 @@ from app.store.events import EventFate, EventQueue
 from app.store.registrations import Change, Draft, Meaning, Registrations
 from app.tracing import Step, Tracing
 
-_MOST_AT_ONCE = 300  # events
+_MOST_OF_A_SOURCE = 100  # events in hand, so that one whose API hangs holds up no other
 _MOST_A_CLAIM = 100  # events
 _PACE = 0.15  # seconds between two full claims: thrice what Marketo can take, and the rest of the time is accepting's
 _MOST_PEOPLE = 10_000  # one event
@@ -66,6 +68,13 @@ class Understood:
 Outcome = Understood | EventFate
 
 
+class _InHand(NamedTuple):
+    """Whose event is being read, and since when."""
+
+    source: str
+    since: datetime
+
+
 @dataclass(slots=True)
 class Intake:
     """The first half of the way: events in, registrations out. One a term of leadership."""
@@ -85,7 +94,7 @@ class Intake:
     ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
     tracing: Tracing | None = None
     _running: set["asyncio.Task[Outcome]"] = field(default_factory=set)
-    _in_hand: dict[EventId, datetime] = field(default_factory=dict)  # since when
+    _in_hand: dict[EventId, _InHand] = field(default_factory=dict)
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _next_claim: float = float("-inf")
     _is_behind: bool = False
@@ -139,11 +148,16 @@ class Intake:
         return [suspect]
 
     async def _claim(self) -> Sequence[Event]:
-        room = min(_MOST_A_CLAIM, _MOST_AT_ONCE - len(self._running))
-        if not room or self.ticks() < self._next_claim:
+        if self.ticks() < self._next_claim:
             return []
         try:
-            claimed = await self.events.claim(now=self.clock(), fence=self.lease.fence, limit=room)
+            claimed = await self.events.claim(
+                now=self.clock(),
+                fence=self.lease.fence,
+                limit=_MOST_A_CLAIM,
+                held=self._held(),
+                most=_MOST_OF_A_SOURCE,
+            )
         except StoreUnavailable:
             self._is_unclear = True  # it may have been stored all the same
             raise
@@ -158,13 +172,18 @@ class Intake:
         if freed:
             _log.warning("freed what a lost answer of the store had claimed", events=freed)
 
+    def _held(self) -> Mapping[str, int]:
+        return Counter(one.source for one in self._in_hand.values())
+
     def _begin(self, event: Event) -> None:
-        self._in_hand[event.id] = self.clock()
+        self._in_hand[event.id] = _InHand(event.source, self.clock())
         task = asyncio.create_task(self._understand(event))
         task.add_done_callback(lambda _: self.bell.ring())
         self._running.add(task)
 
     async def _idle(self) -> float:
+        if max(self._held().values(), default=0) >= _MOST_OF_A_SOURCE:
+            return self.look_every  # what is due next may be of that source, and the bell tells of an end
         due = await self.events.next_due()
         return self.look_every if due is None else min(self.look_every, max(0.01, (due - self.clock()).total_seconds()))
 
@@ -239,7 +258,7 @@ class Intake:
         facts: dict[str, str | int] = {"relay.event_id": event.id, "relay.source": event.source}
         facts |= {"relay.state": fate.state.value, "relay.registrations": len(meaning.drafts)}
         failed = fate.cause.value if fate.cause and fate.state is not EventState.IGNORED else None
-        step = Step("relay intake", self._in_hand.get(event.id, now), now, facts, failed)
+        step = Step("relay intake", self._in_hand[event.id].since, now, facts, failed)
         self.tracing.followed(step, event.traceparent)
 
     def _tell(self, changes: Sequence[Change]) -> None:

@@ -1,6 +1,6 @@
 """The queue of events: claim what is due, settle it, or put it back."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -36,15 +36,19 @@ class EventQueue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def claim(self, *, now: datetime, fence: int, limit: int) -> list[Event]:
+    async def claim(
+        self, *, now: datetime, fence: int, limit: int, held: Mapping[str, int] | None = None, most: int | None = None
+    ) -> list[Event]:
         """Take up to `limit` due events: an equal share a source, the oldest of each.
 
+        Of a source of which `held` are in hand, at most so many more that there are `most`.
         Keys that count only while an event is pending are forgotten. Suspects are left to `claim_suspect`.
         """
         async with self._database.read() as connection:
             lines = {
-                source: list((await connection.execute(_line(source, now, limit))).scalars())
+                source: list((await connection.execute(_line(source, now, room))).scalars())
                 for source in await sources_of(connection, events, EventState.WAITING)
+                if (room := limit if most is None else min(limit, most - (held or {}).get(source, 0))) > 0
             }
         return await self._take(fair(lines, limit), fence)
 
