@@ -14,6 +14,7 @@ from tests.e2e.harness import Process, Relay, Sandbox, environment, free_port, s
 # whether anybody waits for the answer or not. So what was cut off settles in seconds.
 _ACTIVITY_DELAY = "0.3"
 _SETTINGS = {"MARKETO_ACTIVITY_DELAY_SECONDS": "0.5", "MARKETO_UPSERT_RUNS_ON_SECONDS": "2"}
+_WAITED_FOR = 0.12  # seconds that an answer may take on the average before fewer people register than should
 
 
 @dataclass
@@ -53,7 +54,8 @@ class Stage:
 
     def senders(self, ports: Iterable[int]) -> Senders:
         """Return the load: people who register at these ports in turn."""
-        return Senders([f"http://127.0.0.1:{port}" for port in ports], per_second=self.per_second, threads=8)
+        threads = max(8, round(self.per_second * _WAITED_FOR))
+        return Senders([f"http://127.0.0.1:{port}" for port in ports], per_second=self.per_second, threads=threads)
 
     def start(self, port: int) -> Relay:
         """Start a relay on this port and wait until it is ready."""
