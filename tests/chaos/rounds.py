@@ -34,17 +34,18 @@ class Trial:
     room: Mapping[str, str] = field(default_factory=dict)  # on the disk of each store; as much as there is
     per_second: float = 60.0  # of people who register
     latency_ms: int = 20  # of Marketo's answers
+    accepted: int = 0  # at least so many are to be accepted in all
     is_strict: bool = False  # not one request may fail
     is_graceful: bool = False  # not one that was taken
 
 
 def one_round(trial: Trial, done: Done, *, seed: int, evidence: Path) -> list[str]:
     """Do one round, enter what it saw, and return what was broken in it; what a broken one leaves goes to a folder."""
-    rng = random.Random(f"{seed} {done.fault} {done.store} {done.times}")
+    rng, proxys = dice(seed, done)
     broken: list[str] = []
     kept = evidence / f"{done.told} {done.times}".replace("/", " of ")
     try:
-        with _stage(done.store, trial) as stage, _looked_after(stage, kept, broken):
+        with _stage(done.store, trial, proxys) as stage, _looked_after(stage, kept, broken):
             broken += _tried(trial, done, stage, rng)
     except Exception as problem:  # noqa: BLE001  # outermost: a run that ended here would tell of nothing
         traceback.print_exc()
@@ -53,6 +54,12 @@ def one_round(trial: Trial, done: Done, *, seed: int, evidence: Path) -> list[st
     done.times += trial.a_round
     done.commits = sorted({*done.commits, _commit()})
     return broken
+
+
+def dice(seed: int, done: Done) -> tuple[random.Random, random.Random]:
+    """Return those of a round's fault, and those of the proxy, whose thread throws them meanwhile."""
+    round_ = f"{seed} {done.fault} {done.store} {done.times}"
+    return random.Random(round_), random.Random(f"{round_} proxy")
 
 
 def _tried(trial: Trial, done: Done, stage: Stage, rng: random.Random) -> list[str]:
@@ -98,14 +105,12 @@ def _commit() -> str:
 
 
 @contextmanager
-def _stage(store: str, trial: Trial) -> Iterator[Stage]:
+def _stage(store: str, trial: Trial, proxys: random.Random) -> Iterator[Stage]:
     settings, room = {"DRAIN_SECONDS": "3"} if trial.is_strict else {}, trial.room.get(store, "")
     with ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="relay-chaos-")))
         if store == "PostgreSQL":
-            stage: Stage = PostgresStage(
-                folder, random.Random(folder.name), settings, room=room, latency_ms=trial.latency_ms
-            )
+            stage: Stage = PostgresStage(folder, proxys, settings, room=room, latency_ms=trial.latency_ms)
         else:
             disk = stack.enter_context(small_disk(folder / "disk", room)) if room else folder
             stage = Stage(folder, f"sqlite:///{disk / 'relay.db'}", settings=settings, latency_ms=trial.latency_ms)
