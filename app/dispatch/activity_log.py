@@ -69,7 +69,8 @@ class Reading:
     pages: int = 0
     failures: int = 0  # in a row
     is_whole: bool = True
-    others_work: bool = False  # whether Marketo has taken another call since the log's last refusal
+    asks_others: bool = False  # whether to find out, since the log cannot be read, if Marketo takes other calls
+    others_work: bool = False  # whether it does
     activities: list[Activity] = field(default_factory=list)
     check_id: CallId | None = None
 

@@ -138,8 +138,12 @@ class Settler:
             self.reader.forget_token()
         if failed.consequence is Consequence.NOT_ALLOWED:
             self._count_refusal(reading, failed)
-        if not self._rests():
+        if self._rests():
+            return
+        if reading.asks_others or not self._cannot_wait(reading):
             await self._put_off(reading, failed)
+            return
+        reading.asks_others, self._reading = True, reading
 
     def _is_tried_again(self, reading: Reading, failed: CallFailed) -> bool:
         """Rest for a moment after a failed request, so that what was read before it need not be read again."""
@@ -177,24 +181,37 @@ class Settler:
         So is everybody after an hour in which only the log could not be read. While Marketo takes no other call either,
         a further request would be lost as the first was, and may run as it may have.
         """
-        now, delay = self.caller.clock(), self._delay
+        now = self.caller.clock()
         self._unread_since = self._unread_since or now
         why = f"Marketo's activity log cannot be read ({failed.code}: {failed.advice})."
         for lost in reading.lost:
-            look_at = now + max(delay, min(_LONGEST, (now - lost.ended_at) / 2))
-            look_at = self._refusals.again_at if self._refusals else look_at
-            is_last = reading.others_work and self._is_given_up(lost, now)
-            hurried = [one for one in lost.registrations if is_last or comes_too_late(one, look_at, now)]
-            await self._write(lost, self._by_policy(hurried, "retry", why), look_at, reading.check_id)
+            look_at, is_given_up = self._look_again_at(lost, now), self._is_given_up(lost, now)
+            hurried = [one for one in lost.registrations if is_given_up or comes_too_late(one, look_at, now)]
+            requested = self._by_policy(hurried if reading.others_work else [], "retry", why)
+            await self._write(lost, requested, look_at, reading.check_id)
+
+    def _cannot_wait(self, reading: Reading) -> bool:
+        """Tell whether the next look would be too late for somebody."""
+        now = self.caller.clock()
+        return any(_urgent([lost], self._look_again_at(lost, now), now) for lost in reading.lost)
+
+    def _look_again_at(self, lost: LostRequest, now: datetime) -> datetime:
+        """Return when to look again after the log could not be read."""
+        if self._refusals:
+            return self._refusals.again_at
+        return now + max(self._delay, min(_LONGEST, (now - lost.ended_at) / 2))
 
     def _is_given_up(self, lost: LostRequest, now: datetime) -> bool:
         unread_since = self._unread_since or now
         return now - max(lost.ended_at, unread_since) > self._delay * _GIVEN_UP
 
     def _given_up_since(self, reading: Reading) -> datetime | None:
-        """Return since when another call must have worked for a log that is given up; None while it is not."""
+        """Return since when another call must have worked for a log that is done without; None while it is not."""
         now = self.caller.clock()
-        return now - _LONGEST if any(self._is_given_up(lost, now) for lost in reading.lost) else None
+        if any(self._is_given_up(lost, now) for lost in reading.lost):
+            return now - _LONGEST
+        latest = max(lost.ended_at for lost in reading.lost)
+        return max(latest, now - self._delay) if reading.asks_others else None
 
     async def _release(self) -> float:
         """Settle everything without the log, as the settings or the missing permission want it."""

@@ -514,6 +514,22 @@ async def test_an_outage_of_everything_mails_nobody_twice(sqlite: Database, cloc
     assert len(here.marketo.asked(Endpoint.FIND)) <= 5 * 4
 
 
+async def test_an_outage_of_everything_when_a_webinar_begins_mails_nobody_twice(
+    sqlite: Database, clock: MovableClock
+) -> None:
+    """However little time is left: what is requested meanwhile may run as the first did, and its answer be lost too."""
+    here, began = await begin(sqlite, clock, *["ran"] * 9), clock()
+    here.marketo.unreadable = failure(Endpoint.ACTIVITIES, "503", "no")
+    here.marketo.searches = failure(Endpoint.FIND, "503", "no")
+    soon = Webinar("w-1", "Talk", "https://example.com/j", starts_at=began + timedelta(minutes=12))
+    await here.stage.arrive(Registered(Person("ada@example.com"), soon))
+    await here.work(at_most=timedelta(minutes=30))
+    here.marketo.unreadable = here.marketo.searches = None
+    await here.work()
+    assert here.mails() == [1]
+    assert len(here.marketo.asked(Endpoint.FIND)) <= 10
+
+
 async def test_more_pages_than_are_read_prove_nothing(sqlite: Database, clock: MovableClock) -> None:
     """What is not found then may stand on the next page, so nobody is mailed again."""
     here = await begin(sqlite, clock, "not 502")
