@@ -58,7 +58,9 @@ _COUNTED_EVERY = 5.0  # seconds
 _PURGED_PACE = 0.25  # seconds between two steps of the purge: 800 of each kind a second, beside what comes in
 _CENSUS_EVERY = 30.0  # seconds
 _FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
-_PATIENCE = timedelta(seconds=4)  # for running calls, when told to stop
+# For running calls, when told to stop: the next leader waits as long, but a request whose answer was not waited for is
+# looked for in the activity log, which takes a minute, or is made again by MARKETO_ON_AMBIGUOUS=retry: a second e-mail.
+_PATIENCE = timedelta(seconds=4)
 _UNTIL_AT_REST = 0.2  # seconds between two looks whether running calls have ended
 _log = structlog.get_logger(__name__)
 

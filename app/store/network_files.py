@@ -4,9 +4,35 @@ import re
 from pathlib import Path
 
 _MOUNTS = Path("/proc/self/mounts")
-_NETWORK = frozenset(
-    {"nfs", "nfs4", "cifs", "smb3", "smbfs", "afs", "ceph", "lustre", "gpfs", "beegfs", "glusterfs"}
-).union(f"fuse.{name}" for name in ("glusterfs", "sshfs", "s3fs", "gcsfuse", "rclone", "blobfuse2"))
+_KERNELS = (
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "afs",
+    "ceph",
+    "lustre",
+    "gpfs",
+    "beegfs",
+    "glusterfs",
+    "davfs",
+)
+_FUSES = (
+    "glusterfs",
+    "sshfs",
+    "s3fs",
+    "gcsfuse",
+    "rclone",
+    "blobfuse2",
+    "ceph",
+    "ceph-fuse",
+    "juicefs",
+    "davfs",
+    "davfs2",
+)
+_NETWORK = frozenset(_KERNELS).union(f"fuse.{name}" for name in _FUSES)
 
 
 def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:

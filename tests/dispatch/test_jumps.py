@@ -21,7 +21,7 @@ from bench.simulated import NOON, Course, Stage, simulate, simulated
 
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 STALL = 20.0  # seconds
-there_and_back = pytest.mark.parametrize("by", [HOUR, -3 * DAY], ids=str)
+there_and_back = pytest.mark.parametrize("by", [HOUR, -HOUR, 3 * DAY, -3 * DAY], ids=str)
 
 
 def troubles() -> Sequence[Fault]:

@@ -1,4 +1,8 @@
-"""The interface keeps to its own description: Schemathesis tries each endpoint of /openapi.json."""
+"""The interface keeps to its own description: Schemathesis tries each endpoint of /openapi.json.
+
+On SQLite: a second time would double most of a minute, and what the two stores do with odd text and numbers is tried on
+both in `tests/store`.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -8,7 +12,7 @@ import schemathesis
 from hypothesis import HealthCheck, Phase, given, settings
 from schemathesis.checks import not_a_server_error
 from schemathesis.core.failures import FailureGroup
-from schemathesis.core.result import Ok
+from schemathesis.core.result import Err, Ok
 from schemathesis.specs.openapi.checks import (
     content_type_conformance,
     response_headers_conformance,
@@ -45,7 +49,9 @@ def test_every_endpoint_answers_as_it_is_described(relay: Relay) -> None:
     """No 5xx, no status, type or field that /openapi.json does not name; the same requests each time."""
     schema = schemathesis.openapi.from_url(f"{relay.url}/openapi.json")
     assert isinstance(schema, OpenApiSchema)
-    tried = [try_out(found.ok()) for found in schema.get_all_operations() if isinstance(found, Ok)]
+    found = list(schema.get_all_operations())
+    assert [str(one.err()) for one in found if isinstance(one, Err)] == []  # else it would not be tried
+    tried = [try_out(one.ok()) for one in found if isinstance(one, Ok)]
     assert len(tried) > 20
     problems = [problem for one in tried for problem in one]
     assert not problems, "\n\n".join(dict.fromkeys(problems))

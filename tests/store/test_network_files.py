@@ -39,6 +39,16 @@ def test_the_innermost_mount_counts(mounts: Path, path: str, kind: str | None) -
     assert network_file_system(Path(path), mounts) == kind
 
 
+@pytest.mark.parametrize(
+    "kind", ["nfs", "smb3", "9p", "ceph", "davfs", "fuse.sshfs", "fuse.ceph", "fuse.ceph-fuse", "fuse.juicefs"]
+)
+def test_a_network_file_system_is_known_by_its_name(tmp_path: Path, kind: str) -> None:
+    """Of the kernel's own, and of those that a program serves."""
+    mounts = tmp_path / "mounts"
+    mounts.write_text(f"overlay / overlay rw 0 0\nsomewhere /data {kind} rw 0 0\n")
+    assert network_file_system(Path("/data/relay.db"), mounts) == kind
+
+
 def test_where_nobody_tells_it_is_taken_for_local(tmp_path: Path) -> None:
     """Other systems than Linux have no list of mounts there."""
     assert network_file_system(tmp_path / "relay.db", tmp_path / "none") is None
