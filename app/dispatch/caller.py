@@ -15,7 +15,7 @@ from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Halving, Policy
 from app.dispatch.window import Pace, Window
-from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, steady_seconds
+from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, new_id, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable, WindowTaken
 from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
@@ -163,16 +163,22 @@ class Caller:
         await self._stored(call, lambda: self.log.end(page, _done(answer)))
         return answer
 
-    async def _in_a_place(self, call: Call, write: Callable[[], Awaitable[_Written]]) -> _Written | None:
-        """Wait for a place in the window and write a call down in it; None when it is no time for further ones."""
+    async def _in_a_place(self, call: Call, write: Callable[[], Awaitable[_Written | None]]) -> _Written | None:
+        """Wait for a place in the window and write a call down in it; None when it is no time for further ones.
+
+        Or when there was nothing to write down.
+        """
         while await self._place(call):
             try:
                 written = await self._stored(call, write)
             except WindowTaken:
                 self.window.give_back()
-            else:
-                self.day.begin_call(self.clock())
-                return written
+                continue
+            if written is None:
+                self.window.give_back()
+                return None
+            self.day.begin_call(self.clock())
+            return written
         return None
 
     async def _place(self, call: Call) -> bool:
@@ -237,13 +243,18 @@ class Caller:
             self._tell_fates(call, result, await self._write(call, result, fates))
 
     async def _carry_out_part(self, call: Call, result: CallResult, part: Sequence[Claimed], halving: Halving) -> None:
-        smaller = await self._in_a_place(
-            call, lambda: self.sending.split(call, part, fence=self.lease.fence, now=self.clock())
-        )
-        if smaller is None:
-            await self._write(call, result, verdicts.put_back(call, part))
-        else:
-            await self.carry_out(smaller, halving)
+        again, fence = CallId(new_id("call", self.clock())), self.lease.fence
+        self.under_way.add(again)  # before it is stored: if that answer is lost, nobody must take it for loose
+        try:
+            smaller = await self._in_a_place(
+                call, lambda: self.sending.split(call, part, again=again, fence=fence, now=self.clock())
+            )
+            if smaller is None:
+                await self._write(call, result, verdicts.put_back(call, part))
+            else:
+                await self.carry_out(smaller, halving)
+        finally:
+            self.under_way.discard(again)
 
     async def _settle(self, call: Call, result: CallResult, fates: Sequence[Fate], begun: datetime) -> None:
         answered = self.clock()

@@ -174,21 +174,32 @@ class Sending:
             )
         return len(rows) + requests.rowcount
 
-    async def split(self, call: Call, part: Sequence[Claimed], *, fence: int, now: datetime) -> Call:
-        """Write down a further call with some registrations of a refused one."""
-        again = Call(CallId(new_id("call", now)), call.kind, call.campaign_id, part)
+    async def split(
+        self, call: Call, part: Sequence[Claimed], *, again: CallId, fence: int, now: datetime
+    ) -> Call | None:
+        """Write down a further call, `again`, with those of a refused one's registrations that it still holds.
+
+        None when it holds none of them. It may be repeated: the answer to the first time may have been lost.
+        """
+        c = registrations.c
         async with self._database.write() as connection:
             await enter(connection, now, self._heed)
             await hold_on(connection, fence)
-            await _write_down(connection, again, fence, now)
-            await connection.execute(
+            held = await connection.execute(
                 update(registrations)
-                .where(registrations.c.id.in_([r.id for r in part]), registrations.c.claimed_by == fence)
-                .values(call_id=again.id)
+                .where(c.id.in_([r.id for r in part]), c.claimed_by == fence, c.call_id.in_([call.id, again]))
+                .values(call_id=again)
+                .returning(c.id)
             )
+            ids = set(held.scalars())
+            smaller = Call(again, call.kind, call.campaign_id, [r for r in part if r.id in ids])
+            if not ids:
+                return None
+            first = self._database.insert_or_ignore(calls, on=["id"])
+            await connection.execute(first.values(**_row(smaller), fence=fence, started_at=now))
             if call.kind == "upsert":
-                await people.ask_again(connection, {r.person_hash for r in part}, now, self._runs_on)
-        return again
+                await people.ask_again(connection, {r.person_hash for r in smaller.registrations}, now, self._runs_on)
+        return smaller
 
     async def settle(
         self, call: Call, result: CallResult, told: Sequence[Fate], *, fence: int, now: datetime
@@ -249,8 +260,11 @@ class Sending:
 
 
 async def _write_down(connection: AsyncConnection, call: Call, fence: int, now: datetime) -> None:
-    row = {"id": call.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(call.registrations)}
-    await connection.execute(insert(calls).values(**row, fence=fence, started_at=now))
+    await connection.execute(insert(calls).values(**_row(call), fence=fence, started_at=now))
+
+
+def _row(call: Call) -> dict[str, Any]:
+    return {"id": call.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(call.registrations)}
 
 
 async def _free(

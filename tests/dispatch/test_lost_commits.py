@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -110,3 +111,34 @@ async def test_a_call_under_way_is_not_freed(stage: Stage, monkeypatch: pytest.M
     await stage.work()
     assert await stage.states() == {RegistrationState.SENT: 4}
     assert stage.marketo.sizes(Endpoint.SYNC) == [2, 2]
+
+
+async def test_a_half_whose_writing_was_not_confirmed_is_requested_once(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Meanwhile a claim of the sender's fails too, and it frees what is loose; the half is not."""
+    await stage.arrive(*people(4))
+    await stage.work_until_known()
+    stage.marketo.poisonous = {str(stage.marketo.people["p3@example.com"][0].lead_id)}
+    sending, lost = stage.sender.caller.sending, asyncio.Event()
+    split = sending.split
+
+    async def split_in_vain(*part: Any, **more: Any) -> Any:
+        if lost.is_set():
+            return await split(*part, **more)
+        try:
+            async with losing(stage.database, monkeypatch):
+                return await split(*part, **more)
+        finally:
+            lost.set()
+
+    monkeypatch.setattr(sending, "split", split_in_vain)
+    await stage.sender.step()
+    await asyncio.wait_for(lost.wait(), 20)
+    stage.sender._is_unclear = True
+    for _ in range(4):
+        await stage.sender.step()
+        await asyncio.sleep(0.02)
+    await stage.work()
+    assert await stage.states() == {RegistrationState.SENT: 3, RegistrationState.DEAD: 1}
+    assert set(stage.marketo.sent.values()) == {1}

@@ -17,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule
 
 from app.dispatch import verdicts
 from app.dispatch.verdicts import Policy
-from app.domain import CampaignId, Cancelled, LeadId, Person, Registered, Webinar
+from app.domain import CallId, CampaignId, Cancelled, LeadId, Person, Registered, Webinar, new_id
 from app.marketo.answers import FoundPerson, PersonOutcome, PersonStatus, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed
 from app.marketo.failures import CallFailed, failure
@@ -191,7 +191,9 @@ class UniqueLinks(RuleBasedStateMachine):
         if verdicts.must_split(call, failed):
             self.settle(call, result, [])
             for part in verdicts.halves(call):
-                smaller = self.runner.run(self.sending.split(call, part, fence=self.fence, now=self.now))
+                again = CallId(new_id("call", self.now))
+                smaller = self.runner.run(self.sending.split(call, part, again=again, fence=self.fence, now=self.now))
+                assert smaller is not None
                 if call.kind == "upsert":
                     self.begin_upsert(smaller)
                 self.under_way.append(smaller)

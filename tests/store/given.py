@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from typing import Any, Literal
 
 from app.domain import (
+    CallId,
     CampaignId,
     Cancelled,
     Cause,
@@ -58,6 +59,13 @@ async def accept(database: Database, *new: NewEvent) -> list[EventId]:
     async with open_inbox(database) as inbox:
         receipts = await asyncio.gather(*(inbox.accept(event) for event in new))
     return [EventId(receipt.event_id) for receipt in receipts]
+
+
+async def split(database: Database, call: Call, part: Sequence[Claimed], *, now: datetime) -> Call:
+    """Write down a further call with this part of a refused one."""
+    smaller = await Sending(database).split(call, part, again=CallId(new_id("call", now)), fence=FENCE, now=now)
+    assert smaller is not None
+    return smaller
 
 
 async def claimed_event(database: Database, now: datetime, *, fence: int = FENCE) -> Event:

@@ -18,7 +18,7 @@ from app.store.tables import keys
 from app.store.tables import people as people_table
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
-from tests.store.given import DONE, FENCE, REFUSED, draft, fate, found, people, record, seen, sending
+from tests.store.given import DONE, FENCE, REFUSED, draft, fate, found, people, record, seen, sending, split
 
 NEW, KNOWN, DEAD = RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.DEAD
 MOMENT = timedelta(milliseconds=1)
@@ -114,7 +114,7 @@ async def test_a_part_of_a_refused_call_is_an_upsert_of_its_own(database: Databa
     await Sending(database).settle(whole, REFUSED, [], fence=FENCE, now=clock())
     assert await people(database, clock()) is None
     clock.move(timedelta(minutes=5))
-    await Sending(database).split(whole, whole.registrations, fence=FENCE, now=clock())
+    await split(database, whole, whole.registrations, now=clock())
     await take_over(database, fence=FENCE + 1, on_ambiguous="retry", now=clock())
     clock.move(IN_FLIGHT - MOMENT)
     assert await people(database, clock(), fence=FENCE + 1) is None

@@ -23,7 +23,7 @@ from app.store.tables import metadata
 from app.store.takeover import take_over
 from app.store.views import ActivityFilter, CallFilter, EventFilter, RegistrationFilter
 from tests.conftest import MovableClock
-from tests.store.given import DONE, accept, batch, draft, ended, fate, found, new_event, people, record, sending
+from tests.store.given import DONE, accept, batch, draft, ended, fate, found, new_event, people, record, sending, split
 
 Statement = tuple[str, Any]
 _GROWING = ("events", "registrations", "timeline", "calls", "people")
@@ -105,7 +105,7 @@ async def work(database: Database, clock: MovableClock) -> None:
     await store.settle(call, DONE, [found(r) for r in call.registrations], fence=1, now=clock())
     trigger = await batch(database, clock())
     assert trigger is not None
-    half = await store.split(trigger, trigger.registrations, fence=1, now=clock())
+    half = await split(database, trigger, trigger.registrations, now=clock())
     sent = [fate(r, RegistrationState.SENT) for r in half.registrations]
     await store.settle(half, DONE, sent, fence=1, now=clock())
     await record(database, clock(), draft(clock(), "eve@example.com", "w-9", state=RegistrationState.KNOWN, lead_id=9))

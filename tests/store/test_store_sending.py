@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from app.domain import Cause, LeadId, RegistrationState
+from app.domain import CallId, Cause, LeadId, RegistrationState
 from app.store.ahead import Ahead, count_open, look_ahead
 from app.store.calls import CallLog
 from app.store.claims import Call, CallResult, Claimed
@@ -29,6 +29,7 @@ from tests.store.given import (
     people,
     record,
     seen,
+    split,
     tried_in_vain,
 )
 from tests.store.given import sending as under_way
@@ -268,7 +269,7 @@ async def test_halves_are_calls_of_their_own(database: Database, clock: MovableC
     whole = await people(database, clock())
     assert whole is not None
     await settle(database, clock, whole, result=REFUSED)
-    halves = [await Sending(database).split(whole, [one], fence=FENCE, now=clock()) for one in whole.registrations]
+    halves = [await split(database, whole, [one], now=clock()) for one in whole.registrations]
     assert {half.id for half in halves}.isdisjoint({whole.id})
     good, bad = halves
     await settle(database, clock, good, found(good.registrations[0]))
@@ -278,10 +279,24 @@ async def test_halves_are_calls_of_their_own(database: Database, clock: MovableC
     assert await CallLog(database, clock=clock).count_since(clock()) == 3
 
 
+async def test_a_half_is_written_down_once_however_often_it_is_tried(database: Database, clock: MovableClock) -> None:
+    """The store's answer to the first time was lost; what somebody else has by then is left to them."""
+    await record(database, clock(), draft(clock(), "a@example.com"), draft(clock(), "b@example.com"))
+    whole = await people(database, clock())
+    assert whole is not None
+    again, sending = CallId("call_again"), Sending(database)
+    for _ in range(2):
+        half = await sending.split(whole, whole.registrations, again=again, fence=FENCE, now=clock())
+        assert half is not None
+        assert (half.id, len(half.registrations)) == (again, 2)
+    assert await CallLog(database, clock=clock).count_since(clock()) == 2
+    assert await sending.split(whole, whole.registrations, again=CallId("other"), fence=FENCE, now=clock()) is None
+
+
 async def test_the_whole_cannot_settle_what_went_into_a_half(database: Database, clock: MovableClock) -> None:
     """Each registration is in the hands of the newest call that was written down with it."""
     whole, registration = await claimed(database, clock)
-    half = await Sending(database).split(whole, [registration], fence=FENCE, now=clock())
+    half = await split(database, whole, [registration], now=clock())
     assert await settle(database, clock, whole, fate(registration, DEAD)) == []
     assert len(await settle(database, clock, half, found(registration))) == 1
 

@@ -28,6 +28,7 @@ from tests.store.given import (
     record,
     seen,
     sending,
+    split,
 )
 
 
@@ -137,7 +138,7 @@ async def test_of_a_halved_request_only_the_part_that_was_asked_is_lost(
     """The half whose call was written down may have been mailed."""
     call = await sending(database, clock())
     await Sending(database).settle(call, REFUSED, [], fence=1, now=clock())
-    await Sending(database).split(call, call.registrations, fence=1, now=clock())
+    await split(database, call, call.registrations, now=clock())
     assert await take_over(database, fence=2, on_ambiguous="hold", now=clock()) == Found(0, 0, 1)
     assert (await seen(database, call.registrations[0].id)).cause == "answer_lost"
 
