@@ -1,10 +1,12 @@
 """Lead, or wait to: one process at a time does the outbound work, as Marketo's limits belong to the instance."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import structlog
 
@@ -38,7 +40,7 @@ from app.store.ahead import count_open, look_ahead
 from app.store.alarms import Alarms
 from app.store.calls import CallLog
 from app.store.census import Census, take_census
-from app.store.database import Database
+from app.store.database import Database, answered_within
 from app.store.events import EventQueue
 from app.store.jumps import follow_jump
 from app.store.leases import Leases
@@ -61,6 +63,8 @@ _FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody need
 # For running calls, when told to stop: the next leader waits as long, but a request whose answer was not waited for is
 # looked for in the activity log, which takes a minute, or is made again by MARKETO_ON_AMBIGUOUS=retry: a second e-mail.
 _PATIENCE = timedelta(seconds=4)
+_LAST_STEPS = 2.0  # seconds of that for steps under way, which end at once unless the store says nothing
+_FREED_WITHIN = timedelta(seconds=1)  # or the next leader frees what this one held
 _UNTIL_AT_REST = 0.2  # seconds between two looks whether running calls have ended
 _log = structlog.get_logger(__name__)
 
@@ -125,6 +129,8 @@ class Dispatcher:
         self._applicant = Applicant(Leases(work.database), holder, ticks=work.ticks)
         self._retention = Retention(work.database, keep=work.keep)
         self._bell = Bell()
+        self._stopping = asyncio.Event()
+        self._ends_at = math.inf
         self._term: _Term | None = None
 
     def wake(self) -> None:
@@ -134,6 +140,8 @@ class Dispatcher:
 
     def stop(self) -> None:
         """Begin nothing new; `run` returns when what runs has ended and the lease is given back."""
+        self._ends_at = min(self._ends_at, self._work.ticks() + _PATIENCE.total_seconds())
+        self._stopping.set()
         self._bell.stop()
         for bell in self._term.bells if self._term else ():
             bell.stop()
@@ -204,8 +212,14 @@ class Dispatcher:
             await self._work_until_the_end(term)
         finally:
             self._term = None
-            await term.intake.close()
-            await term.sender.close(_PATIENCE)
+            with suppress(StoreUnavailable):
+                async with answered_within(_FREED_WITHIN):
+                    await term.intake.close()
+            await term.sender.close(self._patience())
+
+    def _patience(self) -> timedelta:
+        left = timedelta(seconds=min(self._ends_at - self._work.ticks(), _PATIENCE.total_seconds()))
+        return max(left, timedelta(0))
 
     async def _set_clock(self, lease: Lease) -> timedelta:
         """Begin with the machine's time, and move what is stored along if the time has jumped since the last term."""
@@ -265,11 +279,22 @@ class Dispatcher:
         ]
         loops = [asyncio.create_task(step) for step in steps]
         try:
-            await asyncio.gather(*loops)
+            await self._until_ended(loops)
         finally:
             for loop in loops:
                 loop.cancel()
             await asyncio.gather(*loops, return_exceptions=True)
+
+    async def _until_ended(self, loops: Sequence["asyncio.Task[None]"]) -> None:
+        """Return when all have ended, soon after they are told to stop; raise what one of them raises."""
+        told: asyncio.Task[Any] = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait([told, *loops], return_when=asyncio.FIRST_COMPLETED)
+            ended, _ = await asyncio.wait(loops, timeout=_LAST_STEPS, return_when=asyncio.FIRST_EXCEPTION)
+        finally:
+            told.cancel()
+        for loop in ended:
+            loop.result()
 
     async def _renew(self, term: _Term) -> float:
         term.lease.check()

@@ -30,6 +30,7 @@ from sqlalchemy.sql.dml import Insert
 from app.errors import StoreUnavailable
 
 LOCK_WAIT = timedelta(seconds=2)  # senders give up after 3 s (Zoom) to 30 s
+SHORTLY = timedelta(seconds=3)  # for a sign of life, which is of no use later
 STATEMENT_LIMIT = timedelta(seconds=30)
 IDLE_LIMIT = timedelta(seconds=10)  # a leader that is frozen inside a transaction is replaced within 15 s
 _SQLITE_READ = {"relay_read_only": True}
@@ -147,8 +148,8 @@ def open_database(
     """Return the database behind `sqlite:///path` or `postgresql://…`; a missing folder of the file is made.
 
     `lock_wait` is how long a statement waits for a lock that another holds, and for a connection. `connections` is
-    how many there are at most, and `statement_limit` how long one statement may take (None: as long as it likes);
-    both are PostgreSQL's, since a file costs neither.
+    how many there are at most, and `statement_limit` how long one statement may take (None: as long as it likes), and
+    little more how long we wait for a server that says nothing; both are PostgreSQL's, since a file costs neither.
 
     Raises:
         StoreUnavailable: the folder cannot be made.
@@ -156,18 +157,40 @@ def open_database(
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         return _open_sqlite(parsed, lock_wait)
+    return _open_postgresql(parsed, connections, lock_wait, statement_limit)
+
+
+@asynccontextmanager
+async def answered_within(limit: timedelta) -> AsyncIterator[None]:
+    """Give up what the database has not done by the end of `limit`; what it was told to commit may be stored.
+
+    Raises:
+        StoreUnavailable: it took too long.
+    """
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            yield
+    except TimeoutError:
+        raise StoreUnavailable(f"the database did not answer within {limit.total_seconds():g} s") from None
+
+
+def _open_postgresql(url: URL, connections: int, lock_wait: timedelta, statement_limit: timedelta | None) -> Database:
+    from app.store.postgres import KEEPALIVES, connector  # noqa: PLC0415  # the driver, which SQLite does not need
+
     return Database(
         create_async_engine(
-            parsed.set(drivername="postgresql+psycopg"),
+            url.set(drivername="postgresql+psycopg"),
             hide_parameters=True,
             pool_size=connections,
             max_overflow=0,
             pool_timeout=lock_wait.total_seconds(),
             pool_pre_ping=True,
             connect_args={
+                "async_creator_fn": connector(lock_wait, statement_limit),
                 "connect_timeout": max(2, round(lock_wait.total_seconds())),
                 "options": f"-c statement_timeout={_ms(statement_limit)} -c lock_timeout={_ms(lock_wait)}"
                 f" -c idle_in_transaction_session_timeout={_ms(IDLE_LIMIT)}",
+                **KEEPALIVES,
             },
         )
     )

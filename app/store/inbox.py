@@ -5,32 +5,44 @@ By what a sender repeats itself is kept as a keyed hash: it may be somebody's ad
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import structlog
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import EventId, EventState, NewEvent
+from app.domain import EventId, EventState, NewEvent, steady_seconds
 from app.errors import StoreUnavailable
-from app.store.database import Database
+from app.store.database import Database, answered_within
 from app.store.people import People
 from app.store.tables import events
 from app.store.views import Receipt
 
-_Waiting = tuple[NewEvent, "asyncio.Future[Receipt]"]
 _KnownBy = tuple[str, str | None]  # a source, and what its sender repeats, if anything, as it is kept
 _TRIES = 3
+WAITS = timedelta(seconds=5)  # in the queue; most senders have hung up soon after, and come again
+WRITES = timedelta(seconds=5)  # one transaction
+_UNHEARD = WAITS + WRITES + timedelta(seconds=1)  # then nobody relies on the writer any more, whose thread may hang
 _log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    event: NewEvent
+    receipt: "asyncio.Future[Receipt]"
+    since: float
 
 
 class Inbox:
     """Where webhooks are stored. `accept` returns after the commit, so an answer of 202 means stored.
 
     `run` does the writing, in the same event loop or in another thread's; it must run for as long as `accept` is
-    called. `on_stored` is called there after each commit. At most `most_waiting` requests wait for a commit, so that a
-    slow disk makes senders try again instead of filling the memory.
+    called. `on_stored` is called there after each commit. At most `most_waiting` requests wait for a commit, and none
+    longer than `waits` for its turn, so that a slow disk makes senders try again instead of filling the memory or
+    hearing of it long after they have hung up. A transaction that takes longer than `writes` is given up.
     """
 
     def __init__(
@@ -40,12 +52,18 @@ class Inbox:
         on_stored: Callable[[], None] = lambda: None,
         most_waiting: int = 2000,
         most_together: int = 500,
+        waits: timedelta = WAITS,
+        writes: timedelta = WRITES,
+        ticks: Callable[[], float] = steady_seconds,
     ) -> None:
         self._database = database
         self._people = People(database)
         self._on_stored = on_stored
         self._most_waiting = most_waiting
         self._most_together = most_together
+        self._waits = waits
+        self._writes = writes
+        self._ticks = ticks
         self._waiting: deque[_Waiting] = deque()  # one thread appends, the other takes: both are atomic
         self._arrived = asyncio.Event()
         self._writer: asyncio.AbstractEventLoop | None = None
@@ -62,20 +80,28 @@ class Inbox:
         if len(self._waiting) >= self._most_waiting:
             raise StoreUnavailable(f"{self._most_waiting} webhooks wait for the database already")
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        self._waiting.append((event, receipt))
+        self._waiting.append(_Waiting(event, receipt, self._ticks()))
         if len(self._waiting) == 1:
             self._ring()
-        return await receipt
+        try:
+            async with asyncio.timeout(_UNHEARD.total_seconds()):  # if it still waits for its turn, it has missed it
+                return await receipt
+        except TimeoutError:
+            raise StoreUnavailable("what stores webhooks gives no sign of life") from None
 
     async def run(self) -> None:
-        """Write what arrives, until `close`."""
+        """Write what arrives, until `close`; when cancelled, whoever still waits is refused."""
         self._writer = asyncio.get_running_loop()
-        while not (self._is_closing and not self._waiting):
-            if not self._waiting:
-                await self._arrived.wait()
-            self._arrived.clear()
-            if together := self._taken():
-                await self._write(together)
+        try:
+            while not (self._is_closing and not self._waiting):
+                if not self._waiting:
+                    await self._arrived.wait()
+                self._arrived.clear()
+                if together := self._taken():
+                    await self._write(together)
+        finally:
+            self._is_closing = True
+            _refuse(self._waiting, "the relay is stopping")
 
     def close(self) -> None:
         """Refuse new events, and let `run` end when those that wait are written."""
@@ -87,14 +113,25 @@ class Inbox:
             self._writer.call_soon_threadsafe(self._arrived.set)
 
     def _taken(self) -> list[_Waiting]:
+        """Return those whose turn it is, and refuse whoever came too long ago."""
+        since = self._ticks() - self._waits.total_seconds()
+        late: list[_Waiting] = []
+        while self._waiting and self._waiting[0].since < since:
+            late.append(self._waiting.popleft())
+        _refuse(late, f"the database is too slow: nobody's turn came within {self._waits.total_seconds():g} s")
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most_together))]
 
     async def _write(self, together: Sequence[_Waiting]) -> None:
+        new = [one.event for one in together]
         try:
-            await self._people.prepare()
-            known_by = {event.id: self._known_by(event) for event, _ in together}
-            async with self._database.write() as connection:
-                receipts = await _store(connection, self._database, [event for event, _ in together], known_by)
+            async with answered_within(self._writes):
+                await self._people.prepare()
+                known_by = {event.id: self._known_by(event) for event in new}
+                async with self._database.write() as connection:
+                    receipts = await _store(connection, self._database, new, known_by)
+        except asyncio.CancelledError:
+            _refuse(together, "the relay is stopping")
+            raise
         except Exception as problem:  # noqa: BLE001  # whatever it was, those who wait must hear of it
             if not isinstance(problem, StoreUnavailable):
                 _log.exception("writing the inbox failed")
@@ -107,11 +144,15 @@ class Inbox:
         return event.source, self._people.sealed(event.dedupe.key) if event.dedupe else None
 
 
-def _answer(together: Sequence[_Waiting], answers: Sequence[Receipt | Exception]) -> None:
+def _refuse(waiting: Collection[_Waiting], why: str) -> None:
+    _answer(waiting, [StoreUnavailable(why)] * len(waiting))
+
+
+def _answer(together: Collection[_Waiting], answers: Sequence[Receipt | Exception]) -> None:
     """Tell those who wait, in their own event loop: one call for all of it."""
     by_loop: dict[asyncio.AbstractEventLoop, list[tuple[asyncio.Future[Receipt], Receipt | Exception]]] = {}
-    for (_, waiting), answer in zip(together, answers, strict=True):
-        by_loop.setdefault(waiting.get_loop(), []).append((waiting, answer))
+    for waiting, answer in zip(together, answers, strict=True):
+        by_loop.setdefault(waiting.receipt.get_loop(), []).append((waiting.receipt, answer))
     for loop, pairs in by_loop.items():
         if not loop.is_closed():
             loop.call_soon_threadsafe(_tell, pairs)

@@ -9,11 +9,12 @@ from sqlalchemy.engine import URL, make_url
 
 from app.domain import Clock
 from app.errors import StoreTooNew, StoreUnavailable
-from app.store.database import Database, open_database
+from app.store.database import Database, answered_within, open_database
 from app.store.health import probe
 from app.store.migrate import HEAD, schema_version
 
 _PATIENCE = timedelta(seconds=5)
+_ANSWERS = timedelta(seconds=10)  # all in all
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,8 @@ async def look_at_store(url: str, *, clock: Clock) -> StoreState:
     except StoreUnavailable as problem:
         return StoreState(where, str(problem))
     try:
-        return await _state(database, where, clock)
+        async with answered_within(_ANSWERS):
+            return await _state(database, where, clock)
     except (StoreUnavailable, StoreTooNew) as problem:
         return StoreState(where, str(problem))
     finally:

@@ -80,11 +80,12 @@ class Readiness:
         self.store = StoreCheck(parts.probe, clock=parts.clock, metrics=parts.metrics)
 
     async def report(self) -> Health:
+        store, setup = await asyncio.gather(self.store.check(), self._setup())  # both wait for a store that is silent
         checks = {
-            "store": await self.store.check(),
+            "store": store,
             "draining": self._draining(),
             "marketo": marketo_check(self._parts.status().get("paused")),
-            **await self._setup(),
+            **setup,
         }
         failing = any(check.status == "failing" for check in checks.values())
         return Health(status="unavailable" if failing else "ok", version=self._parts.version, checks=checks)

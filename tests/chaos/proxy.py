@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that can be slow, unreachable, or cut connections in the middle of a COMMIT."""
+"""A TCP proxy before PostgreSQL that can be slow, unreachable, silent, or cut connections in the middle of a COMMIT."""
 
 import asyncio
 import random
@@ -21,9 +21,11 @@ class Proxy:
     cut: float = 0.0
     delay: float = 0.0
     is_down: bool = False
+    is_silent: bool = False
     port: int = 0
     cuts: int = 0
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
+    _forgotten: set[asyncio.StreamWriter] = field(default_factory=set)
 
     def start(self) -> None:
         ready = threading.Event()
@@ -39,6 +41,18 @@ class Proxy:
         """Refuse new connections and end those that there are."""
         self.is_down = True
         self._loop.call_soon_threadsafe(self._close_all)
+
+    def fall_silent(self) -> None:
+        """Let no byte pass and end nothing, as a network that drops all packets; `speak` is for new connections only.
+
+        Those that there are stay dead, as where a firewall has forgotten them: neither side hears of the other's end.
+        """
+        self.is_silent = True
+        self._loop.call_soon_threadsafe(lambda: self._forgotten.update(self._open))
+
+    def speak(self) -> None:
+        """Let new connections through again."""
+        self.is_silent = False
 
     def _close_all(self) -> None:
         for writer in list(self._open):
@@ -58,6 +72,9 @@ class Proxy:
         if self.is_down:
             writer.transport.abort()
             return
+        if self.is_silent:
+            await self._swallow(reader, writer)
+            return
         try:
             from_server, to_server = await asyncio.open_unix_connection(self.target)
         except OSError:
@@ -72,8 +89,20 @@ class Proxy:
             )
         finally:
             self._open -= pair
+            self._forgotten -= pair
             for one in pair:
                 one.transport.abort()
+
+    async def _swallow(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open.add(writer)
+        try:
+            while await reader.read(65_536):
+                pass
+        except OSError:
+            pass
+        finally:
+            self._open.discard(writer)
+            writer.transport.abort()
 
     async def _pass_on(
         self,
@@ -85,12 +114,15 @@ class Proxy:
         try:
             while data := await reader.read(65_536):
                 await asyncio.sleep(self.delay)
+                if writer in self._forgotten:
+                    continue
                 writer.write(data)
                 after(data)
                 await writer.drain()
         except OSError:
             pass
-        writer.transport.close()
+        if writer not in self._forgotten:
+            writer.transport.close()
 
     def _perhaps_cut(self, data: bytes, client: asyncio.StreamWriter) -> None:
         if _COMMIT in data and self.rng.random() < self.cut:

@@ -29,18 +29,18 @@ def _filled(stage: Stage, rng: random.Random, times: int, ballast: Ballast, *, h
     with stage.senders([port]) as senders:
         for _ in range(times):
             time.sleep(rng.uniform(0.2, 1))
-            _until_refused(senders, ballast)
+            _until_refused(senders, meanwhile=ballast.grow)
             ballast.drop()
             heal()
             _until_accepted(senders)
     return senders
 
 
-def _until_refused(senders: Senders, ballast: Ballast) -> None:
+def _until_refused(senders: Senders, *, meanwhile: Callable[[], object] = lambda: None) -> None:
     before = senders.answers[503]
 
     def is_refused() -> bool:
-        ballast.grow()
+        meanwhile()
         return senders.answers[503] > before
 
     until(is_refused, within=30, what="a refusal")
@@ -79,7 +79,10 @@ def commits_cut(stage: PostgresStage, rng: random.Random, times: int) -> Senders
 
 
 def unreachable(stage: PostgresStage, rng: random.Random, times: int) -> Senders:
-    """PostgreSQL cannot be reached for some seconds, then answers slowly for some."""
+    """PostgreSQL cannot be reached for some seconds, then answers slowly for some, then says nothing for a while.
+
+    Who is connected when it falls silent is not heard any more, and not told; others can connect afterwards.
+    """
     proxy, port = stage.proxy, stage.port()
     stage.start(port)
     with stage.senders([port]) as senders:
@@ -90,5 +93,9 @@ def unreachable(stage: PostgresStage, rng: random.Random, times: int) -> Senders
             proxy.delay = 0.1
             time.sleep(rng.uniform(1, 3))
             proxy.delay = 0.0
+            _until_accepted(senders)
+            proxy.fall_silent()
+            _until_refused(senders)
+            proxy.speak()
             _until_accepted(senders)
     return senders

@@ -196,3 +196,33 @@ async def _until_somebody_waits(database: Database) -> None:
     async with asyncio.timeout(20), database.engine.connect() as connection:
         while not await connection.scalar(text("SELECT count(*) FROM pg_locks WHERE NOT granted")):
             await connection.rollback()
+
+
+async def test_who_waits_too_long_for_a_turn_is_refused_and_not_stored(database: Database, clock: MovableClock) -> None:
+    """Its sender has hung up by then and comes again; stored all the same, it would be there twice."""
+    ticks = [0.0]
+    inbox = Inbox(database, waits=timedelta(seconds=5), ticks=lambda: ticks[0])  # which does not run yet
+    late = asyncio.create_task(inbox.accept(make_event(clock)))
+    await asyncio.sleep(0)
+    ticks[0] = 4.0
+    in_time = asyncio.create_task(inbox.accept(make_event(clock)))
+    await asyncio.sleep(0)
+    ticks[0] = 5.5
+    inbox.close()
+    await inbox.run()
+    with pytest.raises(StoreUnavailable, match="nobody's turn came within 5 s"):
+        await late
+    assert (await in_time).is_new
+    assert (await EventQueue(database).waiting())[0] == 1
+
+
+async def test_a_writer_that_is_cancelled_leaves_nobody_waiting(database: Database, clock: MovableClock) -> None:
+    """A process that must end does not wait for its store; a sender that is still there hears 503."""
+    inbox = Inbox(database)
+    running = asyncio.create_task(inbox.run())
+    await asyncio.sleep(0)
+    waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(3)]
+    await asyncio.sleep(0)
+    running.cancel()
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [str(answer) for answer in answers] == ["the relay is stopping"] * 3
