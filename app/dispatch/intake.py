@@ -44,6 +44,7 @@ _PACE = 0.15  # seconds between two full claims: thrice what Marketo can take, a
 _MOST_PEOPLE = 10_000  # one event
 _PATIENCE = timedelta(seconds=90)  # for one event's resolve
 _TOGETHER = 0.05  # seconds to wait for quick ones, so that they are recorded in one transaction
+_ALONE = timedelta(seconds=1)  # after that one that is read alone has shown that it does not block the process
 _IDLE = 1.0  # seconds between two looks at the store, for events that other processes accepted
 _REACHED_AN_END = frozenset({"registered", "reopened", "cancelled"})
 _log = structlog.get_logger(__name__)
@@ -133,8 +134,12 @@ class Intake:
             await self.events.free(fence=self.lease.fence, but=())
 
     async def _claim_suspect(self) -> Sequence[Event]:
-        """Take an event in whose reading several leaders ended: alone, so that no other comes under suspicion."""
-        if self._running:
+        """Take an event in whose reading several leaders ended: alone, so that no other comes under suspicion.
+
+        One that waits for its source's API does not stop the process, and others go on beside it.
+        """
+        now = self.clock()
+        if any(now - one.since < _ALONE for one in self._in_hand.values()):
             return []
         try:
             suspect = await self.events.claim_suspect(fence=self.lease.fence)
@@ -182,6 +187,8 @@ class Intake:
         self._running.add(task)
 
     async def _idle(self) -> float:
+        if self._may_find_suspects:
+            return _ALONE.total_seconds() / 4
         if max(self._held().values(), default=0) >= _MOST_OF_A_SOURCE:
             return self.look_every  # what is due next may be of that source, and the bell tells of an end
         due = await self.events.next_due()
