@@ -163,6 +163,17 @@ class Caller:
         await self._stored(call, lambda: self.log.end(page, _done(answer)))
         return answer
 
+    async def count_day(self) -> None:
+        """Take over from the store what was called today."""
+        began = self.day.began_at
+        await self.count_beside()
+        self.day.own = await self.log.count_since(began) - self.day.beside
+
+    async def count_beside(self) -> None:
+        """Take over from the store what the relay's other processes have called today."""
+        began = self.day.began_at
+        self.day.seen_beside(await self.log.count_beside_since(began), began)
+
     async def _in_a_place(self, call: Call, write: Callable[[], Awaitable[_Written | None]]) -> _Written | None:
         """Wait for a place in the window and write a call down in it; None when it is no time for further ones.
 

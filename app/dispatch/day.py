@@ -21,19 +21,21 @@ class DayState(StrEnum):
 class Day:
     """Counts the calls of the current quota day against its limit: the relay's own, and what Marketo tells of others.
 
-    `others` is known from the last report of `stats/usage.json`; `own` from the store and each call begun since.
+    `own` is known from the store and each call begun since; `beside`, those that the relay's other processes made, from
+    the store; `others`, of other integrations, from the last report of `stats/usage.json`.
     """
 
     limit: int
     ends_at: datetime
     own: int = 0
+    beside: int = 0
     others: int = 0
     is_refused: bool = False  # Marketo said so itself (607), whatever is counted here
 
     @property
     def used(self) -> int:
         """Return how many calls of the day are used, by all integrations as far as is known."""
-        return self.own + self.others
+        return self.own + self.beside + self.others
 
     @property
     def began_at(self) -> datetime:
@@ -67,6 +69,11 @@ class Day:
         self._turn(now)
         self.is_refused = not is_day_young(now)
 
+    def seen_beside(self, count: int, since: datetime) -> None:
+        """Take over how many calls the relay's other processes made, as the store has them since the day began."""
+        if since == self.began_at:
+            self.beside = count
+
     def report(self, total: int, *, asked_at: datetime, now: datetime) -> None:
         """Take over what Marketo counted, of all integrations, in a call that was begun at `asked_at`.
 
@@ -75,7 +82,7 @@ class Day:
         """
         self._turn(now)
         if asked_at >= self.began_at:
-            self.others = max(0, total - self.own)
+            self.others = max(0, total - self.own - self.beside)
             self.is_refused &= total >= self.limit
 
     def state(self, now: datetime) -> DayState:
@@ -108,4 +115,5 @@ class Day:
 
     def _turn(self, now: datetime) -> None:
         if now >= self.ends_at:
-            self.ends_at, self.own, self.others, self.is_refused = next_quota_day(now), 0, 0, False
+            self.ends_at, self.is_refused = next_quota_day(now), False
+            self.own = self.beside = self.others = 0

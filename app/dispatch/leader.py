@@ -310,6 +310,7 @@ class Dispatcher:
         events, oldest = await EventQueue(work.database).waiting()
         registrations, due = await count_open(work.database)
         if term := self._term:
+            await term.sender.caller.count_beside()
             ahead = await look_ahead(work.database, now := self._clock(), webhooks=events)
             term.forecast = forecast(ahead, _means(term, now, work.ticks()))
             self._tell_day(term, now)

@@ -62,7 +62,7 @@ class Sender:
         now, ticks = self.clock(), self.caller.ticks()
         ended = await log.ended_since(now - timedelta(seconds=SPAN))
         self.caller.window.remember(ticks - max(now - at, -MAY_RUN).total_seconds() for at in ended)
-        self.caller.day.own = await log.count_since(self.caller.day.began_at)
+        await self.caller.count_day()
         await self.caller.pauses.load()
         if self.caller.pauses.is_by(QUOTA_USED_UP):
             self.caller.day.refuse(now)

@@ -94,6 +94,7 @@ class Reconciler:
         self._refused_until = caller.ticks() + _REFUSED_EVERY
         try:
             told = await self._answer()
+            await caller.count_beside()
         except CallFailed as failed:
             await self._failed(call, failed, begun)
         else:
@@ -101,7 +102,8 @@ class Reconciler:
                 caller.day.report(told.calls, asked_at=begun, now=caller.clock())
             if told.day != caller.day.date or caller.day.used >= caller.day.limit * _SHORT:
                 self._not_before = caller.ticks() + _SOON
-            _log.info("usage asked", call_id=call.id, all=told.calls, own=caller.day.own, limit=caller.day.limit)
+            own = caller.day.own + caller.day.beside
+            _log.info("usage asked", call_id=call.id, all=told.calls, own=own, limit=caller.day.limit)
             await caller.pauses.worked(call, begun=begun)
             if not caller.day.is_refused:
                 await caller.pauses.lift(QUOTA_USED_UP)

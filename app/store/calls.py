@@ -8,7 +8,7 @@ from sqlalchemy import and_, delete, func, insert, literal, or_, select, update
 from app.domain import CallId, Clock, new_id
 from app.store.claims import CallKind, CallResult
 from app.store.database import Database
-from app.store.sharing import LONGEST_CALL, MAY_RUN, NO_TERM, Heed, enter
+from app.store.sharing import IS_BESIDE, LONGEST_CALL, MAY_RUN, NO_TERM, Heed, enter
 from app.store.tables import UtcDateTime, calls, pauses
 
 QUOTA_USED_UP = "607"  # the code of a pause that ends with Marketo's day
@@ -54,6 +54,12 @@ class CallLog:
         """Return how many calls were written down since then."""
         async with self._database.read() as connection:
             counted = select(func.count()).select_from(calls).where(calls.c.started_at >= since)
+            return await connection.scalar(counted) or 0
+
+    async def count_beside_since(self, since: datetime) -> int:
+        """Return how many of them were made beside a leader, or without one."""
+        async with self._database.read() as connection:
+            counted = select(func.count()).select_from(calls).where(IS_BESIDE, calls.c.started_at >= since)
             return await connection.scalar(counted) or 0
 
     async def has_worked(self, since: datetime, *, fence: int) -> bool:

@@ -26,7 +26,7 @@ NO_TERM = 0  # the fence of calls that are made beside the leader, in no term of
 _MAY_RUN_BESIDE = timedelta(seconds=70)  # the longest that a check waits for an answer; then its process has died
 _WAITS_FOR = timedelta(seconds=3)  # from its last sign on, somebody is taken to wait for a place
 LATER = timedelta(seconds=1)  # who is beside takes the place that its last call left: a leader looks every half second
-_IS_BESIDE = calls.c.fence == literal_column(str(NO_TERM))  # a parameter finds no partial index
+IS_BESIDE = calls.c.fence == literal_column(str(NO_TERM))  # a parameter finds no partial index
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ async def enter(connection: AsyncConnection, now: datetime, heed: Heed | None) -
     others = Others()
     if row is not None and row.at is not None and abs(now - row.at) <= LONGEST_CALL + SPAN:
         is_waiting = not row.is_free and abs(now - row.at) <= _WAITS_FOR
-        others = Others(await _window(connection, now, SPAN, _IS_BESIDE), is_waiting)
+        others = Others(await _window(connection, now, SPAN, IS_BESIDE), is_waiting)
     if not heed(others):
         raise WindowTaken("a process beside this one has taken the place in Marketo's window")
 
@@ -120,7 +120,7 @@ async def _window(
     """Return the calls that may be in Marketo's window, in the order in which they began."""
     c, since = calls.c, now - span
     is_cut = and_(c.outcome == "lost", c.code.is_(None), c.started_at >= since - MAY_RUN)
-    asked = select(c.started_at, c.finished_at, _IS_BESIDE.label("is_beside"), is_cut.label("is_cut"))
+    asked = select(c.started_at, c.finished_at, IS_BESIDE.label("is_beside"), is_cut.label("is_cut"))
     counts = or_(c.finished_at.is_(None), c.finished_at >= since, is_cut)
     asked = asked.where(c.started_at >= since - LONGEST_CALL, counts).order_by(c.started_at)
     rows = await connection.execute(asked if which is None else asked.where(which))

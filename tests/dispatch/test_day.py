@@ -56,6 +56,20 @@ def test_what_others_use_counts() -> None:
     assert day.described(NOON) is None
 
 
+def test_what_the_relay_called_beside_its_leader_is_not_by_others() -> None:
+    """Marketo's count has these calls, and so has the store: as others' they would be shown and spent twice."""
+    day = Day(limit=100, ends_at=MIDNIGHT, own=10)
+    day.seen_beside(13, day.began_at)
+    day.report(60, asked_at=NOON, now=NOON)
+    assert (day.others, day.used, day.left) == (37, 60, 40)
+    day.seen_beside(15, day.began_at)
+    assert (day.others, day.used) == (37, 62)
+    day.seen_beside(99, day.began_at - timedelta(days=1))
+    assert day.used == 62, "a day that is over is not counted any more"
+    day.begin_call(MIDNIGHT)
+    assert day.used == 1
+
+
 def test_the_last_tenth_is_saved() -> None:
     """It is for webinars that start before the day ends; the others can wait for the next day's calls."""
     day = Day(limit=100, ends_at=MIDNIGHT, own=89)

@@ -16,6 +16,7 @@ from app.marketo.failures import CallFailed, failure
 from app.store.calls import CallLog
 from app.store.claims import Call
 from app.store.database import Database
+from app.store.sharing import begin_beside
 from tests.conftest import MovableClock
 from tests.dispatch.stage import Stage, registered, set_stage
 
@@ -48,6 +49,27 @@ async def test_a_new_leader_asks_at_once(sqlite: Database, clock: MovableClock) 
     assert (caller.day.used, caller.day.own, caller.day.others) == (1234, 1, 1233)
     assert caller.window.used(stage.ticks()) == 1
     assert await CallLog(sqlite, clock=clock).count_since(clock() - timedelta(seconds=1)) == 1
+
+
+async def test_a_check_beside_the_leader_counts_once(database: Database, clock: MovableClock) -> None:
+    """Before a term and within it: what the leader knows of is what the store has, and others' calls."""
+    log = CallLog(database, clock=clock)
+
+    async def check(calls: int) -> None:
+        for _ in range(calls):
+            await begin_beside(database, "setup", clock(), lambda _: None)
+
+    await check(2)
+    stage, statistics = await set_stage(database, clock), Statistics(total=2 + 13 + 1 + 5)
+    day = stage.sender.caller.day
+    assert (day.own, day.used) == (0, 2)
+    await check(13)
+    await reconciler(stage, statistics).step()
+    assert (day.used, day.others) == (21, 5)
+    assert await log.count_since(day.began_at) + day.others == day.used
+    await check(1)
+    await stage.sender.caller.count_beside()
+    assert (day.used, day.others) == (22, 5)
 
 
 async def test_it_asks_again_after_ten_minutes_of_calls_or_after_500(sqlite: Database, clock: MovableClock) -> None:

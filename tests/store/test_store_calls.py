@@ -9,6 +9,7 @@ from app.store.calls import CallLog, Pause
 from app.store.claims import Call
 from app.store.database import Database
 from app.store.sending import Sending
+from app.store.sharing import begin_beside
 from app.store.takeover import take_over
 from tests.conftest import MovableClock
 from tests.store.given import DONE, fate, sending
@@ -85,6 +86,11 @@ async def test_calls_are_counted_from_a_time_on(database: Database, clock: Movab
     await begin(database, clock, "b")
     await end(database, clock, await begin(database, clock, "c"))
     assert await log.count_since(midnight) == 2
+    assert await log.count_beside_since(midnight) == 0
+    await begin_beside(database, "setup", clock(), lambda _: None)
+    assert (await log.count_since(midnight), await log.count_beside_since(midnight)) == (3, 1)
+    clock.move(timedelta(seconds=1))
+    assert await log.count_beside_since(clock()) == 0
 
 
 def pause(clock: MovableClock, scope: str = "marketo", **changes: object) -> Pause:
