@@ -142,7 +142,7 @@ class Intake:
         if any(now - one.since < _ALONE for one in self._in_hand.values()):
             return []
         try:
-            suspect = await self.events.claim_suspect(fence=self.lease.fence)
+            suspect = await self.events.claim_suspect(now=now, fence=self.lease.fence)
         except StoreUnavailable:
             self._is_unclear = True
             raise

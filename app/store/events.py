@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import Row, Select, bindparam, case, func, null, select, update
@@ -28,6 +28,7 @@ class EventFate:
 
 
 SUSPECT, GUILTY = 2, 4  # leaders that ended while they read an event: then it is read alone; then no more
+LONG = timedelta(seconds=5)  # in hand when the next leader comes; what is read in no time is there by chance
 
 
 class EventQueue:
@@ -50,9 +51,9 @@ class EventQueue:
                 for source in await sources_of(connection, events, EventState.WAITING)
                 if (room := limit if most is None else min(limit, most - (held or {}).get(source, 0))) > 0
             }
-        return await self._take(fair(lines, limit), fence)
+        return await self._take(fair(lines, limit), fence, now)
 
-    async def claim_suspect(self, *, fence: int) -> Event | None:
+    async def claim_suspect(self, *, now: datetime, fence: int) -> Event | None:
         """Take one event in whose reading several leaders ended, to be read with nothing else in hand."""
         c = events.c
         async with self._database.read() as connection:
@@ -63,9 +64,9 @@ class EventQueue:
                 .limit(1)
             )
             ids = list((await connection.execute(one)).scalars())
-        return next(iter(await self._take(ids, fence)), None)
+        return next(iter(await self._take(ids, fence, now)), None)
 
-    async def _take(self, ids: Sequence[str], fence: int) -> list[Event]:
+    async def _take(self, ids: Sequence[str], fence: int, now: datetime) -> list[Event]:
         c = events.c
         due = (
             select(c.id)
@@ -79,6 +80,7 @@ class EventQueue:
             .where(c.id.in_(select(due.c.id)))
             .values(
                 claimed_by=fence,
+                claimed_at=now,
                 attempts=c.attempts + 1,
                 dedupe_key=case((c.dedupe_scope == "pending", null()), else_=c.dedupe_key),
             )

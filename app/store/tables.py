@@ -64,6 +64,7 @@ events = Table(
     Column("due_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),
     Column("claimed_by", BigInteger, nullable=True),  # the fence of the leader that works on it
+    Column("claimed_at", UtcDateTime, nullable=True),
     Column("interrupted", Integer, nullable=False, server_default="0"),  # leaders in a row that ended in its reading
     Column("fetched", JSON(none_as_null=True), nullable=True),
     Column("cause", String(40), nullable=True),

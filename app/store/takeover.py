@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Update, insert, or_, select, update
+from sqlalchemy import Update, case, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CallId, Cause, EventId, EventState, RegistrationState
 from app.store.database import Database
-from app.store.events import GUILTY
+from app.store.events import GUILTY, LONG
 from app.store.sharing import LONGEST_CALL, NO_TERM
 from app.store.tables import calls, events, registrations, timeline
 from app.store.unsettled import note_lost
@@ -61,20 +61,21 @@ async def take_over(
             .where(or_(calls.c.fence != NO_TERM, calls.c.started_at < now - LONGEST_CALL))  # else it may be under way
             .values(finished_at=now, outcome="lost", message="The relay stopped before the answer came.")
         )
-        freed_events = await _free_events(connection, fence)
+        freed_events = await _free_events(connection, fence, now)
         guilty = await _set_aside_guilty(connection, now)
         freed_people = await connection.execute(_held(RegistrationState.NEW, fence).values(claimed_by=None))
         requests = await _settle_requests(connection, fence, on_ambiguous, now, activity_delay)
     return Found(freed_events, freed_people.rowcount, requests, guilty)
 
 
-async def _free_events(connection: AsyncConnection, fence: int) -> int:
+async def _free_events(connection: AsyncConnection, fence: int, now: datetime) -> int:
     """Free what an earlier leader was reading when it ended; one that stops properly frees it by itself."""
     c = events.c
+    was_long = c.claimed_at <= now - LONG
     freed = await connection.execute(
         update(events)
         .where(c.state == EventState.WAITING, c.claimed_by < fence)
-        .values(claimed_by=None, interrupted=c.interrupted + 1)
+        .values(claimed_by=None, interrupted=case((was_long, c.interrupted + 1), else_=c.interrupted))
     )
     return freed.rowcount
 

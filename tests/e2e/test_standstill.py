@@ -8,8 +8,10 @@ from tests.e2e.harness import ROOT, Process, Relay, Sandbox, environment, free_p
 
 _RELAY = """
 import sys, time
+from datetime import timedelta
 from functools import partial
 import app.backroom
+import app.store.takeover
 from app.cli import main
 from app.sources.custom.adapter import CustomSource
 
@@ -21,6 +23,7 @@ def map_or_hang(self, event, fetched):
     return understood(self, event, fetched)
 
 CustomSource.map = map_or_hang
+app.store.takeover.LONG = timedelta(seconds=1)
 app.backroom.watched_loop = partial(app.backroom.watched_loop, most=2.0, every=0.2)
 sys.argv = ["relay", "serve"]
 main()

@@ -20,7 +20,7 @@ from sqlalchemy import select
 from app.domain import FINAL_STATES, Cancelled, Cause, Event, EventState, RegistrationState
 from app.store.claims import Call
 from app.store.database import open_database
-from app.store.events import GUILTY, SUSPECT, EventFate, EventQueue
+from app.store.events import GUILTY, LONG, SUSPECT, EventFate, EventQueue
 from app.store.fates import Fate
 from app.store.registrations import Draft, Meaning, Registrations
 from app.store.sending import Sending
@@ -59,6 +59,7 @@ class Relay(RuleBasedStateMachine):
         self.accepted: set[str] = set()
         self.may_have_run: Counter[str] = Counter()
         self.interrupted: Counter[str] = Counter()
+        self.since: dict[str, datetime] = {}
         self.leader = Hands(fence=1)
         self.frozen: list[Hands] = []
         self.run(make_tables(self.database))
@@ -66,9 +67,9 @@ class Relay(RuleBasedStateMachine):
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         return self.runner.run(work)
 
-    @rule()
-    def time_passes(self) -> None:
-        self.now += timedelta(seconds=1)
+    @rule(time=st.sampled_from([timedelta(seconds=1), LONG]))
+    def time_passes(self, time: timedelta) -> None:
+        self.now += time
 
     @rule(number=st.integers(1, 4))
     def webhooks_arrive(self, number: int) -> None:
@@ -80,13 +81,15 @@ class Relay(RuleBasedStateMachine):
         claimed = self.run(queue.claim(now=self.now, fence=self.leader.fence, limit=limit))
         assert {event.id for event in claimed}.isdisjoint(event.id for event in self.leader.events)
         self.leader.events += claimed
+        self.since.update({event.id: self.now for event in claimed})
 
     @rule()
     def a_suspect_is_claimed(self) -> None:
-        suspect = self.run(EventQueue(self.database).claim_suspect(fence=self.leader.fence))
+        suspect = self.run(EventQueue(self.database).claim_suspect(now=self.now, fence=self.leader.fence))
         if suspect is not None:
             assert self.interrupted[suspect.id] >= SUSPECT
             self.leader.events.append(suspect)
+            self.since[suspect.id] = self.now
 
     @precondition(lambda self: self.leader.events)
     @rule(email=_PEOPLE, webinar=_WEBINARS, meant=_MEANINGS)
@@ -164,7 +167,7 @@ class Relay(RuleBasedStateMachine):
         """The leader freezes with what it holds; its requests may have run or not."""
         self.frozen.append(self.leader)
         self.may_have_run.update(r.id for call in self.leader.requests for r in call.registrations)
-        self.interrupted.update(event.id for event in self.leader.events)
+        self.interrupted.update(event.id for event in self.leader.events if self.now - self.since[event.id] >= LONG)
         self.leader = Hands(fence=self.leader.fence + 1)
         self.run(take_over(self.database, fence=self.leader.fence, on_ambiguous="hold", now=self.now))
 

@@ -6,7 +6,7 @@ import pytest
 
 from app.domain import Cause, EventState, RegistrationState
 from app.store.database import Database
-from app.store.events import GUILTY, SUSPECT, EventFate, EventQueue
+from app.store.events import GUILTY, LONG, SUSPECT, EventFate, EventQueue
 from app.store.lookup import Lookup
 from app.store.people import IN_FLIGHT
 from app.store.registrations import Meaning, Registrations
@@ -48,20 +48,33 @@ async def test_an_event_in_whose_reading_leaders_ended_is_read_alone_then_no_mor
     event = await claimed_event(database, clock(), fence=1)
     for fence in range(2, 2 + SUSPECT):
         assert not await queue.claim(now=clock(), fence=fence, limit=10)
+        clock.move(LONG)
         await take_over(database, fence=fence, on_ambiguous="hold", now=clock())
         if fence < 1 + SUSPECT:
             assert await queue.claim(now=clock(), fence=fence, limit=10)
     assert not await queue.claim(now=clock(), fence=SUSPECT + 1, limit=10)
     for fence in range(SUSPECT + 1, 1 + GUILTY):
-        suspect = await queue.claim_suspect(fence=fence)
+        suspect = await queue.claim_suspect(now=clock(), fence=fence)
         assert suspect is not None
         assert suspect.id == event.id
+        clock.move(LONG)
         found = await take_over(database, fence=fence + 1, on_ambiguous="hold", now=clock())
     assert found.guilty == (event.id,)
-    assert await queue.claim_suspect(fence=GUILTY + 1) is None
+    assert await queue.claim_suspect(now=clock(), fence=GUILTY + 1) is None
     view = await Lookup(database).event(event.id)
     assert view is not None
     assert (view.state, view.cause) == (EventState.DEAD, Cause.ADAPTER_FAILED)
+
+
+async def test_an_event_that_was_in_hand_by_chance_is_no_suspect(database: Database, clock: MovableClock) -> None:
+    """Leaders are killed one after the other, each a moment after it began with the oldest event."""
+    queue = EventQueue(database)
+    event = await claimed_event(database, clock(), fence=1)
+    for fence in range(2, 3 + GUILTY):
+        clock.move(LONG * 0.9)
+        await take_over(database, fence=fence, on_ambiguous="hold", now=clock())
+        [again] = await queue.claim(now=clock(), fence=fence, limit=10)
+        assert again.id == event.id
 
 
 async def test_an_event_that_is_read_at_last_is_no_suspect_any_more(database: Database, clock: MovableClock) -> None:
@@ -69,13 +82,14 @@ async def test_an_event_that_is_read_at_last_is_no_suspect_any_more(database: Da
     queue = EventQueue(database)
     await claimed_event(database, clock(), fence=1)
     for fence in range(2, 2 + SUSPECT):
+        clock.move(LONG)
         await take_over(database, fence=fence, on_ambiguous="hold", now=clock())
         await queue.claim(now=clock(), fence=fence, limit=1)
-    suspect = await queue.claim_suspect(fence=fence)
+    suspect = await queue.claim_suspect(now=clock(), fence=fence)
     assert suspect is not None
     later = Meaning(EventFate(suspect, EventState.WAITING, due_at=clock()))
     await Registrations(database).record([later], fence=fence, now=clock())
-    assert await queue.claim_suspect(fence=fence) is None
+    assert await queue.claim_suspect(now=clock(), fence=fence) is None
     assert await queue.claim(now=clock(), fence=fence, limit=1)
 
 

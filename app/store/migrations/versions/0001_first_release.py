@@ -44,6 +44,7 @@ def upgrade() -> None:
         sa.Column("due_at", UtcDateTime, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
         sa.Column("claimed_by", sa.BigInteger(), nullable=True),
+        sa.Column("claimed_at", UtcDateTime, nullable=True),
         sa.Column("interrupted", sa.Integer(), server_default="0", nullable=False),
         sa.Column("fetched", sa.JSON(none_as_null=True), nullable=True),
         sa.Column("cause", sa.String(length=40), nullable=True),
