@@ -11,9 +11,8 @@ import structlog
 from app.dispatch.caller import refusal
 from app.dispatch.errands import read_result
 from app.dispatch.guests import share_of_guests
-from app.dispatch.holder import has_died
 from app.dispatch.judgement import person_key
-from app.dispatch.lease import GONE_AFTER, RENEWED_EVERY
+from app.dispatch.leaders_time import LeadersTime
 from app.dispatch.pausing import LIMIT_CODES, not_now
 from app.doctor.pacing import Gate, Make, Paced, Slow, not_told
 from app.domain import CallId, Clock, steady_seconds
@@ -25,7 +24,6 @@ from app.settings import Settings
 from app.store.calls import CallLog
 from app.store.claims import CallResult
 from app.store.database import Database, open_database
-from app.store.leases import LEADER, Leases
 from app.store.links import Values, read_holders
 from app.store.looking import look_at_store
 from app.store.people import People
@@ -36,7 +34,6 @@ _log = structlog.get_logger(__name__)
 LONGEST_APART = 130.0  # seconds; an upsert of the relay's whose answer was lost is over by then
 _LOOK_AGAIN = 0.5  # seconds
 _STORE_PATIENCE = 10.0  # seconds for which a store that does not answer is asked again
-_SAME_TIME = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,10 +91,9 @@ class Beside:
     ) -> None:
         self._url = url
         self._limits = limits
-        self._clock = clock
+        self._time = LeadersTime(clock, ticks=ticks)
         self._slow = slow
         self._ticks = ticks
-        self._ahead: timedelta | None = None  # how much later it is for the leader
 
     async def __call__(self, make: Make) -> Reply:
         """Make a call when there is room for it.
@@ -107,7 +103,7 @@ class Beside:
             NotNow: Marketo is paused by one of its limits, or the store does not answer.
         """
         async with open_database(self._url) as database:
-            log = CallLog(database, clock=self._at_the_latest)
+            log = CallLog(database, clock=self._time.latest)
             call_id = await self._begin(database, log)
             result = CallResult("lost", message="The check ended before the answer came.")
             try:
@@ -120,21 +116,14 @@ class Beside:
                 await self._end(log, call_id, result)
             return reply
 
-    def _now(self) -> datetime:
-        return self._clock() + (self._ahead or timedelta(0))
-
-    def _at_the_latest(self) -> datetime:
-        """Return the leader's time, rather a little later, so that it counts a call long enough."""
-        return self._now() + _SAME_TIME if self._ahead else self._now()
-
     async def _begin(self, database: Database, log: CallLog) -> CallId:
         """Wait for a place, and write the call down in it."""
         until = self._ticks() + _STORE_PATIENCE
         while True:
             try:
-                self._ahead = await _ahead(database, self._clock) if self._ahead is None else self._ahead
+                await self._time.look(database)
                 await _heed_pauses(log)
-                begun = await begin_beside(database, "setup", self._now(), self._limits.full)
+                begun = await begin_beside(database, "setup", self._time.earliest(), self._limits.full)
             except StoreUnavailable as problem:
                 if self._ticks() >= until:
                     raise NotNow("the store does not answer, so that no call can be counted") from problem
@@ -155,24 +144,6 @@ class Beside:
                     _log.warning("call not written down as ended", call_id=call_id, reason=str(problem))
                     return None
             await asyncio.sleep(_LOOK_AGAIN)
-
-
-async def _ahead(database: Database, clock: Clock) -> timedelta:
-    """Return how much later it is for the leader: nothing where its last sign of life agrees with our clock.
-
-    Where it does not, either that was long ago, or one of the clocks is wrong: the next sign tells.
-    """
-    leases = Leases(database)
-    seen = await leases.look(LEADER)
-    silent = timedelta(0) if seen.at is None else clock() - seen.at
-    if seen.is_free or has_died(seen.holder) or -_SAME_TIME <= silent <= GONE_AFTER:
-        return timedelta(0)
-    for _ in range(round(2 * RENEWED_EVERY.total_seconds() / _LOOK_AGAIN)):
-        await asyncio.sleep(_LOOK_AGAIN)
-        now = await leases.look(LEADER)
-        if now != seen and now.at is not None:
-            return now.at - clock()
-    return timedelta(0)
 
 
 async def gate_of_a_command(settings: Settings, *, clock: Clock, slow: Slow = not_told) -> Gate:
@@ -203,11 +174,11 @@ async def apart(settings: Settings, address: str, values: Values, *, clock: Cloc
         yield
         return
     async with open_database(url) as database:
-        people, outcome = People(database, make_memory(settings)), "lost"
-        await _taken(people, key, clock)
+        people, outcome, time = People(database, make_memory(settings)), "lost", LeadersTime(clock)
+        await _taken(database, people, key, time)
         try:
             hold = timedelta(seconds=settings.marketo_link_field_hold_seconds)
-            await _check_fields(database, key, values, since=clock() - hold)
+            await _check_fields(database, key, values, since=time.earliest() - hold)
             yield
             outcome = "done"
         except NotNow:
@@ -217,7 +188,7 @@ async def apart(settings: Settings, address: str, values: Values, *, clock: Cloc
             outcome = refusal(failed).outcome
             raise
         finally:
-            await people.leave(key, outcome, clock())
+            await people.leave(key, outcome, time.latest())
 
 
 async def _check_fields(database: Database, key: str, values: Values, *, since: datetime) -> None:
@@ -235,11 +206,13 @@ async def _is_usable(url: str, clock: Clock) -> bool:
     return not (store.problem or store.is_new or store.is_old)
 
 
-async def _taken(people: People, key: str, clock: Clock) -> None:
+async def _taken(database: Database, people: People, key: str, time: LeadersTime) -> None:
     try:
         async with asyncio.timeout(LONGEST_APART):
-            while not await people.take(key, clock()):  # noqa: ASYNC110  # another process ends it, in the store
-                await asyncio.sleep(_LOOK_AGAIN)
+            await time.look(database)
+            while not await people.take(key, time.earliest()):
+                await asyncio.sleep(_LOOK_AGAIN)  # another process ends it, in the store
+                await time.look(database)
     except TimeoutError:
         raise NotNow("the relay is saving this very person; two upserts at once make duplicates") from None
 
