@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import structlog
@@ -13,7 +13,7 @@ from app.dispatch.errands import read_result
 from app.dispatch.guests import share_of_guests
 from app.dispatch.judgement import person_key
 from app.dispatch.leaders_time import LeadersTime
-from app.dispatch.pausing import LIMIT_CODES, not_now
+from app.dispatch.pausing import LIMIT_CODES, not_now, pause_after
 from app.doctor.pacing import Gate, Make, Paced, Slow, not_told
 from app.domain import CallId, Clock, steady_seconds
 from app.errors import NotNow, StoreUnavailable
@@ -21,8 +21,8 @@ from app.making import make_memory
 from app.marketo.envelope import Reply
 from app.marketo.failures import CallFailed
 from app.settings import Settings
-from app.store.calls import CallLog
-from app.store.claims import CallResult
+from app.store.calls import CallLog, Pause
+from app.store.claims import Call, CallResult
 from app.store.database import Database, open_database
 from app.store.links import Values, read_holders
 from app.store.looking import look_at_store
@@ -33,6 +33,7 @@ _log = structlog.get_logger(__name__)
 
 LONGEST_APART = 130.0  # seconds; an upsert of the relay's whose answer was lost is over by then
 _LOOK_AGAIN = 0.5  # seconds
+_LONGEST_PAUSE = timedelta(hours=1)  # calls may be added to the day, and nobody tells us
 _STORE_PATIENCE = 10.0  # seconds for which a store that does not answer is asked again
 
 
@@ -76,7 +77,7 @@ def _is_full(used: int, beside: int, most: int, share: int, kept: int) -> bool:
 class Beside:
     """A gate that lets a call go once it has a place in the window of all processes on this store.
 
-    It heeds the leader's pauses. The store is opened for each call, in whichever thread and loop that is made. `slow`
+    It heeds the leader's pauses, and Marketo's limits where it meets them itself. The store is opened for each call, in whichever thread and loop that is made. `slow`
     is told why a call waits.
     """
 
@@ -92,6 +93,7 @@ class Beside:
         self._url = url
         self._limits = limits
         self._time = LeadersTime(clock, ticks=ticks)
+        self._pause: Pause | None = None
         self._slow = slow
         self._ticks = ticks
 
@@ -105,10 +107,11 @@ class Beside:
         async with open_database(self._url) as database:
             log = CallLog(database, clock=self._time.latest)
             call_id = await self._begin(database, log)
-            result = CallResult("lost", message="The check ended before the answer came.")
+            result, begun = CallResult("lost", message="The check ended before the answer came."), self._time.latest()
             try:
                 reply = await make()
-                result, _ = read_result(reply)
+                result, failed = read_result(reply)
+                self._take(failed, Call(call_id, "setup", None, ()), begun)
             except CallFailed as failed:
                 result = refusal(failed)
                 raise
@@ -116,12 +119,22 @@ class Beside:
                 await self._end(log, call_id, result)
             return reply
 
+    def _take(self, failed: CallFailed | None, call: Call, begun: datetime) -> None:
+        """Pause when a limit was met; the leader meets it by itself, and ends its own pauses."""
+        before, now = self._pause, self._time.earliest()
+        if failed is not None:
+            pause = pause_after(failed, call, before, begun=begun, now=now)
+            self._pause = pause and replace(pause, until=min(pause.until, now + _LONGEST_PAUSE))
+        elif before and begun >= before.until:
+            self._pause = None
+
     async def _begin(self, database: Database, log: CallLog) -> CallId:
         """Wait for a place, and write the call down in it."""
         until = self._ticks() + _STORE_PATIENCE
         while True:
             try:
                 await self._time.look(database)
+                self._heed_own_pause()
                 await _heed_pauses(log)
                 begun = await begin_beside(database, "setup", self._time.earliest(), self._limits.full)
             except StoreUnavailable as problem:
@@ -133,6 +146,10 @@ class Beside:
                 self._slow(begun.because)
                 until = self._ticks() + _STORE_PATIENCE
             await asyncio.sleep(_LOOK_AGAIN)
+
+    def _heed_own_pause(self) -> None:
+        if self._pause and self._pause.until > self._time.earliest():
+            raise not_now(self._pause)
 
     async def _end(self, log: CallLog, call_id: CallId, result: CallResult) -> None:
         until = self._ticks() + _STORE_PATIENCE

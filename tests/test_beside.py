@@ -27,6 +27,7 @@ from app.store.database import Database, open_database
 from app.store.leases import LEADER, Leases
 from app.store.people import People
 from app.store.tables import calls, registrations
+from tests.conftest import MovableClock
 from tests.dispatch.stage import locked
 from tests.doctor.patient import Patient, patient_at_hand
 from tests.store.given import draft, record
@@ -170,6 +171,42 @@ async def test_what_a_limit_paused_is_not_asked(patient: Patient, store: Databas
     for check in ("marketo_network", "marketo_credentials", "daily_calls", "may_request_campaigns"):
         assert (seen[check].verdict, code in seen[check].found) == (Verdict.UNKNOWN, True)
     assert await logged(store) == []
+
+
+@pytest.mark.parametrize(("code", "seconds"), [("606", 5), ("615", 1), ("607", 3600)])
+async def test_a_limit_that_it_meets_itself_pauses_it(
+    patient: Patient, store: Database, clock: MovableClock, code: str, seconds: int
+) -> None:
+    """A further call makes it worse. Until the day ends only for an hour: somebody may add calls meanwhile."""
+    refused = Reply(200, b'{"requestId":"a#1","success":false,"errors":[{"code":"%b","message":"No"}]}' % code.encode())
+
+    async def limited() -> Reply:
+        return refused
+
+    gate = Beside(patient.given["database_url"], Limits(50, 5), clock=clock)
+    assert await gate(limited) is refused, "the check says itself what it came across"
+    clock.move(timedelta(seconds=seconds - 0.5))
+    with pytest.raises(NotNow, match=code):
+        await gate(fine)
+    clock.move(timedelta(seconds=0.5))
+    assert await gate(fine) is FINE
+    assert await gate(fine) is FINE
+    assert await logged(store) == [("setup", "refused", code), *[("setup", "done", None)] * 2]
+
+
+async def test_a_limit_that_is_met_again_pauses_for_longer(
+    patient: Patient, store: Database, clock: MovableClock
+) -> None:
+    async def limited() -> Reply:
+        return Reply(200, b'{"requestId":"a#1","success":false,"errors":[{"code":"606","message":"No"}]}')
+
+    gate = Beside(patient.given["database_url"], Limits(50, 5), clock=clock)
+    await gate(limited)
+    clock.move(timedelta(seconds=5))
+    await gate(limited)
+    clock.move(timedelta(seconds=6))
+    with pytest.raises(NotNow, match="606"):
+        await gate(fine)
 
 
 async def test_a_call_that_fails_is_written_down_as_such(patient: Patient, store: Database) -> None:
