@@ -77,8 +77,8 @@ def _is_full(used: int, beside: int, most: int, share: int, kept: int) -> bool:
 class Beside:
     """A gate that lets a call go once it has a place in the window of all processes on this store.
 
-    It heeds the leader's pauses, and Marketo's limits where it meets them itself. The store is opened for each call, in whichever thread and loop that is made. `slow`
-    is told why a call waits.
+    It heeds the leader's pauses, and Marketo's limits where it meets them itself. The store is opened for each call, in
+    whichever thread and loop that is made. `slow` is told why a call waits.
     """
 
     def __init__(

@@ -20,10 +20,9 @@ from app.store.leases import BESIDE, LEADER
 from app.store.tables import calls, leases
 
 SPAN = timedelta(seconds=20)  # Marketo's window
-LONGEST_CALL = timedelta(minutes=3)  # Marketo itself gives up after 90 s
+LONGEST_CALL = timedelta(minutes=3)  # with its token and time-outs; an upsert of `relay doctor --send` the longest
 MAY_RUN = timedelta(seconds=30)  # from its beginning, a call whose relay stopped: Marketo's time-out
 NO_TERM = 0  # the fence of calls that are made beside the leader, in no term of its
-_MAY_RUN_BESIDE = timedelta(seconds=70)  # the longest that a check waits for an answer; then its process has died
 _WAITS_FOR = timedelta(seconds=3)  # from its last sign on, somebody is taken to wait for a place
 LATER = timedelta(seconds=1)  # who is beside takes the place that its last call left: a leader looks every half second
 IS_BESIDE = calls.c.fence == literal_column(str(NO_TERM))  # a parameter finds no partial index
@@ -132,7 +131,7 @@ def _is_in_window(stay: Stay, now: datetime) -> bool:
 
 
 def _stay(began: datetime, ended: datetime | None, is_beside: bool, is_cut: bool, now: datetime) -> Stay:
-    latest = began + (_MAY_RUN_BESIDE if is_beside else LONGEST_CALL)
+    latest = began + LONGEST_CALL  # after it, its process has died
     if ended is None:
         return Stay(began, None if latest > now else latest, bool(is_beside))
     if is_cut:  # its relay stopped, and nobody knows when Marketo is through with it
