@@ -1,5 +1,7 @@
 """Write a report for a terminal: a line a check, and below it what to do."""
 
+from collections.abc import Sequence
+
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -52,7 +54,7 @@ class Page:
         table.add_column(width=2, justify="right")
         table.add_column(width=_TITLES)
         table.add_column(overflow="fold")
-        _add(table, (first, len(more)), self._console)
+        _add(table, first, [one.title for one in more], self._console)
         self._console.print(table)
 
 
@@ -78,11 +80,11 @@ def _reason(finding: Finding) -> object:
     return object()  # like no other
 
 
-def _add(table: Table, line: tuple[Finding, int], console: Console) -> None:
-    finding, more = line
+def _add(table: Table, finding: Finding, likewise: Sequence[str], console: Console) -> None:
     mark, style = _MARKS[finding.verdict]
-    title = f"{finding.title} and {more} more" if more else finding.title
-    table.add_row(Text(_written(mark, console), style=style), Text(title), Text(finding.found))
+    table.add_row(Text(_written(mark, console), style=style), Text(finding.title), Text(finding.found))
+    if likewise:
+        table.add_row("", "", Text(f"likewise: {', '.join(likewise)}", style="dim"))
     if finding.advice:
         table.add_row("", "", Text(f"{_written('→', console)} {finding.advice}", style="dim"))
 
