@@ -51,7 +51,7 @@ class PendoSource:
         if not items and document != []:
             raise Invalid([FieldProblem("body", "must be an event object or an array of them")])
         if not any(self._reading.registers(item) for item in items):
-            return Ignored(Cause.NOT_A_REGISTRATION, _why_ignored(items))
+            return Ignored(Cause.NOT_A_REGISTRATION, self._why_ignored(items))
         return Accepted(_dedupe(items))
 
     async def resolve(self, event: Event) -> Json:
@@ -86,7 +86,12 @@ class PendoSource:
             for item in oldest_first(items)
             if self._reading.registers(item)
         ]
-        return findings or [Ignored(Cause.NOT_A_REGISTRATION, _why_ignored(items))]
+        return findings or [Ignored(Cause.NOT_A_REGISTRATION, self._why_ignored(items))]
+
+    def _why_ignored(self, items: Sequence[Json]) -> str:
+        kinds = sorted({kind for item in items if (kind := text_at(item, ["event"])) and kind.isalnum()})
+        seen = ", ".join(kind[:40] for kind in kinds[:5]) or "no event of Pendo's"
+        return f"only the track event {self._reading.track_event} (PENDO_TRACK_EVENT) registers; this is {seen}"
 
     def _registrations(self, event: Event) -> list[Json]:
         try:
@@ -127,9 +132,3 @@ def _dedupe(items: Sequence[Json]) -> Dedupe | None:
     if len(ids) == 1:
         return Dedupe(ids[0], "forever")
     return Dedupe("sha256:" + hashlib.sha256(" ".join(ids).encode("ascii")).hexdigest(), "forever")
-
-
-def _why_ignored(items: Sequence[Json]) -> str:
-    kinds = sorted({kind for item in items if (kind := text_at(item, ["event"])) and kind.isalnum()})
-    seen = ", ".join(kind[:40] for kind in kinds[:5]) or "nothing"
-    return f"only the track event PENDO_TRACK_EVENT registers; this is {seen}"
