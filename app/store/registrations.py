@@ -19,6 +19,7 @@ from app.store.spelling import GONE, name_keys, spelt
 from app.store.tables import registrations, timeline
 
 _OF_THE_FIRST = ("id", "state", "lookup", "lead_id", "due_at", "came_at")  # what a later webhook leaves alone
+_BEGINNINGS = frozenset({"registered", "reopened", "replayed"})  # what has a flaw ends there, which is told as well
 _PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
 
 
@@ -137,6 +138,8 @@ class _Recording:
         row = {"registration_id": known.draft.id, "at": self.now, "what": what, "detail": detail, "event_id": event_id}
         self.entries.append(row)
         self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what, event_id))
+        if what in _BEGINNINGS and known.draft.state not in WAITING_STATES:
+            self.entries.append(row | {"what": known.draft.state, "detail": known.draft.detail or ""})
 
 
 class Registrations:
@@ -189,7 +192,7 @@ class Registrations:
             if known and taken.setdefault(one.draft.identity, one.id) == one.id:
                 known.draft = replace(_begun(recording, one.draft), id=one.id)
                 known.is_changed = known.is_released = True
-                recording.note(known, "replayed", f"{said} {one.draft.detail or ''}".rstrip(), one.event_id)
+                recording.note(known, "replayed", said, one.event_id)
         anew = {"attempts": 0, "relooked": 0, "sent_at": None}
         ids = [change.registration_id for change in recording.changes]
         await connection.execute(update(registrations).where(registrations.c.id.in_(ids)).values(anew))
@@ -246,8 +249,7 @@ def _register(recording: _Recording, draft: Draft, event: Event, asked_at: datet
     if known is None:
         draft = _begun(recording, draft)
         known = recording.known[draft.identity] = _Known(draft, sent_at=None, is_new=True)
-        detail = draft.detail or f"A webhook registered this person.{_unlike(draft)}"
-        recording.note(known, "registered", detail, event_id)
+        recording.note(known, "registered", f"A webhook registered this person.{_unlike(draft)}", event_id)
         return
     old = known.draft
     if _was_sent(known):

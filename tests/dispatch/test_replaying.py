@@ -92,7 +92,11 @@ async def test_a_preview_tells_what_would_die_again(database: Database, clock: M
     assert (told.would_send, told.still_dead, told.calls) == (0, {"title_missing": 1}, 0)
     ended = await replay_all(stage, judge=JUDGE)
     assert ended.counts == {"stillDead": 1}
-    assert (await stage.the_only_one()).timeline[-1].detail.endswith("The webinar has no title.")
+    ending = [(entry.what, entry.detail) for entry in (await stage.the_only_one()).timeline[-2:]]
+    assert ending == [
+        ("replayed", f"Replayed by ada: the title is configured now ({ended.id})."),
+        ("dead", "The webinar has no title."),
+    ]
 
 
 async def test_whoever_got_the_reminder_is_left_out_unless_it_is_asked_for(
@@ -213,7 +217,7 @@ async def test_a_kill_between_two_steps_repeats_nothing_and_leaves_nothing_out(
     for one in (await stage.registrations())[::50]:
         view = await Lookup(database).registration(one.id)
         assert view is not None
-        assert [entry.what for entry in view.timeline] == ["registered", "replayed"]
+        assert [entry.what for entry in view.timeline] == ["registered", "dead", "replayed"]
 
 
 def _nothing() -> Progress:

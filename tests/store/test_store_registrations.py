@@ -60,12 +60,13 @@ async def test_a_webhook_makes_a_registration(database: Database, clock: Movable
 
 
 async def test_an_unusable_webhook_is_kept_with_its_reason(database: Database, clock: MovableClock) -> None:
-    """'Why did Ada get no e-mail?' has an answer."""
+    """'Why did Ada get no e-mail?' has an answer, which whoever watches for dead ones sees as well."""
     wanted = draft(clock(), state=DEAD, cause=Cause.JOIN_LINK_MISSING, detail="The webinar has no join link.")
     await record(database, clock(), wanted)
     view = await seen(database, wanted.id)
     assert (view.state, view.cause, view.detail) == (DEAD, "join_link_missing", "The webinar has no join link.")
-    assert [entry.detail for entry in view.timeline] == ["The webinar has no join link."]
+    told = [(entry.what, entry.detail) for entry in view.timeline]
+    assert told == [("registered", "A webhook registered this person."), ("dead", "The webinar has no join link.")]
 
 
 @pytest.mark.parametrize("state", [NEW, KNOWN])

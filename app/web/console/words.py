@@ -47,6 +47,7 @@ HEADINGS = {
     "answer lost": "Marketo's answer was lost",
     "sent": "Handed to Marketo",
     "dead": "Not sent",
+    "ignored": "Ignored",
 }
 _TONES: Mapping[str, Tone] = {
     "sent": "good",
@@ -239,8 +240,6 @@ def _came(event: EventView) -> Step:
 
 def _step(entry: TimelineEntry, view: RegistrationView, campaigns: Mapping[str, str], *, is_linked: bool) -> Step:
     heading, tone = HEADINGS.get(entry.what, entry.what.capitalize()), _TONES.get(entry.what, "idle")
-    if entry.what in ("registered", "reopened") and entry.detail == view.detail:  # it came with its flaw
-        heading, tone = f"{heading}, but it cannot be sent", state_tone(view.state)
     detail, replay_id = _said(entry)
     detail = with_names(detail, campaigns)
     return Step(entry.at, heading, detail, tone, None if is_linked else entry.event_id, entry.call_id, replay_id)
