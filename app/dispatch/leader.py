@@ -281,9 +281,7 @@ class Dispatcher:
         try:
             await self._until_ended(loops)
         finally:
-            for loop in loops:
-                loop.cancel()
-            await asyncio.gather(*loops, return_exceptions=True)
+            await _ended(loops)
 
     async def _until_ended(self, loops: Sequence["asyncio.Task[None]"]) -> None:
         """Return when all have ended, soon after they are told to stop; raise what one of them raises."""
@@ -449,3 +447,13 @@ async def _give_back(lease: Lease) -> None:
         await lease.give_back()
     except StoreUnavailable as problem:
         _log.warning("lease not given back", reason=str(problem))  # it runs out by itself
+
+
+async def _ended(loops: Sequence["asyncio.Task[None]"]) -> None:
+    """Cancel these until they have ended, whatever swallows it: while a term does not end, nobody else leads."""
+    pending = set(loops)
+    while pending:
+        for loop in pending:
+            loop.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_UNTIL_AT_REST)
+    await asyncio.gather(*loops, return_exceptions=True)

