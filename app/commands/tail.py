@@ -26,7 +26,9 @@ def tail(
     source: Annotated[SourceName | None, typer.Option(help="Of one source only.")] = None,
     email: Annotated[str | None, typer.Option(help="Of one person only.")] = None,
     what: Annotated[list[str] | None, typer.Option(help="Only this (sent, dead, ignored …); may be repeated.")] = None,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=1, max=_MOST, help="How many of the past.")] = 10,
+    lines: Annotated[
+        int, typer.Option("--lines", "-n", min=1, max=_MOST, help="How many of the past; with --what, of the last 200.")
+    ] = 10,
     follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Go on until Ctrl-C.")] = True,
     relay: RelayOption = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON, one line each.")] = False,
@@ -38,9 +40,8 @@ def tail(
     page = console()
 
     async def watch() -> None:
-        async for one, names in _activity(settings, {"source": source, "email": email}, lines, follow=follow):
-            if wanted and one["what"] not in wanted:
-                continue
+        which = {"source": source, "email": email}
+        async for one, names in _activity(settings, which, wanted, lines, follow=follow):
             if as_json:
                 print_json(one, indent=None)
             else:
@@ -58,22 +59,26 @@ def _check(wanted: frozenset[str]) -> None:
 
 
 async def _activity(
-    settings: Settings, which: dict[str, str | None], lines: int, *, follow: bool
+    settings: Settings, which: dict[str, str | None], wanted: frozenset[str], lines: int, *, follow: bool
 ) -> AsyncIterator[tuple[Any, Any]]:
-    """Yield what happens, each with what the campaigns are called."""
+    """Yield what happens and is wanted, each with what the campaigns are called."""
     from app.commands.asking import open_admin  # noqa: PLC0415  # --help should not wait for every part's import
 
     async with open_admin(settings) as admin:
         names = (await admin.setup())["campaigns"]
-        found = await admin.get("activity", limit=lines, **which)
-        for one in found["items"][-lines:]:
+        found = await admin.get("activity", limit=_MOST if wanted else lines, **which)
+        for one in _wanted(found["items"], wanted)[-lines:]:
             yield one, names
         while follow:
             found = await _next(admin, found["nextCursor"], which)
-            for one in found["items"]:
+            for one in _wanted(found["items"], wanted):
                 yield one, names
             if not found["items"]:
                 await asyncio.sleep(_EVERY)
+
+
+def _wanted(items: list[Any], wanted: frozenset[str]) -> list[Any]:
+    return [one for one in items if not wanted or one["what"] in wanted]
 
 
 async def _next(admin: "Admin", cursor: str, which: dict[str, str | None]) -> Any:

@@ -1,6 +1,6 @@
 """`relay try`: what would become of payloads, without storing or sending anything."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,7 +38,9 @@ def try_payloads(
     files = list(_files(path))
     if not files:
         fail(f"There is no *.json in {path}.", code=2)
-    payloads = [(str(file), file.read_bytes()[:_MOST_BYTES]) for file in files]
+    payloads, unread = _payloads(files)
+    for words in unread:
+        typer.echo(words, err=True)
     try:
         trials: list[Trial] = run(try_all(payloads, source, settings, fetch=fetch), settings)
     except Unnamed as unnamed:
@@ -51,7 +53,7 @@ def try_payloads(
         for one in told:
             _print(one)
     bad = [trial for trial in trials if trial.is_bad or (strict and trial.outcome == "ignored")]
-    raise typer.Exit(1 if bad else 0)
+    raise typer.Exit(1 if bad or unread else 0)
 
 
 def _used() -> list[str]:
@@ -60,7 +62,20 @@ def _used() -> list[str]:
 
 
 def _files(path: Path) -> Iterator[Path]:
-    yield from sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    """Yield what may hold a payload: no folders, and nothing that would be waited for."""
+    found = sorted(path.rglob("*.json")) if path.is_dir() else [path]
+    yield from (one for one in found if one.is_file() or not one.exists())
+
+
+def _payloads(files: Sequence[Path]) -> tuple[list[tuple[str, bytes]], list[str]]:
+    """Return the payloads by the names of their files, and of those that cannot be read, why."""
+    payloads, unread = [], []
+    for file in files:
+        try:
+            payloads.append((str(file), file.read_bytes()[:_MOST_BYTES]))
+        except OSError as problem:
+            unread.append(f"{file} cannot be read: {problem.strerror}.")
+    return payloads, unread
 
 
 def _print(trial: dict[str, object]) -> None:

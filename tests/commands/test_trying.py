@@ -1,6 +1,7 @@
 """What would become of a payload, told without secrets, store or Marketo."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -143,3 +144,16 @@ def test_wrong_settings_are_told_before_anything_is_tried(tmp_path: Path) -> Non
 def test_an_empty_folder_is_a_mistake(tmp_path: Path) -> None:
     """A CI that tries nothing must not be green."""
     assert relay("try", str(tmp_path), "--source", "custom").exit_code == 2
+
+
+def test_a_file_that_cannot_be_read_is_named_and_the_others_are_tried(tmp_path: Path) -> None:
+    """A link that leads nowhere; folders and pipes are no payloads, whatever they are called."""
+    (tmp_path / "good.json").write_text(json.dumps(GOOD))
+    (tmp_path / "gone.json").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder.json").mkdir()
+    os.mkfifo(tmp_path / "pipe.json")
+    done = relay("try", str(tmp_path), "--source", "custom")
+    assert done.exit_code == 1
+    assert "gone.json cannot be read: No such file or directory." in done.output
+    assert "good.json: registers" in done.output
+    assert "pipe.json" not in done.output

@@ -141,6 +141,8 @@ def test_what_happens_is_watched_as_it_happens(of_relay: Environ, tmp_path: Path
     finally:
         process.kill()
     shown = run("tail", "--no-follow", "-n", "50", **of_relay).stdout
+    sent = run("tail", "--no-follow", "--json", "-n", "1", "--what", "sent", **of_relay).stdout.splitlines()
+    assert [json.loads(line)["what"] for line in sent] == ["sent"]  # however much came after it
     assert "bob@example.com (relay-test)" in shown
 
 
