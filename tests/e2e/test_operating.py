@@ -156,7 +156,7 @@ def _environment(more: Environ) -> Environ:
     [
         (["events"], {"RELAY_URL": "http://127.0.0.1:{port}", "ADMIN_TOKEN": ADMIN_TOKEN}, "RELAY_URL"),
         (["events"], {"RELAY_URL": "http://127.0.0.1:{port}"}, "ADMIN_TOKEN"),
-        (["show", "ada"], {"DATABASE_URL": "sqlite:///nowhere.db"}, "DATABASE_URL"),
+        (["show", ADA], {"DATABASE_URL": "sqlite:///nowhere.db"}, "DATABASE_URL"),
         (["send", "custom", "--email", ADA], {"PORT": "{port}", "CUSTOM_API_KEYS": API_KEY}, "--url"),
         (["send", "custom", "--email", ADA], {}, "CUSTOM_WEBHOOK_SECRETS"),
         (["send", "custom"], {}, "--email"),
@@ -175,12 +175,13 @@ def test_wrong_questions_are_answered_in_words(of_relay: Environ) -> None:
     """A wrong token, unknown people and ids, and cursors of another list."""
     for arguments, said in (
         (["show", "nobody@example.com"], "relay events"),
-        (["show", "whatever"], "reg_"),
         (["show", "reg_9"], "There is no reg_9"),
         (["events", "--cursor", "x"], "cursor"),
     ):
         ended = run(*arguments, **of_relay)
         assert (ended.exit_code, said in ended.stderr) == (1, True), ended.stderr
+    nobody = run("show", "whatever", **of_relay)
+    assert (nobody.exit_code, "reg_" in nobody.stderr) == (2, True)
     stranger = run("events", **(of_relay | {"ADMIN_TOKEN": "not-that-token-aaBB77"}))
     assert (stranger.exit_code, "ADMIN_TOKEN" in stranger.stderr) == (1, True)
 
