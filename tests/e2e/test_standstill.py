@@ -42,8 +42,11 @@ def test_a_blocking_adapter_costs_its_event_only(sandbox: Sandbox, database_url:
             assert "in map_or_hang" in relay.process.output
             relay.process.kill()
             relay = started(environ, tmp_path)
-        for address in ("ada@example.com", "grace@example.com"):
-            relay.in_state(address, "sent")
+        assert relay.send(registration("after@example.com")).status_code == 202
+        relay.in_state("after@example.com", "sent")
+        for address in ("ada@example.com", "grace@example.com"):  # sent, or left alone for an upsert that was cut off
+            [beside] = relay.registrations(email=address)
+            assert beside["state"] != "dead"
         [dead] = until(lambda: relay.api("events?state=dead")["items"], what="the event to be set aside")
         assert dead["cause"] == "adapter_failed"
     finally:
