@@ -109,7 +109,7 @@ class OwnStore:
         wanted = ReplayBody.model_validate(body)
         async with opened_replaying(self._settings) as (replaying, _):
             unknown = await replaying.store.unknown(wanted.ids)
-            if unknown and len(unknown) == len(set(wanted.ids)):
+            if wanted.names_nothing(unknown):
                 raise Refusal(f"Nothing in this store has this id: {', '.join(unknown)}. Look whether it is whole.")
             if wanted.confirm:
                 begun = ReplayOut.of(await replaying.ask(wanted.asked()))

@@ -65,6 +65,10 @@ class ReplayBody(BaseModel):
     by: Who = Field("the admin API", description="Who asks.")
     why: Word = Field("", description="It stands in each timeline.")
 
+    def names_nothing(self, unknown: Collection[str]) -> bool:
+        """Tell whether ids are given, and these, which nothing has, are all of them."""
+        return bool(unknown) and len(unknown) == len(set(self.ids))
+
     @model_validator(mode="after")
     def _is_told_what(self) -> Self:
         narrowed = any((self.cause, self.source, self.webinar))
@@ -201,7 +205,7 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
     )
     async def replay(body: Annotated[ReplayBody, Body()]) -> Response:
         unknown = await care.replays.unknown(body.ids)
-        if unknown and len(unknown) == len(set(body.ids)):
+        if body.names_nothing(unknown):
             raise Refused(_none_of(body.ids))
         told = {"unknown": unknown} if unknown else {}
         if body.confirm:
