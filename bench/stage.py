@@ -19,6 +19,10 @@ from bench.processes import asked, free_port, running, until_ready
 ADMIN_TOKEN = "bench-admin-Qw7xT2nV9kLm4c"
 
 
+class NotAYardstick(Exception):
+    """What should do nothing was refused, so that nothing can be measured beside it."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stage:
     """What runs: base URLs, the relay's port, pid and database, how long it took to become ready (seconds)."""
@@ -47,9 +51,15 @@ class Stage:
 
 
 async def load(**job: Any) -> Load:
-    """Load a server from a process of its own and return what that process measured."""
+    """Load a server from a process of its own and return what that process measured.
+
+    Raises:
+        NotAYardstick: the endpoint that does nothing answered something else than 200.
+    """
     answer = json.loads(await asked("bench.generator", json.dumps(asdict(Job(**job)))))
     answer["statuses"] = {int(status): count for status, count in answer["statuses"].items()}
+    if job["kind"] == "noop" and set(answer["statuses"]) != {200}:
+        raise NotAYardstick(f"answers {answer['statuses']} of an endpoint that does nothing")
     return Load(**answer)
 
 
