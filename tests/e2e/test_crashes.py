@@ -5,9 +5,15 @@ import socket
 import time
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import Sandbox, registration, until
+
+
+@pytest.fixture
+def store_url(database_url: str) -> str:
+    return database_url
 
 
 def test_a_kill_between_accept_and_trigger_loses_nothing(start: StartRelay, sandbox: Sandbox) -> None:
