@@ -17,7 +17,6 @@ from app.backroom import Backroom
 from app.beside import Beside, Limits
 from app.borrowing import Borrowed
 from app.checkup import check_up
-from app.dispatch.backoff import next_quota_day
 from app.dispatch.holder import name_of_this_process
 from app.dispatch.leader import Dispatcher, Work
 from app.dispatch.replaying import Preview, Replaying
@@ -175,7 +174,6 @@ async def _at_work(
             calls=Calls(database),
             overview=Overview(database),
             webhooks=Listing(database, clock=utc_now),
-            day_ends=next_quota_day,
             budget=Budget(settings.marketo_calls_per_window, settings.marketo_calls_per_day),
             tokens=WebinarTokens(
                 settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image

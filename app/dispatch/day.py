@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from enum import StrEnum
 
-from app.dispatch.backoff import is_day_young, next_quota_day, quota_date, quota_day_began
+from app.quota_day import is_day_young, next_quota_day, quota_date, quota_day_began
 
 _SAVED = 0.1  # the last share of the day's calls, kept for webinars that start before the next day
 

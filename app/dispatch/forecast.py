@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from math import ceil
 
-from app.dispatch.backoff import next_quota_day
 from app.marketo.limits import SPAN
+from app.quota_day import next_quota_day
 from app.store.ahead import Ahead
 from app.store.heads import MOST_LEADS, MOST_PEOPLE
 

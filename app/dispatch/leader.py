@@ -12,7 +12,6 @@ import structlog
 
 from app.dispatch.activity_log import ActivityLog, LogReader
 from app.dispatch.alarm import Alarm
-from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
 from app.dispatch.day import Day, DayState
@@ -35,6 +34,7 @@ from app.domain import Cause, Clock, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable
 from app.marketo.envelope import Reply
 from app.metrics import Metrics
+from app.quota_day import next_quota_day
 from app.sources.base import Source
 from app.store.ahead import count_open, look_ahead
 from app.store.alarms import Alarms

@@ -5,11 +5,12 @@ from datetime import datetime, timedelta
 
 import structlog
 
-from app.dispatch.backoff import delay_after, is_day_young, next_quota_day
+from app.dispatch.backoff import delay_after
 from app.domain import CampaignId, Clock
 from app.errors import NotNow, StoreUnavailable
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
+from app.quota_day import is_day_young, next_quota_day
 from app.store.calls import QUOTA_USED_UP, CallLog, Pause
 from app.store.claims import Call
 

@@ -10,7 +10,6 @@ from datetime import timedelta
 
 from sqlalchemy import update
 
-from app.dispatch.backoff import next_quota_day
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller, Marketo
 from app.dispatch.day import Day
@@ -39,6 +38,7 @@ from app.domain import (
 )
 from app.errors import LeadershipLost
 from app.metrics import Metrics
+from app.quota_day import next_quota_day
 from app.sources.base import Accepted, Inbound, Source
 from app.sources.webinars import Catalogue
 from app.store.ahead import count_open

@@ -5,7 +5,6 @@ from datetime import date, timedelta
 
 import pytest
 
-from app.dispatch.backoff import next_quota_day, quota_date
 from app.dispatch.day import Day, DayState
 from app.dispatch.pausing import Pauses
 from app.dispatch.usage import Reconciler
@@ -13,6 +12,7 @@ from app.domain import CallId
 from app.marketo.answers import DayUsage
 from app.marketo.codes import Endpoint
 from app.marketo.failures import CallFailed, failure
+from app.quota_day import next_quota_day, quota_date
 from app.store.calls import CallLog
 from app.store.claims import Call
 from app.store.database import Database

@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from app.quota_day import next_quota_day, quota_day_began
 from app.store.tallies import Backlog, Now, Webinars
 from app.web.console.guard import page_router
 from app.web.console.health import Health, health, span
@@ -41,8 +42,7 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
 
         async def find() -> _Found:
             at = parts.clock()
-            began = console.day_ends(at) - timedelta(hours=24)
-            names = sorted(parts.sources)
+            names, began = sorted(parts.sources), quota_day_began(next_quota_day(at))
             until = _rounded_up(at, length / buckets)
             since, stand = until - length, console.overview
             now = await stand.now(names, at, since=since, until=until, buckets=buckets, day_began=began)
@@ -76,7 +76,7 @@ def overview_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRo
             dispatcher=status,
             through_at=_through_at(status) if _goes_on(now.backlog) else None,
             budget=console.budget,
-            day_ends=console.day_ends(at),
+            day_ends=next_quota_day(at),
             span=span,
         )
 

@@ -111,9 +111,9 @@ class ConsoleParts:
     """What the console needs.
 
     `read_letter` returns the e-mail of a campaign, or why there is none to show. `try_out` tells what would become of a
-    body of a source; `senders` are the sources that are on, `examples`
-    bodies of theirs. `secrets` are masked wherever a payload holds one. `day_ends` tells when Marketo's day of calls
-    ends. `public_url` is where senders reach the relay; without it, it is taken to be where the console is.
+    body of a source; `senders` are the sources that are on, `examples` bodies of theirs. `secrets` are masked wherever
+    a payload holds one. `public_url` is where senders reach the relay; without it, it is taken to be where the console
+    is.
     """
 
     care: CareParts
@@ -121,7 +121,6 @@ class ConsoleParts:
     webhooks: Webhooks
     calls: Calls
     overview: Overview
-    day_ends: Callable[[datetime], datetime]
     try_out: TryOut
     read_letter: ReadLetter
     senders: Mapping[str, Sender]

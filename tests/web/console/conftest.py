@@ -84,7 +84,6 @@ def console_over(
         calls=Calls(database),
         overview=Overview(database),
         webhooks=Listing(database, clock=lambda: NOW),
-        day_ends=lambda now: now + timedelta(hours=18),
         secrets=(SecretStr(PATH_SECRET),),
     )
 

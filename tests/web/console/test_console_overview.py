@@ -1,7 +1,7 @@
 """The overview: is everything fine, in one sentence; and what the figures behind it look like."""
 
 import asyncio
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from hypothesis import given
@@ -15,7 +15,7 @@ from app.web.console.keeping import AT_LEAST, SHARE, Kept
 from app.web.console.plots import HEIGHT, WIDTH, calls_plot, registrations_plot
 from tests.store.given import accept, draft, ended, new_event, record, tried_in_vain
 from tests.web.console.reading import links_of, text_of
-from tests.web.relay_server import NOW, Relay, Surroundings
+from tests.web.relay_server import ADMIN_TOKEN, NOW, Relay, Surroundings
 
 SENT, DEAD, NEW = RegistrationState.SENT, RegistrationState.DEAD, RegistrationState.NEW
 OVER = "in the last 24 hours"
@@ -169,6 +169,23 @@ async def test_the_overview_shows_it_all(signed_in: Relay, database: Database, a
     assert '<rect x="1" width="11" height="4" class="idle">' in page.text
     for over in ("7d", "30d", "nonsense"):
         assert (await signed_in.client.get(f"/console?over={over}")).status_code == 200
+
+
+@pytest.mark.parametrize(
+    ("midnight", "hours"),
+    [(datetime(2026, 3, 8, 6, tzinfo=UTC), 23), (datetime(2026, 11, 1, 5, tzinfo=UTC), 25)],
+)
+async def test_calls_are_counted_from_midnight_us_central_on_a_day_with_a_clock_change(
+    relay: Relay, database: Database, around: Surroundings, midnight: datetime, hours: int
+) -> None:
+    """Counted from 24 hours before its end, the one took an hour of the day before, and the other lacked its first."""
+    around.now = midnight + timedelta(hours=hours, minutes=-1)
+    await ended(database, midnight - timedelta(minutes=1), state="sent", email="yesterday@example.com")
+    await ended(database, midnight + timedelta(minutes=1), state="sent", email="today@example.com")
+    await relay.client.post("/console/sign-in", data={"token": ADMIN_TOKEN})
+    said = text_of(await relay.client.get("/console"))
+    assert "Calls to Marketo today 1 of 50,000" in said
+    assert f"The day begins anew {midnight + timedelta(hours=hours):%-d %b %Y, %H:%M:%S}" in said
 
 
 def test_a_paused_campaign_is_told_by_its_name() -> None:
