@@ -19,6 +19,11 @@ CampaignId = NewType("CampaignId", int)
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Clock = Callable[[], datetime]
 
+MARKETO_WINDOW = timedelta(seconds=20)
+"""The stretch of time of which Marketo counts the calls: 100 in any of it, of all integrations of an instance together.
+
+Adobe documents it under *API limits* and in *Marketo Integration Best Practices*.
+"""
 LARGEST_LEAD_ID = 2**31 - 1  # Adobe's Swagger gives lead ids the format int32
 _STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", None)
 _EMAIL = re.compile(

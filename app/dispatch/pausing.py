@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import structlog
 
 from app.dispatch.backoff import delay_after
-from app.domain import CampaignId, Clock
+from app.domain import MARKETO_WINDOW, CampaignId, Clock
 from app.errors import NotNow, StoreUnavailable
 from app.marketo.codes import Consequence
 from app.marketo.failures import CallFailed
@@ -16,7 +16,6 @@ from app.store.claims import Call
 
 EVERYTHING = "marketo"
 _RATE = timedelta(seconds=5)  # the window has shrunk, too; if that was not enough, up to a whole one
-_LONGEST_RATE = timedelta(seconds=20)
 _CONCURRENCY = timedelta(seconds=1)
 _MENDING = timedelta(seconds=10)  # first wait for a person to mend something; then doubling
 _LONGEST_MENDING = timedelta(minutes=10)
@@ -60,7 +59,7 @@ def _length(failed: CallFailed, times: int, now: datetime) -> timedelta | None:
     asked = failed.retry_after
     match failed.consequence:
         case Consequence.RATE:
-            return asked or delay_after(times, first=_RATE, longest=_LONGEST_RATE, jitter=1)
+            return asked or delay_after(times, first=_RATE, longest=MARKETO_WINDOW, jitter=1)
         case Consequence.CONCURRENCY:
             return asked or _CONCURRENCY
         case Consequence.QUOTA:

@@ -12,9 +12,8 @@ from app.dispatch.caller import Caller
 from app.dispatch.day import DayState
 from app.dispatch.plan import URGENT, Job, PeopleJob, TriggerJob, Turns, choose, sources_with_few
 from app.dispatch.window import Pace
-from app.domain import Clock, RegistrationState
+from app.domain import MARKETO_WINDOW, Clock, RegistrationState
 from app.errors import StoreUnavailable, WindowTaken
-from app.marketo.limits import SPAN
 from app.store.calls import QUOTA_USED_UP, CallLog
 from app.store.claims import Call
 from app.store.heads import MOST_LEADS, MOST_PEOPLE, Horizon, Waiting
@@ -60,7 +59,7 @@ class Sender:
     async def prepare(self, log: CallLog) -> None:
         """Take over the window and the pauses of an earlier leader."""
         now, ticks = self.clock(), self.caller.ticks()
-        ended = await log.ended_since(now - timedelta(seconds=SPAN))
+        ended = await log.ended_since(now - MARKETO_WINDOW)
         self.caller.window.remember(ticks - max(now - at, -MAY_RUN).total_seconds() for at in ended)
         await self.caller.count_day()
         await self.caller.pauses.load()

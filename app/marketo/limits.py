@@ -1,3 +1,5 @@
-"""What Marketo allows, as Adobe documents it under *Marketo Integration Best Practices* and *API limits*."""
+"""Marketo's window of calls in seconds, as the clocks that pace the calls count them."""
 
-SPAN = 20.0  # seconds of the sliding window in which an instance may be called 100 times, by everybody together
+from app.domain import MARKETO_WINDOW
+
+SPAN = MARKETO_WINDOW.total_seconds()

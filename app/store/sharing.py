@@ -12,14 +12,13 @@ from datetime import datetime, timedelta
 from sqlalchemy import ColumnElement, and_, insert, literal_column, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import CallId, new_id
+from app.domain import MARKETO_WINDOW, CallId, new_id
 from app.errors import WindowTaken
 from app.store.claims import CallKind
 from app.store.database import Database
 from app.store.leases import BESIDE, LEADER
 from app.store.tables import calls, leases
 
-SPAN = timedelta(seconds=20)  # Marketo's window
 LONGEST_CALL = timedelta(minutes=3)  # with its token and time-outs; an upsert of `relay doctor --send` the longest
 MAY_RUN = timedelta(seconds=30)  # from its beginning, a call whose relay stopped: Marketo's time-out
 NO_TERM = 0  # the fence of calls that are made beside the leader, in no term of its
@@ -59,9 +58,9 @@ async def enter(connection: AsyncConnection, now: datetime, heed: Heed | None) -
     asked = select(leases.c.at, leases.c.is_free).where(leases.c.name == BESIDE).with_for_update(read=True)
     row = (await connection.execute(asked)).one_or_none()
     others = Others()
-    if row is not None and row.at is not None and abs(now - row.at) <= LONGEST_CALL + SPAN:
+    if row is not None and row.at is not None and abs(now - row.at) <= LONGEST_CALL + MARKETO_WINDOW:
         is_waiting = not row.is_free and abs(now - row.at) <= _WAITS_FOR
-        others = Others(await _window(connection, now, SPAN, IS_BESIDE), is_waiting)
+        others = Others(await _window(connection, now, MARKETO_WINDOW, IS_BESIDE), is_waiting)
     if not heed(others):
         raise WindowTaken("a process beside this one has taken the place in Marketo's window")
 
@@ -101,7 +100,7 @@ async def begin_beside(database: Database, kind: CallKind, now: datetime, judge:
         await connection.execute(select(row.name).where(row.name == BESIDE).with_for_update())
         leader = await connection.execute(select(row.is_free).where(row.name == LEADER))
         is_led = leader.scalar_one_or_none() == 0
-        stays = await _window(connection, now, SPAN + LATER)
+        stays = await _window(connection, now, MARKETO_WINDOW + LATER)
         full = judge(Seen([one for one in stays if one.is_beside or _is_in_window(one, now)], is_led, now))
         sign = update(leases).where(row.name == BESIDE).values(at=now, is_free=int(full is None))
         await connection.execute(sign)
@@ -127,7 +126,7 @@ async def _window(
 
 
 def _is_in_window(stay: Stay, now: datetime) -> bool:
-    return stay.ended is None or stay.ended >= now - SPAN
+    return stay.ended is None or stay.ended >= now - MARKETO_WINDOW
 
 
 def _stay(began: datetime, ended: datetime | None, is_beside: bool, is_cut: bool, now: datetime) -> Stay:
