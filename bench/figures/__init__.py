@@ -31,6 +31,7 @@ FIGURES: Mapping[str, Measure] = {
     "crowd": crowd.measure,
     "console": console.measure,
     "aged": aged.measure,
+    "aged-postgresql": aged.measure_postgresql,
     "replay": replay.measure,
     "replicas": replicas.measure,
     "stream": stream.measure,

@@ -3,25 +3,22 @@
 Both kinds of store are measured in turns, so that what the machine does meanwhile meets both. Each visit has a new one.
 """
 
-import asyncio
-import os
-import shutil
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 
 from app.store.database import open_database
 from app.store.events import EventQueue
-from app.store.opening import prepare_store
 from bench.arithmetic import median
 from bench.figures.lone import registered
-from bench.filling import fill, fill_events
+from bench.filling import fill, fill_events, fill_timelines
+from bench.inserting import Insert
 from bench.plan import Plan
 from bench.results import Figure, Row
 from bench.stage import staged
+from bench.stores import KINDS, Stores
 
 ROWS_A_SAMPLE = 50_000  # so that a full run has a million
 MOST = 1.2
@@ -41,77 +38,69 @@ class Visit:
 
 
 async def measure(plan: Plan) -> Figure:
+    return await _measured(plan, "aged", "A store", "SQLite")
+
+
+async def measure_postgresql(plan: Plan) -> Figure:
+    return await _measured(plan, "aged-postgresql", "A PostgreSQL", "PostgreSQL")
+
+
+async def _measured(plan: Plan, name: str, store: str, kind: str) -> Figure:
     rows = plan.samples * ROWS_A_SAMPLE
-    with tempfile.TemporaryDirectory(prefix="relay-bench-") as folder:
-        aged = Path(folder) / "aged.db"
-        plan.tell(f"filling a store with {rows:,} registrations and their webhooks")
-        await prepare_store(f"sqlite:///{aged}")
-        await asyncio.to_thread(_fill, aged, rows)
-        size = aged.stat().st_size
+    with KINDS[kind]() as stores:
+        plan.tell(f"filling a store with {rows:,} registrations, their webhooks and timelines")
+        size = await stores.fill(partial(_fill, rows=rows))
         pairs = []
         for number in range(plan.repeats):
-            empty = await _visit(plan, await _fresh(Path(folder) / "empty"), number)
-            pairs.append((empty, await _visit(plan, await _fresh(Path(folder) / "full", aged), number)))
+            empty = await _visit(plan, stores, number, full=False)
+            pairs.append((empty, await _visit(plan, stores, number, full=True)))
     return Figure(
-        name="aged",
-        title=f"A store with {rows:,} finished registrations",
+        name=name,
+        title=f"{store} with {rows:,} finished registrations",
         rows=[
             _row("accepting one of many", "accept", 1e6, "µs", pairs),
             _row("claiming what is due", "claim", 1e6, "µs", pairs),
             _row("a lone registration, from accept to trigger", "lone", 1e3, "ms", pairs),
             _start_row(pairs),
-            Row(what="size of the file", measured=f"{size / 1e6:,.0f} MB, {size / rows:,.0f} bytes a registration"),
+            Row(what="size of the store", measured=f"{size / 1e6:,.0f} MB, {size / rows:,.0f} bytes a registration"),
         ],
         notes=[
             (
-                f"{plan.repeats} pairs of an empty and a full store, each with a relay of its own; medians. Half of "
-                "the registrations' webhooks still have their body. SQLite."
+                f"{plan.repeats} pairs of an empty and a full store, each with a relay of its own; medians. Each "
+                "registration has its webhook and three entries of its timeline; half of the webhooks still have their "
+                f"body. {kind}."
             ),
         ],
     )
 
 
-async def _fresh(folder: Path, filled: Path | None = None) -> Path:
-    """Return a store of its own for a visit: what the visits before left to be mapped would be work in this one."""
-    database = folder / "relay.db"
-    await asyncio.to_thread(_lay, database, filled)
-    if filled is None:
-        await prepare_store(f"sqlite:///{database}")
-    return database
-
-
-def _lay(database: Path, filled: Path | None) -> None:
-    shutil.rmtree(database.parent, ignore_errors=True)
-    database.parent.mkdir()
-    if filled:
-        shutil.copy(filled, database)
-        os.sync()  # or the disk would still be busy with the copy
-
-
-def _fill(database: Path, rows: int) -> None:
+def _fill(insert: Insert, rows: int) -> None:
     now = datetime.now(UTC)
-    fill(database, rows, now, _SPAN)
-    fill_events(database, rows, now, _SPAN)
+    fill(insert, rows, now, _SPAN)
+    fill_events(insert, rows, now, _SPAN, blank=rows // 2)
+    fill_timelines(insert, rows, now, _SPAN)
 
 
-async def _visit(plan: Plan, database: Path, number: int) -> Visit:
-    plan.tell(f"{database.parent.name} store, repeat {number + 1}")
-    async with staged(DATABASE_URL=f"sqlite:///{database}") as stage:
+async def _visit(plan: Plan, stores: Stores, number: int, *, full: bool) -> Visit:
+    which = "full" if full else "empty"
+    plan.tell(f"{which} store, repeat {number + 1} of {plan.repeats}")
+    url = await stores.fresh(full=full)
+    async with staged(DATABASE_URL=url) as stage:
         await registered(stage, 0, webinar=0)  # fetches the access token
         lone = median([await registered(stage, one, webinar=100 + number) for one in range(1, plan.samples + 1)])
         load = await stage.load(
             kind="signed",
-            prefix=f"{database.parent.name}{number}",
+            prefix=f"{which}{number}",
             seconds=plan.seconds,
             warm_up=plan.warm_up,
             connections=plan.connections,
         )
-    return Visit(1 / load.per_second, await _claiming(database), lone, stage.start_up)
+    return Visit(1 / load.per_second, await _claiming(url), lone, stage.start_up)
 
 
-async def _claiming(path: Path) -> float:
+async def _claiming(url: str) -> float:
     """Return the median time of a claim that finds nothing due, after the relay has ended."""
-    database = open_database(f"sqlite:///{path}")
+    database = open_database(url)
     taken = []
     try:
         for _ in range(_CLAIMS):

@@ -11,6 +11,7 @@ import httpx
 from bench.arithmetic import median, percentile
 from bench.filling import SEARCHES, fill
 from bench.generator import Load
+from bench.inserting import into_sqlite
 from bench.plan import Plan
 from bench.results import Bars, Figure, Row
 from bench.stage import ADMIN_TOKEN, Stage, staged
@@ -29,7 +30,7 @@ async def measure(plan: Plan) -> Figure:
     rows = plan.samples * ROWS_A_SAMPLE
     async with staged() as stage, _signed_in(stage) as client:
         plan.tell(f"filling the store with {rows:,} registrations")
-        await asyncio.to_thread(fill, stage.database, rows, datetime.now(UTC))
+        await asyncio.to_thread(fill, into_sqlite(stage.database), rows, datetime.now(UTC))
         searches = {what: await _timed(plan, client, what, query) for what, query in SEARCHES.items()}
         frame = await _timed_page(client, "/console/sign-in", plan.samples)
         overview = await _timed_page(client, "/console?over=30d", 1)

@@ -18,6 +18,7 @@ import httpx
 
 from app.store.opening import prepare_store
 from bench.filling import fill_untitled
+from bench.inserting import into_sqlite
 from bench.plan import Plan
 from bench.processes import peak_resident_bytes, resident_bytes
 from bench.results import Figure, Row
@@ -39,7 +40,7 @@ async def measure(plan: Plan) -> Figure:
         store = Path(folder) / "dead.db"
         settings = {"DATABASE_URL": f"sqlite:///{store}"}
         await prepare_store(settings["DATABASE_URL"])
-        await asyncio.to_thread(fill_untitled, store, rows, datetime.now(UTC))
+        await asyncio.to_thread(fill_untitled, into_sqlite(store), rows, datetime.now(UTC))
         plan.tell(f"{rows:,} webhooks without a title die")
         dying = await _die(settings, store, rows)
         plan.tell("replaying, with a stop in the middle")

