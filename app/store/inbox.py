@@ -26,6 +26,7 @@ _TRIES = 3
 WAITS = timedelta(seconds=5)  # in the queue; most senders have hung up soon after, and come again
 WRITES = timedelta(seconds=5)  # one transaction
 _UNHEARD = WAITS + WRITES + timedelta(seconds=1)  # then nobody relies on the writer any more, whose thread may hang
+_AFTER_TROUBLE = 0.1  # seconds in which the writer's loop is the others', who need many turns of it
 _log = structlog.get_logger(__name__)
 
 
@@ -98,7 +99,9 @@ class Inbox:
                     await self._arrived.wait()
                 self._arrived.clear()
                 if together := self._taken():
-                    await self._write(together)
+                    is_well = await self._write(together)
+                    # On SQLite nothing above gives way to others, and under a burst somebody waits at each moment.
+                    await asyncio.sleep(0 if is_well else _AFTER_TROUBLE)
         finally:
             self._is_closing = True
             _refuse(self._waiting, "the relay is stopping")
@@ -121,7 +124,8 @@ class Inbox:
         _refuse(late, f"the database is too slow: nobody's turn came within {self._waits.total_seconds():g} s")
         return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most_together))]
 
-    async def _write(self, together: Sequence[_Waiting]) -> None:
+    async def _write(self, together: Sequence[_Waiting]) -> bool:
+        """Store these and tell them; return whether that went well."""
         new = [one.event for one in together]
         try:
             async with answered_within(self._writes):
@@ -136,9 +140,10 @@ class Inbox:
             if not isinstance(problem, StoreUnavailable):
                 _log.exception("writing the inbox failed")
             _answer(together, [problem] * len(together))
-        else:
-            self._on_stored()
-            _answer(together, receipts)
+            return False
+        self._on_stored()
+        _answer(together, receipts)
+        return True
 
     def _known_by(self, event: NewEvent) -> _KnownBy:
         return event.source, self._people.sealed(event.dedupe.key) if event.dedupe else None

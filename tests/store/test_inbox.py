@@ -5,6 +5,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import AsyncIterator
+from contextlib import closing
 from datetime import timedelta
 from pathlib import Path
 
@@ -214,6 +215,43 @@ async def test_who_waits_too_long_for_a_turn_is_refused_and_not_stored(database:
         await late
     assert (await in_time).is_new
     assert (await EventQueue(database).waiting())[0] == 1
+
+
+async def test_between_two_transactions_its_loop_is_the_others(database: Database, clock: MovableClock) -> None:
+    """On SQLite no statement gives way: under a burst nobody would lead, send, or hear that the process must end."""
+    turns, at_commits = 0, list[int]()
+    inbox = Inbox(database, most_together=1, on_stored=lambda: at_commits.append(turns))
+    waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(5)]
+    await asyncio.sleep(0)
+    running = asyncio.create_task(inbox.run())
+    while not all(task.done() for task in waiting):
+        await asyncio.sleep(0)
+        turns += 1
+    inbox.close()
+    await running
+    assert at_commits == sorted(set(at_commits))
+    assert len(at_commits) == 5
+
+
+async def test_a_store_that_is_locked_leaves_its_loop_time_for_the_others(tmp_path: Path, clock: MovableClock) -> None:
+    """Each try blocks the thread for the lock's wait; to stop, or to give back the lease, takes many turns."""
+    path = tmp_path / "relay.db"
+    async with open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50)) as database:
+        await make_tables(database)
+        inbox = Inbox(database, most_together=1)
+        running = asyncio.create_task(inbox.run())
+        await inbox.accept(make_event(clock))
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(20)]
+            while not any(task.done() for task in waiting):
+                await asyncio.sleep(0)
+            for _ in range(200):
+                await asyncio.sleep(0)
+            refused = sum(task.done() for task in waiting)
+            running.cancel()
+            await asyncio.gather(*waiting, return_exceptions=True)
+    assert refused < 20
 
 
 async def test_a_writer_that_is_cancelled_leaves_nobody_waiting(database: Database, clock: MovableClock) -> None:
