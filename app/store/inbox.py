@@ -25,7 +25,9 @@ _KnownBy = tuple[str, str | None]  # a source, and what its sender repeats, if a
 _TRIES = 3
 WAITS = timedelta(seconds=5)  # in the queue; most senders have hung up soon after, and come again
 WRITES = timedelta(seconds=5)  # one transaction
-_UNHEARD = WAITS + WRITES + timedelta(seconds=1)  # then nobody relies on the writer any more, whose thread may hang
+MOST_WAITING = 2000  # webhooks
+MOST_BYTES = 32 * 1024 * 1024  # of their bodies; as much again may be in the transaction
+_UNHEARD = timedelta(seconds=1)  # more, and nobody relies on the writer any longer, whose thread may hang
 _AFTER_TROUBLE = 0.1  # seconds in which the writer's loop is the others', who need many turns of it
 _log = structlog.get_logger(__name__)
 
@@ -41,9 +43,10 @@ class Inbox:
     """Where webhooks are stored. `accept` returns after the commit, so an answer of 202 means stored.
 
     `run` does the writing, in the same event loop or in another thread's; it must run for as long as `accept` is
-    called. `on_stored` is called there after each commit. At most `most_waiting` requests wait for a commit, and none
-    longer than `waits` for its turn, so that a slow disk makes senders try again instead of filling the memory or
-    hearing of it long after they have hung up. A transaction that takes longer than `writes` is given up.
+    called. `on_stored` is called there after each commit. At most `most_waiting` requests wait for a commit, with
+    bodies of `most_bytes` together (one alone may be larger), and none longer than `waits` for its turn, so that a slow
+    disk makes senders try again instead of filling the memory or hearing of it long after they have hung up. A
+    transaction that takes longer than `writes` is given up.
     """
 
     def __init__(
@@ -51,7 +54,8 @@ class Inbox:
         database: Database,
         *,
         on_stored: Callable[[], None] = lambda: None,
-        most_waiting: int = 2000,
+        most_waiting: int = MOST_WAITING,
+        most_bytes: int = MOST_BYTES,
         most_together: int = 500,
         waits: timedelta = WAITS,
         writes: timedelta = WRITES,
@@ -61,14 +65,22 @@ class Inbox:
         self._people = People(database)
         self._on_stored = on_stored
         self._most_waiting = most_waiting
+        self._most_bytes = most_bytes
         self._most_together = most_together
         self._waits = waits
         self._writes = writes
         self._ticks = ticks
+        self._unheard = (waits + writes + _UNHEARD).total_seconds()
         self._waiting: deque[_Waiting] = deque()  # one thread appends, the other takes: both are atomic
+        self._bytes_come, self._bytes_gone = 0, 0  # so far; each is counted by one of the two
         self._arrived = asyncio.Event()
         self._writer: asyncio.AbstractEventLoop | None = None
         self._is_closing = False
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """Return how many wait for their turn, and how many bytes their bodies have."""
+        return len(self._waiting), self._bytes_come - self._bytes_gone
 
     async def accept(self, event: NewEvent) -> Receipt:
         """Store one event and return its receipt, or that of the event it repeats.
@@ -78,14 +90,14 @@ class Inbox:
         """
         if self._is_closing:
             raise StoreUnavailable("the relay is stopping")
-        if len(self._waiting) >= self._most_waiting:
-            raise StoreUnavailable(f"{self._most_waiting} webhooks wait for the database already")
+        self._refuse_if_full(len(event.body))
         receipt: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        self._bytes_come += len(event.body)
         self._waiting.append(_Waiting(event, receipt, self._ticks()))
         if len(self._waiting) == 1:
             self._ring()
         try:
-            async with asyncio.timeout(_UNHEARD.total_seconds()):  # if it still waits for its turn, it has missed it
+            async with asyncio.timeout(self._unheard):  # if it still waits for its turn, it has missed it
                 return await receipt
         except TimeoutError:
             raise StoreUnavailable("what stores webhooks gives no sign of life") from None
@@ -111,6 +123,13 @@ class Inbox:
         self._is_closing = True
         self._ring()
 
+    def _refuse_if_full(self, more: int) -> None:
+        waiting, size = self.waiting
+        if waiting >= self._most_waiting:
+            raise StoreUnavailable(f"{waiting} webhooks wait for the database already")
+        if waiting and size + more > self._most_bytes:
+            raise StoreUnavailable(f"webhooks of {size} bytes wait for the database already")
+
     def _ring(self) -> None:
         if self._writer is not None and not self._writer.is_closed():
             self._writer.call_soon_threadsafe(self._arrived.set)
@@ -120,9 +139,14 @@ class Inbox:
         since = self._ticks() - self._waits.total_seconds()
         late: list[_Waiting] = []
         while self._waiting and self._waiting[0].since < since:
-            late.append(self._waiting.popleft())
+            late.append(self._next())
         _refuse(late, f"the database is too slow: nobody's turn came within {self._waits.total_seconds():g} s")
-        return [self._waiting.popleft() for _ in range(min(len(self._waiting), self._most_together))]
+        return [self._next() for _ in range(min(len(self._waiting), self._most_together))]
+
+    def _next(self) -> _Waiting:
+        one = self._waiting.popleft()
+        self._bytes_gone += len(one.event.body)
+        return one
 
     async def _write(self, together: Sequence[_Waiting]) -> bool:
         """Store these and tell them; return whether that went well."""

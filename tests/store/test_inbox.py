@@ -111,6 +111,37 @@ async def test_a_full_queue_refuses_at_once(database: Database, clock: MovableCl
         task.cancel()
 
 
+async def test_large_bodies_fill_the_queue_by_their_size(database: Database, clock: MovableClock) -> None:
+    """Two thousand of the largest would be half a gigabyte; one alone may be as large as the web half lets through."""
+    inbox = Inbox(database, most_bytes=10)
+    waiting = [asyncio.create_task(inbox.accept(make_event(clock, body=b"larger than ten bytes")))]
+    await asyncio.sleep(0)
+    with pytest.raises(StoreUnavailable, match="webhooks of 21 bytes wait"):
+        await inbox.accept(make_event(clock, body=b"1"))
+    running = asyncio.create_task(inbox.run())
+    await waiting.pop()
+    waiting += [asyncio.create_task(inbox.accept(make_event(clock, body=b"12345"))) for _ in range(3)]
+    answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [isinstance(answer, StoreUnavailable) for answer in answers] == [False, False, True]
+    inbox.close()
+    await running
+    assert inbox.waiting == (0, 0)
+
+
+async def test_who_relies_on_a_writer_that_hangs_is_refused_all_the_same(
+    database: Database, clock: MovableClock
+) -> None:
+    """Its thread may be blocked by the disk; what its sender was told not to be stored is not stored later."""
+    ticks = [0.0]
+    inbox = Inbox(database, waits=timedelta(), writes=timedelta(), ticks=lambda: ticks[0])  # which does not run
+    with pytest.raises(StoreUnavailable, match="no sign of life"):
+        await inbox.accept(make_event(clock))
+    ticks[0] = 1.0
+    inbox.close()
+    await inbox.run()
+    assert (await EventQueue(database).waiting())[0] == 0
+
+
 async def test_closing_writes_what_waits_and_refuses_the_rest(database: Database, clock: MovableClock) -> None:
     """A stop loses nothing that was taken in."""
     inbox = Inbox(database)
@@ -244,8 +275,7 @@ async def test_a_store_that_is_locked_leaves_its_loop_time_for_the_others(tmp_pa
         with closing(sqlite3.connect(path, isolation_level=None)) as holder:
             holder.execute("BEGIN IMMEDIATE")
             waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(20)]
-            while not any(task.done() for task in waiting):
-                await asyncio.sleep(0)
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for _ in range(200):
                 await asyncio.sleep(0)
             refused = sum(task.done() for task in waiting)
