@@ -14,6 +14,7 @@ from app.dispatch.activity_log import ActivityLog, LogReader
 from app.dispatch.alarm import Alarm
 from app.dispatch.bell import Bell, repeat
 from app.dispatch.caller import Caller, Marketo
+from app.dispatch.claiming import Claiming
 from app.dispatch.day import Day, DayState
 from app.dispatch.errands import Errands, Make
 from app.dispatch.forecast import Forecast, Means, forecast
@@ -22,6 +23,7 @@ from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import RENEWED_EVERY, Applicant, Lease
 from app.dispatch.pausing import Pauses
+from app.dispatch.reading import Reading
 from app.dispatch.replaying import Replayer, Replaying
 from app.dispatch.sender import Sender
 from app.dispatch.settling import Settler
@@ -381,17 +383,21 @@ class Dispatcher:
             tracing=work.tracing,
         )
         intake = Intake(
-            events=EventQueue(work.database),
+            claiming=Claiming(
+                events=EventQueue(work.database),
+                lease=lease,
+                clock=self._clock,
+                look_every=work.look_every,
+                ticks=work.ticks,
+            ),
+            reading=Reading(sources=work.sources, clock=self._clock),
             registrations=Registrations(work.database, people=People(work.database, work.memory), hold=hold),
-            sources=work.sources,
             judge=work.judge,
             lease=lease,
             metrics=work.metrics,
             clock=self._clock,
             bell=Bell(),
             sender_bell=sender_bell,
-            look_every=work.look_every,
-            ticks=work.ticks,
             tracing=work.tracing,
         )
         sender = Sender(
@@ -400,13 +406,13 @@ class Dispatcher:
             clock=self._clock,
             bell=sender_bell,
             look_every=work.look_every,
-            is_more_coming=intake.is_behind,
+            is_more_coming=intake.claiming.is_behind,
         )
         settler = Settler(caller, LogReader(caller, work.marketo, log), Unsettled(work.database))
         replaying = Replaying(Replays(work.database), work.sources, work.judge, self._clock)
         replayer = Replayer(replaying, intake.registrations, work.database, lease)
         reconciler = Reconciler(caller, work.marketo, log)
-        errands = Errands(caller, log, is_wanted=lambda: sender.is_wanting or intake.is_behind())
+        errands = Errands(caller, log, is_wanted=lambda: sender.is_wanting or intake.claiming.is_behind())
         bells = (intake.bell, sender_bell, errands.bell)
         alarm = Alarm(work.notify, Alarms(work.database), self._clock) if work.notify else None
         return _Term(lease, intake, sender, settler, replayer, pauses, window, day, reconciler, errands, bells, alarm)

@@ -12,12 +12,14 @@ from sqlalchemy import update
 
 from app.dispatch.bell import Bell
 from app.dispatch.caller import Caller, Marketo
+from app.dispatch.claiming import Claiming
 from app.dispatch.day import Day
 from app.dispatch.heeding import Heeding
 from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import Applicant, Lease
 from app.dispatch.pausing import Pauses
+from app.dispatch.reading import Reading
 from app.dispatch.sender import Sender
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
@@ -305,16 +307,15 @@ def halves(
 ) -> tuple[Intake, Sender]:
     """Return the two halves of the way, whose calls this one makes."""
     intake = Intake(
-        events=EventQueue(database),
+        claiming=Claiming(events=EventQueue(database), lease=caller.lease, clock=caller.clock, look_every=look_every),
+        reading=Reading(sources=sources, clock=caller.clock),
         registrations=Registrations(database),
-        sources=sources,
         judge=judge,
         lease=caller.lease,
         metrics=caller.metrics,
         clock=caller.clock,
         bell=Bell(),
         sender_bell=caller.bell,
-        look_every=look_every,
     )
     sender = Sender(sending=caller.sending, caller=caller, clock=caller.clock, bell=caller.bell, look_every=look_every)
     return intake, sender

@@ -171,7 +171,7 @@ async def test_what_leaders_ended_at_is_read_before_all_else_and_alone(database:
     """Should it end this leader too, nothing else was in its hands."""
     first = await set_stage(database, clock)
     [suspect] = await events_of(first, b"suspect")
-    await first.intake.events.claim(now=clock(), fence=first.lease.fence, limit=1)
+    await first.intake.claiming.events.claim(now=clock(), fence=first.lease.fence, limit=1)
     async with database.write() as connection:
         await connection.execute(update(events).values(interrupted=SUSPECT))
         await connection.execute(update(events).values(claimed_by=None))
@@ -228,7 +228,7 @@ async def test_a_source_of_which_everything_hangs_holds_up_no_other_source(
         return None
 
     hanging.fetch = hang
-    stage.intake.pace = 0.0
+    stage.intake.claiming.pace = 0.0
     await events_of(stage, *(b"%d" % number for number in range(450)), source="hanging")
     for _ in range(5):
         await stage.intake.step()
@@ -439,7 +439,7 @@ async def test_a_source_that_finds_people_without_end_is_stopped(sqlite: Databas
 async def test_a_source_that_does_not_heed_its_end_holds_up_nobody(sqlite: Database, clock: MovableClock) -> None:
     """It catches all that is raised in it, and goes on; its event is tried again as after any time-out."""
     stage = await set_stage(sqlite, clock)
-    stage.intake.patience = timedelta(milliseconds=50)
+    stage.intake.reading.patience = timedelta(milliseconds=50)
     let_go = asyncio.Event()
 
     async def fetch(event: Event) -> Json:
@@ -581,7 +581,7 @@ async def test_what_the_store_did_not_take_is_recorded_later(impatient: Database
 async def test_many_hanging_events_do_not_take_more_memory(sqlite: Database, clock: MovableClock) -> None:
     """At most 100 of a source are in hand; the rest wait in the store, and the loop does not spin."""
     stage = await set_stage(sqlite, clock)
-    stage.intake.pace = 0.0
+    stage.intake.claiming.pace = 0.0
     answers = asyncio.Event()
 
     async def hang(_: Event) -> Json:
@@ -594,7 +594,7 @@ async def test_many_hanging_events_do_not_take_more_memory(sqlite: Database, clo
     for _ in range(5):
         wait = await stage.intake.step()
     assert len(stage.source.fetched) == 100
-    assert wait == stage.intake.look_every
+    assert wait == stage.intake.claiming.look_every
     answers.set()
     await until(lambda: all(task.done() for task in stage.intake._running))
     await settled(stage, *ids)

@@ -184,7 +184,7 @@ async def test_another_process_takes_over_from_a_killed_one(database: Database, 
     dead = await set_stage(database, clock)
     dead.source.read = lambda event, _: [registered(event.body.decode())]
     await store_events(database, [new_event(clock, b"ada@example.com"), new_event(clock, b"grace@example.com")])
-    await dead.intake.events.claim(now=clock(), fence=dead.lease.fence, limit=1)
+    await dead.intake.claiming.events.claim(now=clock(), fence=dead.lease.fence, limit=1)
     ticks = Ticks()
     process = Process(database, clock, holder="b", ticks=ticks)
     async with process.running():

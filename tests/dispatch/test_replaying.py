@@ -29,7 +29,9 @@ def replaying(stage: Stage, judge: object = None) -> Replaying:
     """What a process can say and do about replays, with a title configured for the webinar that has none."""
     catalogue = Catalogue([ConfiguredWebinar(id="w-1", title="Configured")])
     mended = replace(JUDGE, catalogue=catalogue)
-    return Replaying(Replays(stage.database), stage.intake.sources, mended if judge is None else JUDGE, stage.clock)
+    return Replaying(
+        Replays(stage.database), stage.intake.reading.sources, mended if judge is None else JUDGE, stage.clock
+    )
 
 
 async def replay_all(stage: Stage, asked: Asked = ALL, **judge: object) -> Replay:
