@@ -14,6 +14,7 @@ from bench.figures import (
     lone,
     replay,
     replicas,
+    retention,
     stream,
     takeover,
 )
@@ -32,6 +33,7 @@ FIGURES: Mapping[str, Measure] = {
     "console": console.measure,
     "aged": aged.measure,
     "aged-postgresql": aged.measure_postgresql,
+    "retention": retention.measure,
     "replay": replay.measure,
     "replicas": replicas.measure,
     "stream": stream.measure,
