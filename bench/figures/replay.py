@@ -30,6 +30,9 @@ _PATIENCE = 1000.0  # seconds
 _LOOKS = 0.1
 
 
+Look = Callable[[int], bool]
+
+
 class NotReplayed(Exception):
     """Somebody was left dead, or the replay told another number than there were."""
 
@@ -42,9 +45,9 @@ async def measure(plan: Plan) -> Figure:
         await prepare_store(settings["DATABASE_URL"])
         await asyncio.to_thread(fill_untitled, into_sqlite(store), rows, datetime.now(UTC))
         plan.tell(f"{rows:,} webhooks without a title die")
-        dying = await _die(settings, store, rows)
+        dying = await _die(settings, store, by_tenths(plan.tell, "dead", rows))
         plan.tell("replaying, with a stop in the middle")
-        seconds, growth, stopped_at = await _replay(settings | _MENDED, rows)
+        seconds, growth, stopped_at = await _replay(settings | _MENDED, rows, by_tenths(plan.tell, "replayed", rows))
         if left := _dead(store):
             raise NotReplayed(f"{left} are dead still")
     return Figure(
@@ -68,26 +71,40 @@ async def measure(plan: Plan) -> Figure:
     )
 
 
-async def _die(settings: dict[str, str], store: Path, rows: int) -> float:
+def by_tenths(tell: Callable[[str], None], what: str, total: int) -> Look:
+    """Return what is told how many there are by now: it says so once a tenth, and whether these are all."""
+    told = 0
+
+    def look(count: int) -> bool:
+        nonlocal told
+        if (tenths := 10 * count // total) > told:
+            tell(f"{count:,} of {total:,} are {what}")
+            told = tenths
+        return count >= total
+
+    return look
+
+
+async def _die(settings: dict[str, str], store: Path, look: Look) -> float:
     async with staged(latency_ms=50, **settings):
         began = time.monotonic()
-        await _until(lambda: _dead(store) == rows)
+        await _until(lambda: look(_dead(store)))
         return time.monotonic() - began
 
 
-async def _replay(settings: dict[str, str], rows: int) -> tuple[float, int, int]:
+async def _replay(settings: dict[str, str], rows: int, look: Look) -> tuple[float, int, int]:
     """Return the seconds of both halves, the bytes by which memory grew, and after how many it was stopped."""
     async with staged(latency_ms=50, **settings) as stage, _asking(stage) as client:
         at_first = resident_bytes(stage.pid)
         began = time.monotonic()
         answer = await client.post("/api/replay", json={"all": True, "confirm": True, "why": "a figure"})
         asked = answer.raise_for_status().json()["replay"]["id"]
-        half = await _progress(client, asked, rows // 2)
+        half = await _progress(client, asked, rows // 2, look)
         first, growth = time.monotonic() - began, peak_resident_bytes(stage.pid) - at_first
     async with staged(latency_ms=50, **settings) as stage, _asking(stage) as client:
         at_first = resident_bytes(stage.pid)
         began = time.monotonic()
-        end = await _progress(client, asked, rows)
+        end = await _progress(client, asked, rows, look)
         second, grown = time.monotonic() - began, peak_resident_bytes(stage.pid) - at_first
     if (end["done"], end["total"], end["state"]) != (rows, rows, "done"):
         raise NotReplayed(f"the replay says {end}")
@@ -98,11 +115,12 @@ def _asking(stage: Stage) -> httpx.AsyncClient:
     return httpx.AsyncClient(base_url=stage.relay, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"}, timeout=60)
 
 
-async def _progress(client: httpx.AsyncClient, asked: str, enough: int) -> dict[str, Any]:
+async def _progress(client: httpx.AsyncClient, asked: str, enough: int, look: Look) -> dict[str, Any]:
     """Return the replay once so many are done, and, where these are all, once it is at its end."""
     async with asyncio.timeout(_PATIENCE):
         while True:
             seen: dict[str, Any] = (await client.get(f"/api/replays/{asked}")).raise_for_status().json()
+            look(seen["done"])
             if seen["state"] == "done" or enough <= seen["done"] < seen["total"]:
                 return seen
             await asyncio.sleep(_LOOKS)
