@@ -18,8 +18,9 @@ from app.beside import Beside, Limits
 from app.borrowing import Borrowed
 from app.checkup import check_up
 from app.dispatch.holder import name_of_this_process
-from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.leader import Dispatcher
 from app.dispatch.replaying import Preview, Replaying
+from app.dispatch.term import Work
 from app.dispatch.trial import try_out
 from app.dispatch.troubles import Thresholds
 from app.domain import CampaignId, utc_now

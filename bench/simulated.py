@@ -21,7 +21,8 @@ import structlog
 from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.leader import Dispatcher
+from app.dispatch.term import Work
 from app.domain import Clock, EventId, NewEvent, new_id
 from app.errors import StoreUnavailable
 from app.making import CHECKS, allowed_campaigns, make_catalogue, make_judge, make_memory, make_policy

@@ -14,7 +14,8 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.trace import StatusCode, format_trace_id
 
 from app.bootstrap import opened_tracing
-from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.leader import Dispatcher
+from app.dispatch.term import Work
 from app.domain import RegistrationState
 from app.marketo.codes import Endpoint
 from app.metrics import Metrics

@@ -12,7 +12,7 @@ from app.dispatch.claiming import Claiming
 from app.dispatch.event_fates import dead
 from app.dispatch.judgement import Judge, person_key, storable, storable_or_none
 from app.dispatch.lease import Lease
-from app.dispatch.reading import MOST_PEOPLE, Outcome, Reading, Understood, defect
+from app.dispatch.reading import MOST_PEOPLE, EventReader, Outcome, Understood, defect
 from app.domain import FINAL_STATES, Cancelled, Cause, Clock, Event, EventState, Registered
 from app.errors import StoreUnavailable
 from app.metrics import Metrics
@@ -30,7 +30,7 @@ class Intake:
     """The first half of the way: events in, registrations out. One a term of leadership."""
 
     claiming: Claiming
-    reading: Reading
+    reader: EventReader
     registrations: Registrations
     judge: Judge
     lease: Lease
@@ -64,7 +64,7 @@ class Intake:
         await self.claiming.close()
 
     def _begin(self, event: Event) -> None:
-        task = asyncio.create_task(self.reading.read(event))
+        task = asyncio.create_task(self.reader.read(event))
         task.add_done_callback(lambda _: self.bell.ring())
         self._running.add(task)
 

@@ -52,7 +52,7 @@ Outcome = Understood | EventFate
 
 
 @dataclass(slots=True, kw_only=True)
-class Reading:
+class EventReader:
     """Asks the sources that are configured, each event's own."""
 
     sources: Mapping[str, Source]

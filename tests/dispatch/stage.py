@@ -19,15 +19,17 @@ from app.dispatch.intake import Intake
 from app.dispatch.judgement import Judge
 from app.dispatch.lease import Applicant, Lease
 from app.dispatch.pausing import Pauses
-from app.dispatch.reading import Reading
+from app.dispatch.reading import EventReader
 from app.dispatch.sender import Sender
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
 from app.domain import (
     CampaignId,
+    Cause,
     Clock,
     Event,
     EventId,
+    EventState,
     Finding,
     Ignored,
     Json,
@@ -57,6 +59,7 @@ from app.store.views import EventView, RegistrationFilter, RegistrationView
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import RUNS_ON, SimulatedMarketo
 
+NOT_YET = Ignored(Cause.NOT_A_REGISTRATION, "not yet")
 CAMPAIGN, OTHER_CAMPAIGN = CampaignId(7), CampaignId(8)
 JUDGE = Judge(catalogue=Catalogue(), campaigns={"custom": CAMPAIGN}, allowed=frozenset({CAMPAIGN, OTHER_CAMPAIGN}))
 RETRY = Policy()
@@ -308,7 +311,7 @@ def halves(
     """Return the two halves of the way, whose calls this one makes."""
     intake = Intake(
         claiming=Claiming(events=EventQueue(database), lease=caller.lease, clock=caller.clock, look_every=look_every),
-        reading=Reading(sources=sources, clock=caller.clock),
+        reader=EventReader(sources=sources, clock=caller.clock),
         registrations=Registrations(database),
         judge=judge,
         lease=caller.lease,
@@ -331,3 +334,18 @@ class Unending(Lease):
     def check(self) -> None:
         if self.is_lost:
             raise LeadershipLost("the lease ran out")
+
+
+async def events_of(stage: Stage, *bodies: bytes, source: str = "custom") -> list[str]:
+    """Store an event with each of these bodies, and return their ids."""
+    return await store_events(stage.database, [new_event(stage.clock, body, source=source) for body in bodies])
+
+
+async def settled(stage: Stage, *ids: str) -> list[EventView]:
+    """Step until these events are at their ends."""
+    for _ in range(50):
+        views = [await stage.event(event_id) for event_id in ids]
+        if all(view.state != EventState.WAITING for view in views):
+            return views
+        await stage.intake.step()
+    raise AssertionError("they do not settle")

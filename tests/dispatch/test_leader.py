@@ -10,8 +10,9 @@ import pytest
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.dispatch.leader import Dispatcher, Work
+from app.dispatch.leader import Dispatcher
 from app.dispatch.lease import GONE_AFTER
+from app.dispatch.term import Work
 from app.dispatch.verdicts import Policy
 from app.domain import RegistrationState
 from app.errors import StoreUnavailable

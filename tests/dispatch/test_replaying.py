@@ -30,7 +30,7 @@ def replaying(stage: Stage, judge: object = None) -> Replaying:
     catalogue = Catalogue([ConfiguredWebinar(id="w-1", title="Configured")])
     mended = replace(JUDGE, catalogue=catalogue)
     return Replaying(
-        Replays(stage.database), stage.intake.reading.sources, mended if judge is None else JUDGE, stage.clock
+        Replays(stage.database), stage.intake.reader.sources, mended if judge is None else JUDGE, stage.clock
     )
 
 
