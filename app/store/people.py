@@ -168,10 +168,15 @@ async def ask_again(
 
 async def answered(
     connection: AsyncConnection, hashes: Collection[str], outcome: str, now: datetime, runs_on: timedelta = RUNS_ON
-) -> None:
-    """Note how the upsert of these people ended: `done`, `refused` (nothing was done) or `lost` (it may run on)."""
+) -> datetime:
+    """Note how the upsert of these people ended: `done`, `refused` (nothing was done) or `lost` (it may run on).
+
+    Return until when they are left alone.
+    """
     after = {"done": APART, "refused": timedelta(0), "lost": runs_on + APART}
-    await _quiet(connection, hashes, until=now + after[outcome])
+    until = now + after[outcome]
+    await _quiet(connection, hashes, until=until)
+    return until
 
 
 async def _quiet(connection: AsyncConnection, hashes: Collection[str], *, until: datetime) -> None:

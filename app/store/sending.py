@@ -5,6 +5,7 @@ writes are fenced: what another leader has taken over meanwhile is left alone.
 """
 
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -220,7 +221,8 @@ class Sending:
             held = await fates.still_held(connection, call, fence)
             if call.kind == "upsert":
                 asked = {r.person_hash for r in call.registrations if r.id in held}
-                await people.answered(connection, asked, result.outcome, now, self._runs_on)
+                until = await people.answered(connection, asked, result.outcome, now, self._runs_on)
+                told = [_left_alone(fate, until) for fate in told]
             ours = [fates.unless_refunded(fate, held) for fate in told if fate.registration.id in held]
             if ours:
                 await fates.write(connection, call, ours, now)
@@ -257,6 +259,12 @@ class Sending:
                 ]
                 await connection.execute(insert(timeline), texts)
         return [(source, i) for source, i, _ in gone]
+
+
+def _left_alone(fate: Fate, until: datetime) -> Fate:
+    """Let whoever is to be upserted again not be due before; else it would slow the others down and not go itself."""
+    is_upserted_again = fate.state is RegistrationState.NEW and not fate.lookup
+    return replace(fate, due_at=max(fate.due_at or until, until)) if is_upserted_again else fate
 
 
 async def _write_down(connection: AsyncConnection, call: Call, fence: int, now: datetime) -> None:

@@ -5,14 +5,14 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
-from sqlalchemy import Update, case, insert, or_, select, update
+from sqlalchemy import Update, and_, case, insert, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import CallId, Cause, EventId, EventState, RegistrationState
 from app.store.database import Database
 from app.store.events import GUILTY, LONG
 from app.store.sharing import LONGEST_CALL, NO_TERM
-from app.store.tables import calls, events, registrations, timeline
+from app.store.tables import calls, events, people, registrations, timeline
 from app.store.unsettled import note_lost
 
 OnAmbiguous = Literal["check", "retry", "hold"]
@@ -63,9 +63,9 @@ async def take_over(
         )
         freed_events = await _free_events(connection, fence, now)
         guilty = await _set_aside_guilty(connection, now)
-        freed_people = await connection.execute(_held(RegistrationState.NEW, fence).values(claimed_by=None))
+        freed_people = await _free_people(connection, fence)
         requests = await _settle_requests(connection, fence, on_ambiguous, now, activity_delay)
-    return Found(freed_events, freed_people.rowcount, requests, guilty)
+    return Found(freed_events, freed_people, requests, guilty)
 
 
 async def _free_events(connection: AsyncConnection, fence: int, now: datetime) -> int:
@@ -95,6 +95,16 @@ async def _set_aside_guilty(connection: AsyncConnection, now: datetime) -> tuple
 def _held(state: RegistrationState, fence: int) -> Update:
     c = registrations.c
     return update(registrations).where(c.state == state, c.claimed_by < fence)
+
+
+async def _free_people(connection: AsyncConnection, fence: int) -> int:
+    """Free who was being found, to be due when the upsert of an earlier leader is surely over."""
+    c = registrations.c
+    quiet_until = select(people.c.quiet_until).where(people.c.key_hash == c.person_hash).scalar_subquery()
+    is_later = and_(c.lookup == 0, quiet_until > c.due_at)
+    due_at = case((is_later, quiet_until), else_=c.due_at)
+    freed = await connection.execute(_held(RegistrationState.NEW, fence).values(claimed_by=None, due_at=due_at))
+    return freed.rowcount
 
 
 _BECOMES = {

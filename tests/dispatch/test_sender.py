@@ -172,12 +172,13 @@ async def test_people_who_are_busy_hold_up_nobody_else(sqlite: Database, clock: 
 
 
 async def hold(stage: Stage, address: str) -> None:
-    """Let the answer to this person's upsert be lost, and the time pass until only Marketo's time-out is waited for."""
+    """Let the answer to this person's upsert be lost, and have the person register for another webinar then."""
     stage.sender.look_every = 900
     stage.marketo.faults = [failure(Endpoint.SYNC, Trouble.ANSWER_LOST, "cut")]
     await stage.arrive(registered(address))
     await stage.work_until_known()
     stage.pass_time(2)
+    await stage.arrive(registered(address, "w-2"))
 
 
 async def test_a_sender_sleeps_while_all_people_are_held(sqlite: Database, clock: MovableClock) -> None:

@@ -392,11 +392,39 @@ async def test_a_webhook_that_is_tried_again_holds_the_end_up(database: Database
     assert (await look_ahead(database, clock(), webhooks=1)).held_until is None
 
 
+async def test_whose_upsert_was_lost_is_not_due_while_it_may_run_on(database: Database, clock: MovableClock) -> None:
+    """Counted among those who wait for a call, they would give the others' calls the pace of a crowd."""
+    call, one = await claimed(database, clock)
+    is_over_at = clock() + RUNS_ON + APART
+    lost = Fate(one, NEW, "waiting", "No answer.", due_at=clock() + timedelta(seconds=2))
+    await settle(database, clock, call, lost, result=CallResult("lost"))
+    clock.move(timedelta(seconds=2))
+    waiting = await Sending(database).waiting(clock())
+    assert (waiting.people, waiting.next_due) == ([], is_over_at)
+    told = await look_ahead(database, clock())
+    assert (told.upserts, told.held_until) == (1, is_over_at)
+    clock.now = is_over_at
+    assert (await Sending(database).waiting(clock())).upserts == 1
+    assert await people(database, clock()) is not None
+
+
+async def test_whose_back_off_is_longer_than_an_upsert_may_run_on_waits_it_out(
+    database: Database, clock: MovableClock
+) -> None:
+    """Whichever ends later holds."""
+    call, one = await claimed(database, clock)
+    again_at = clock() + timedelta(minutes=15)
+    lost = Fate(one, NEW, "waiting", "No answer.", due_at=again_at)
+    await settle(database, clock, call, lost, result=CallResult("lost"))
+    assert (await Sending(database).waiting(clock())).next_due == again_at
+
+
 async def test_a_claim_of_nobody_tells_when_to_ask_again(database: Database, clock: MovableClock) -> None:
     """When the first of those who are held may be upserted; without anybody who is held, at once."""
     assert await Sending(database).may_go_at(clock(), clock(), limit=300) is None
     call, one = await claimed(database, clock)
     await settle(database, clock, call, Fate(one, NEW, "waiting", "No answer."), result=CallResult("lost"))
+    await record(database, clock(), draft(clock(), webinar="w-2"))
     assert await people(database, clock()) is None
     at = await Sending(database).may_go_at(clock(), clock(), limit=300)
     assert at == clock() + RUNS_ON + APART

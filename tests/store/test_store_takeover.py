@@ -107,6 +107,20 @@ async def test_people_in_a_dead_leaders_hands_are_freed(database: Database, cloc
     assert [registration.id for registration in again.registrations] == [made.id]
 
 
+async def test_people_in_a_dead_leaders_upsert_are_not_due_while_it_may_run(
+    database: Database, clock: MovableClock
+) -> None:
+    """Those whom it was looking up are: that harms nobody."""
+    await record(database, clock(), draft(clock()), draft(clock(), "b@example.com", lookup=True))
+    for lookup in (False, True):
+        assert await people(database, clock(), fence=1, lookup=lookup) is not None
+    await take_over(database, fence=2, on_ambiguous="hold", now=clock())
+    waiting = await Sending(database).waiting(clock())
+    assert (waiting.upserts, waiting.lookups, waiting.next_due) == (0, 1, clock() + IN_FLIGHT)
+    clock.move(IN_FLIGHT)
+    assert (await Sending(database).waiting(clock())).upserts == 1
+
+
 async def test_a_lost_request_is_repeated_when_that_is_the_policy(database: Database, clock: MovableClock) -> None:
     """A second e-mail rather than none."""
     call = await sending(database, clock())
