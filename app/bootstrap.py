@@ -66,7 +66,7 @@ from app.web.parts import WebParts
 from app.web.rate import Rate
 
 _STOP_WITHIN = timedelta(seconds=6)
-_LAST_COMMIT = timedelta(seconds=2)
+LAST_COMMIT = timedelta(seconds=2)
 _TOLD_EVERY = timedelta(seconds=2)
 _log = structlog.get_logger(__name__)
 
@@ -306,7 +306,7 @@ class _Workshop:
             self.stop_dispatching()
             await asyncio.wait({dispatching, ended})
             self.inbox.close()
-            await asyncio.wait({writing}, timeout=_LAST_COMMIT.total_seconds())
+            await asyncio.wait({writing}, timeout=LAST_COMMIT.total_seconds())
             writing.cancel()
             telling.cancel()
             await asyncio.gather(writing, dispatching, telling, return_exceptions=True)

@@ -22,7 +22,7 @@ from app.web.wire import StrictHttp
 
 KEEP_ALIVE = 75  # seconds; load balancers reuse a connection for up to 60 s, and must not meet a closing one
 # A stop takes DRAIN_SECONDS (4 at most), then these seconds for requests that are under way when the port closes, then
-# two at most for the store's last commit: ten in all, whatever happens.
+# two at most for the store's last commit: ten in all, as long as nobody else holds SQLite's lock.
 LAST_ANSWERS = 3
 # Seconds that a busy thread keeps the others waiting. At Python's 0.005 a commit, which must wait several times, takes
 # too long; at a tenth of that, a tenth of the processor's time goes into changing threads.

@@ -103,7 +103,10 @@ class Inbox:
             raise StoreUnavailable("what stores webhooks gives no sign of life") from None
 
     async def run(self) -> None:
-        """Write what arrives, until `close`; when cancelled, whoever still waits is refused."""
+        """Write what arrives, until `close` and what waits then.
+
+        Whoever still waits is refused when this is cancelled, or the store does not take what comes before.
+        """
         self._writer = asyncio.get_running_loop()
         try:
             while not (self._is_closing and not self._waiting):
@@ -114,6 +117,8 @@ class Inbox:
                     is_well = await self._write(together)
                     # On SQLite nothing above gives way to others, and under a burst somebody waits at each moment.
                     await asyncio.sleep(0 if is_well else _AFTER_TROUBLE)
+                    if self._is_closing and not is_well:
+                        break
         finally:
             self._is_closing = True
             _refuse(self._waiting, "the relay is stopping")

@@ -284,6 +284,25 @@ async def test_a_store_that_is_locked_leaves_its_loop_time_for_the_others(tmp_pa
     assert refused < 20
 
 
+async def test_a_store_that_refuses_is_not_tried_again_once_the_relay_stops(
+    tmp_path: Path, clock: MovableClock
+) -> None:
+    """Each try would wait for the lock, and a stop takes ten seconds in all; their senders come again."""
+    path = tmp_path / "relay.db"
+    async with open_database(f"sqlite:///{path}", lock_wait=timedelta(milliseconds=50)) as database:
+        await make_tables(database)
+        inbox = Inbox(database, most_together=1)
+        waiting = [asyncio.create_task(inbox.accept(make_event(clock))) for _ in range(3)]
+        await asyncio.sleep(0)
+        inbox.close()
+        with closing(sqlite3.connect(path, isolation_level=None)) as holder:
+            holder.execute("BEGIN IMMEDIATE")
+            await inbox.run()
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+    assert ["locked" in str(answer) for answer in answers] == [True, False, False]
+    assert {str(answer) for answer in answers[1:]} == {"the relay is stopping"}
+
+
 async def test_a_writer_that_is_cancelled_leaves_nobody_waiting(database: Database, clock: MovableClock) -> None:
     """A process that must end does not wait for its store; a sender that is still there hears 503."""
     inbox = Inbox(database)
