@@ -76,12 +76,12 @@ async def test_a_leader_that_stops_properly_casts_no_suspicion(sqlite: Database,
 
 
 async def test_a_source_of_which_everything_hangs_holds_up_no_other_source(
-    sqlite: Database, clock: MovableClock
+    database: Database, clock: MovableClock
 ) -> None:
     """Hundreds of orders, and an API that accepts connections and never answers."""
     hanging = ScriptedSource("hanging")
     quick = ScriptedSource(meanings={b"quick": [registered("ada@example.com")]})
-    stage = await set_stage(sqlite, clock, sources={"custom": quick, "hanging": hanging})
+    stage = await set_stage(database, clock, sources={"custom": quick, "hanging": hanging})
 
     async def hang(_: Event) -> Json:
         await asyncio.Event().wait()
@@ -97,9 +97,9 @@ async def test_a_source_of_which_everything_hangs_holds_up_no_other_source(
     await stage.intake.close()
 
 
-async def test_many_hanging_events_do_not_take_more_memory(sqlite: Database, clock: MovableClock) -> None:
+async def test_many_hanging_events_do_not_take_more_memory(database: Database, clock: MovableClock) -> None:
     """At most 100 of a source are in hand; the rest wait in the store, and the loop does not spin."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
     stage.intake.claiming.pace = 0.0
     answers = asyncio.Event()
 

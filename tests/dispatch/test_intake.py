@@ -93,19 +93,19 @@ async def test_odd_texts_and_numbers_reach_an_end(database: Database, clock: Mov
     assert RegistrationState.NEW in states
 
 
-async def test_an_event_that_cannot_be_judged_is_dead_alone(sqlite: Database, clock: MovableClock) -> None:
+async def test_an_event_that_cannot_be_judged_is_dead_alone(database: Database, clock: MovableClock) -> None:
     """A source without a campaign is a defect of the set-up; others go on."""
     other = ScriptedSource("other", {b"odd": [registered("ada@example.com")]})
     mine = ScriptedSource(meanings={b"good": [registered("ada@example.com")]})
-    stage = await set_stage(sqlite, clock, sources={"custom": mine, "other": other})
+    stage = await set_stage(database, clock, sources={"custom": mine, "other": other})
     odd, good = await settled(stage, *await events_of(stage, b"odd", source="other"), *await events_of(stage, b"good"))
     assert (odd.state, odd.cause) == (EventState.DEAD, Cause.ADAPTER_FAILED)
     assert good.state == EventState.MAPPED
 
 
-async def test_an_event_that_cannot_be_stored_is_dead_alone(sqlite: Database, clock: MovableClock) -> None:
+async def test_an_event_that_cannot_be_stored_is_dead_alone(database: Database, clock: MovableClock) -> None:
     """The transaction fails as a whole; each is then recorded by itself."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
     stage.source.meanings = {
         b"odd": [registered("bob@example.com", campaign=None)],
         b"good": [registered("ada@example.com")],
@@ -136,9 +136,9 @@ async def test_an_event_from_which_nothing_comes_is_logged(sqlite: Database, clo
     }
 
 
-async def test_an_event_with_a_million_findings_is_refused(sqlite: Database, clock: MovableClock) -> None:
+async def test_an_event_with_a_million_findings_is_refused(database: Database, clock: MovableClock) -> None:
     """One webhook of a quarter of a megabyte must not become an hour of work."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
     stage.source.meanings = {b"1": [registered("ada@example.com")] * 1_000_000}
     [view] = await settled(stage, *await events_of(stage, b"1"))
     assert (view.state, view.cause) == (EventState.DEAD, Cause.BAD_PAYLOAD)

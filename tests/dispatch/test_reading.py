@@ -29,9 +29,9 @@ from tests.dispatch.stage import (
 )
 
 
-async def test_a_source_that_hangs_holds_up_no_other_event(sqlite: Database, clock: MovableClock) -> None:
+async def test_a_source_that_hangs_holds_up_no_other_event(database: Database, clock: MovableClock) -> None:
     """An API that accepts connections and never answers is the usual outage."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
     answers = asyncio.Event()
 
     async def hang(event: Event) -> Json:
@@ -176,10 +176,10 @@ async def test_fetching_is_given_up_by_age(
     ],
 )
 async def test_whatever_a_source_raises_the_others_go_on(
-    sqlite: Database, clock: MovableClock, raised: BaseException, state: EventState
+    database: Database, clock: MovableClock, raised: BaseException, state: EventState
 ) -> None:
     """A time-out may work next time; the rest are defects, and a leaked cancellation must not end the dispatcher."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
 
     async def fetch(event: Event) -> Json:
         if event.body == b"bad":
@@ -215,9 +215,9 @@ async def test_what_was_fetched_is_kept_and_not_fetched_again(database: Database
     assert len(stage.source.fetched) == 1
 
 
-async def test_a_source_that_finds_people_without_end_is_stopped(sqlite: Database, clock: MovableClock) -> None:
+async def test_a_source_that_finds_people_without_end_is_stopped(database: Database, clock: MovableClock) -> None:
     """Its event is dead with what to do; the memory holds no more than are taken, and the next event goes on."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
     counted = itertools.count()
     endless = (registered(f"p{number}@example.com") for number in counted)
     stage.source.read = lambda event, _: endless if event.body == b"bad" else [registered("ada@example.com")]  # type: ignore[assignment,return-value]  # an adapter that breaks its promise
@@ -228,9 +228,9 @@ async def test_a_source_that_finds_people_without_end_is_stopped(sqlite: Databas
     assert [one.email for one in await stage.registrations()] == ["ada@example.com"]
 
 
-async def test_a_source_that_does_not_heed_its_end_holds_up_nobody(sqlite: Database, clock: MovableClock) -> None:
+async def test_a_source_that_does_not_heed_its_end_holds_up_nobody(database: Database, clock: MovableClock) -> None:
     """It catches all that is raised in it, and goes on; its event is tried again as after any time-out."""
-    stage = await set_stage(sqlite, clock)
+    stage = await set_stage(database, clock)
     stage.intake.reader.patience = timedelta(milliseconds=50)
     let_go = asyncio.Event()
 
