@@ -9,7 +9,7 @@ import logging
 import tempfile
 from collections import defaultdict
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -50,7 +50,7 @@ from bench.afternoon import AfternoonRelay
 from bench.arrivals import MORE_CAMPAIGNS, Registration
 from bench.inprocess import InProcess
 from bench.stage import relay_settings
-from bench.virtual_time import clock_from, open_in_one_thread, run_in_virtual_time
+from bench.virtual_time import clock_from, open_in_virtual_time, run_in_virtual_time
 
 NOON = datetime(2026, 11, 23, 18, 0, tzinfo=UTC)  # in US Central
 MARKETO = "http://127.0.0.1:8090"
@@ -59,6 +59,7 @@ _TOGETHER = 0.1  # seconds; what arrives within is stored in one transaction, as
 _LOOK_EVERY = 1.0  # seconds
 _IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # the disk's time is none that counts here
 _Result = TypeVar("_Result")
+_WayIn = Callable[[], AbstractAsyncContextManager[AsyncConnection]]
 
 
 class Life:
@@ -278,7 +279,7 @@ def _relay(
     source: Source | None,
 ) -> Relay:
     life = Life()
-    database = open_in_one_thread(settings.database_url.get_secret_value())
+    database = open_in_virtual_time(settings.database_url.get_secret_value())
     _make_mortal(database, life)
     catalogue = make_catalogue(settings)
     source = source or custom_source(settings)
@@ -321,15 +322,17 @@ def marketo_client(settings: Settings, clock: Clock, network: httpx.AsyncBaseTra
 
 
 def _make_mortal(database: Database, life: Life) -> None:
-    inner = database.write
+    vars(database).update(read=_mortal(database.read, life), write=_mortal(database.write, life))
 
+
+def _mortal(way_in: _WayIn, life: Life) -> _WayIn:
     @asynccontextmanager
-    async def write() -> AsyncIterator[AsyncConnection]:
+    async def checked() -> AsyncIterator[AsyncConnection]:
         await life.check()
-        async with inner() as connection:
+        async with way_in() as connection:
             yield connection
 
-    vars(database).update(read=write, write=write)
+    return checked
 
 
 async def afternoon(
@@ -353,12 +356,16 @@ async def afternoon(
     return course_of(world, accepted)
 
 
-async def simulate(play: Callable[[Path], Awaitable[_Result]]) -> _Result:
-    """Run a play in virtual time, beside the caller's event loop, on a fresh database that it finds in the folder."""
+async def simulate(play: Callable[[Path], Awaitable[_Result]], settings: Mapping[str, str] | None = None) -> _Result:
+    """Run a play in virtual time, beside the caller's event loop, on a fresh database.
+
+    It finds that in the folder, unless these settings, which are those of its relays, name another one.
+    """
 
     def run() -> _Result:
         with tempfile.TemporaryDirectory(prefix="relay-bench-", dir=_IN_MEMORY) as folder, _silence():
-            asyncio.run(prepare_store(f"sqlite:///{folder}/relay.db"))
+            chosen = settings_in(Path(folder), settings)
+            asyncio.run(prepare_store(chosen.database_url.get_secret_value()))
             return run_in_virtual_time(_played(play, Path(folder)))
 
     return await asyncio.to_thread(run)

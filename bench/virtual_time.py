@@ -1,7 +1,9 @@
-"""Run coroutines in a time that passes only when nothing is left to do: hours in seconds, the same every time.
+"""Run coroutines in a time that passes only when nothing is left to do: hours in seconds.
 
 The event loop is asyncio's own. Only its clock differs: instead of sleeping until the next timer, it moves on to it. So
 `asyncio.sleep`, `asyncio.timeout` and `loop.time()` are all in virtual seconds, and what the processor does takes none.
+Neither does waiting at a socket, as for an answer of PostgreSQL: the clock stands still until it has come. Without any
+socket, all happens in the same order every time.
 Clocks of the code under it must be handed in: `clock_from` for dates, `loop.time` for ticks.
 """
 
@@ -16,6 +18,7 @@ from typing import Any, TypeVar
 from app.store.database import Database, open_database
 
 _Result = TypeVar("_Result")
+_THE_LOOPS_OWN = 1  # socket that is always registered, by which other threads wake the loop
 
 
 class NothingWillHappen(Exception):
@@ -31,8 +34,8 @@ class _Selector(selectors.SelectSelector):
         self.threads = 0  # whose work the clock must wait for
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        must_wait = self.threads and timeout != 0
-        ready = super().select(None if must_wait else 0)
+        is_awaited = self.threads or len(self.get_map()) > _THE_LOOPS_OWN
+        ready = super().select(None if is_awaited and timeout != 0 else 0)
         if not ready:
             if timeout is None:
                 raise NothingWillHappen("every task waits for another one")
@@ -41,7 +44,7 @@ class _Selector(selectors.SelectSelector):
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
-    """An event loop in virtual time, which begins at 0. Work handed to threads is waited for in real time."""
+    """An event loop in virtual time, which begins at 0. Threads and sockets are waited for in real time."""
 
     def __init__(self) -> None:
         self._virtual = _Selector()
@@ -85,11 +88,13 @@ def clock_from(began: datetime) -> Callable[[], datetime]:
     return lambda: began + timedelta(seconds=loop.time())
 
 
-def open_in_one_thread(url: str) -> Database:
-    """Return the SQLite database behind this URL with its reads in the calling thread, as its writes are.
+def open_in_virtual_time(url: str) -> Database:
+    """Return the database behind this URL, whose statements take no virtual time.
 
-    The driver for reads has a thread of its own, for which no virtual clock would wait.
+    SQLite is read in the calling thread, as it is written: the driver for reads has a thread of its own, for which no
+    virtual clock would wait. PostgreSQL's driver waits at its socket.
     """
     database = open_database(url)
-    vars(database)["read"] = database.write
+    if database.is_sqlite:
+        vars(database)["read"] = database.write
     return database

@@ -77,19 +77,23 @@ def postgres_url(postgres_server: "PostgresServer") -> str:
     return postgres_server.get_uri()
 
 
+@pytest.fixture
+def postgres_database_url(postgres_url: str) -> Iterator[str]:
+    """An empty database of its own on PostgreSQL."""
+    name = f"t{uuid.uuid4().hex}"
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    yield postgres_url.replace("/postgres?", f"/{name}?")
+    with psycopg.connect(postgres_url, autocommit=True) as connection:  # another one: a test may restart the server
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # or hundreds of them wait to be deleted at the end
+
+
 @pytest.fixture(params=["sqlite", "postgresql"])
-def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+def database_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An empty database of its own; each test that uses it runs on SQLite and on PostgreSQL."""
     if request.param == "sqlite":
-        yield f"sqlite:///{tmp_path / 'relay.db'}"
-        return
-    server: str = request.getfixturevalue("postgres_url")
-    name = f"t{uuid.uuid4().hex}"
-    with psycopg.connect(server, autocommit=True) as connection:
-        connection.execute(f"CREATE DATABASE {name}")
-    yield server.replace("/postgres?", f"/{name}?")
-    with psycopg.connect(server, autocommit=True) as connection:  # another one: a test may restart the server
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")  # or hundreds of them wait to be deleted at the end
+        return f"sqlite:///{tmp_path / 'relay.db'}"
+    return str(request.getfixturevalue("postgres_database_url"))
 
 
 @pytest.fixture

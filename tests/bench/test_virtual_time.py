@@ -6,10 +6,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import select
+from sqlalchemy import select, text
 
 from app.store.opening import prepare_store
-from bench.virtual_time import NothingWillHappen, clock_from, open_in_one_thread, run_in_virtual_time
+from bench.virtual_time import NothingWillHappen, clock_from, open_in_virtual_time, run_in_virtual_time
 
 
 async def elapsed(*sleeps: float) -> list[float]:
@@ -76,13 +76,27 @@ def test_the_store_takes_no_virtual_time(tmp_path: Path) -> None:
     asyncio.run(prepare_store(url))
 
     async def use() -> float:
-        database = open_in_one_thread(url)
+        database = open_in_virtual_time(url)
         async with asyncio.timeout(0.001):
             async with database.read() as connection:
                 assert await connection.scalar(select(1)) == 1
             async with database.write() as connection:
                 assert await connection.scalar(select(1)) == 1
         await database.close()
+        return asyncio.get_running_loop().time()
+
+    assert run_in_virtual_time(use()) == 0.0
+
+
+def test_a_statement_of_postgresql_takes_no_virtual_time(postgres_url: str) -> None:
+    """Else a time-out beside it would end while the answer is on its way."""
+
+    async def use() -> float:
+        async with open_in_virtual_time(postgres_url) as database, asyncio.timeout(0.001):
+            async with database.read() as connection:
+                await connection.execute(text("SELECT pg_sleep(0.05)"))
+            async with database.write() as connection:
+                assert await connection.scalar(select(1)) == 1
         return asyncio.get_running_loop().time()
 
     assert run_in_virtual_time(use()) == 0.0

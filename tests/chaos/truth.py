@@ -9,6 +9,7 @@ from sqlalchemy.exc import DatabaseError, OperationalError
 from tests.chaos.senders import Senders
 from tests.chaos.stage import Stage
 from tests.e2e.harness import until
+from tests.soundness import damage, held
 
 _PATIENCE = 120.0  # seconds; a person whose upsert was cut off is left alone for half a minute
 _OPEN = """
@@ -16,7 +17,6 @@ _OPEN = """
          + (SELECT count(*) FROM registrations WHERE state IN ('new', 'known', 'sending'))
          + (SELECT count(*) FROM unsettled)
 """
-_TABLES = ("events", "registrations", "timeline", "calls", "people", "leases")
 
 
 def check(stage: Stage, senders: Senders) -> list[str]:
@@ -60,39 +60,16 @@ def _in_the_store(url: str, acknowledged: dict[str, str]) -> list[str]:
     with _opened(url) as connection:
         kept = set(connection.execute(text("SELECT id FROM events")).scalars())
         sent = set(connection.execute(text("SELECT email FROM registrations WHERE state = 'sent'")).scalars())
-        held = connection.execute(text(_held())).scalar()
-        broken = _integrity(connection)
+        in_hands, broken = held(connection), damage(connection)
     lost = set(acknowledged.values()) - kept
     unsent = set(acknowledged) - sent
     complaints = {
         f"{len(lost)} acknowledged webhooks are not in the store": lost,
         f"{len(unsent)} acknowledged registrations are not sent": unsent,
-        f"{held} rows are held by nobody": held,
+        f"{in_hands} rows are held by nobody": in_hands,
         f"the store is damaged: {broken}": broken,
     }
     return [words for words, is_so in complaints.items() if is_so]
-
-
-def _held() -> str:
-    return """
-        SELECT (SELECT count(*) FROM events WHERE claimed_by IS NOT NULL)
-             + (SELECT count(*) FROM registrations WHERE claimed_by IS NOT NULL)
-    """
-
-
-def _integrity(connection: Connection) -> str:
-    if connection.dialect.name == "sqlite":
-        found = [str(row[0]) for row in connection.execute(text("PRAGMA integrity_check"))]
-        return "" if found == ["ok"] else "; ".join(found)
-    return "; ".join(name for name in _TABLES if _counted(connection, name, "on") != _counted(connection, name, "off"))
-
-
-def _counted(connection: Connection, table: str, by_index: str) -> int:
-    """Count a table's rows by reading all of it, or by an index alone."""
-    for setting in ("enable_seqscan", "enable_indexonlyscan"):
-        wanted = by_index if setting == "enable_indexonlyscan" else {"on": "off", "off": "on"}[by_index]
-        connection.execute(text(f"SET LOCAL {setting} = {wanted}"))
-    return int(connection.execute(text(f"SELECT count(*) FROM {table}")).scalar_one())  # our own names
 
 
 def _open(url: str) -> int | None:

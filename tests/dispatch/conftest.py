@@ -1,6 +1,6 @@
-"""Fixtures of the dispatcher's tests: a database of the embedded kind, where the kind does not matter."""
+"""Fixtures of the dispatcher's tests: a database of the embedded kind where the kind does not matter, and a play's."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from datetime import timedelta
 from pathlib import Path
 
@@ -16,6 +16,17 @@ async def sqlite(tmp_path: Path) -> AsyncIterator[Database]:
     await make_tables(opened)
     yield opened
     await opened.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+async def store(request: pytest.FixtureRequest) -> Mapping[str, str]:
+    """The settings that name the store of a play in virtual time; none for SQLite, whose file it makes in memory."""
+    if request.param == "sqlite":
+        return {}
+    url: str = request.getfixturevalue("postgres_database_url")
+    async with open_database(url) as database:
+        await make_tables(database)
+    return {"DATABASE_URL": url}
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
-from sqlalchemy import text
 
 from app.dispatch.activity_log import LogReader
 from app.dispatch.bell import Bell, repeat
@@ -45,8 +44,9 @@ from app.store.views import RegistrationView
 from bench.arrivals import Registration
 from bench.inprocess import InProcess
 from bench.simulated import Course, course_of, custom_source, marketo_client, marketo_in, settings_in
-from bench.virtual_time import clock_from, open_in_one_thread
+from bench.virtual_time import clock_from, open_in_virtual_time
 from tests.dispatch.stage import all_registrations, caller_of, halves
+from tests.soundness import damage, held
 
 MakeSources = Callable[[httpx.AsyncBaseTransport, Clock], Mapping[str, Source]]
 _A_MINUTE = 60.0
@@ -144,19 +144,20 @@ class Relay:
         assert (course.never, course.twice, self.world.people.duplicates) == (0, 0, 0)
         assert self.world.violations.by_kind == {}
         async with self.database.read() as connection:
-            assert await connection.scalar(text("PRAGMA integrity_check")) == "ok"
-            for held in ("registrations WHERE claimed_by IS NOT NULL", "events WHERE claimed_by IS NOT NULL"):
-                assert await connection.scalar(text(f"SELECT count(*) FROM {held}")) == 0, held
+            assert await connection.run_sync(damage) == ""
+            assert await connection.run_sync(held) == 0
         assert {one.state for one in await self.registrations()} == {RegistrationState.SENT}
 
 
 @asynccontextmanager
-async def afloat(folder: Path, began: datetime, *, sources: MakeSources = lambda _, __: {}) -> AsyncIterator[Relay]:
+async def afloat(
+    folder: Path, store: Mapping[str, str], began: datetime, *, sources: MakeSources = lambda _, __: {}
+) -> AsyncIterator[Relay]:
     """Start the simulated services and the relay's parts in the running virtual time, and stop them at the end."""
     clock = clock_from(began)
     app, world = marketo_in(clock)
-    network, settings = Network(InProcess(app)), settings_in(folder)
-    database = open_in_one_thread(settings.database_url.get_secret_value())
+    network, settings = Network(InProcess(app)), settings_in(folder, store)
+    database = open_in_virtual_time(settings.database_url.get_secret_value())
     client = marketo_client(settings, clock, network)
     custom = custom_source(settings)
     known: dict[str, Source] = {custom.name: custom, **sources(network, clock)}

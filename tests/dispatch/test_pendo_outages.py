@@ -1,5 +1,6 @@
 """Pendo is away, in each way it can be, and knows new visitors late: each webhook is registered in the end, once."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,11 +18,12 @@ from app.sources.pendo import PendoApi, PendoSource
 from app.sources.webinars import Catalogue
 from bench.simulated import MARKETO, simulate
 from tests.dispatch.outage import Relay, afloat
-from tests.dispatch.test_outages import BEGAN, HOURS
+from tests.dispatch.test_outages import BEGAN, HOURS, TWO_HOURS
 
 pytestmark = pytest.mark.no_cover  # as for Marketo's
 AN_HOUR = timedelta(minutes=61)  # the longest quiet after 429
 SOON = timedelta(minutes=17)  # the longest back-off is 15 minutes
+OTHERS = ("http:503", "http:502 html", "garbage", "half", "redirect", "cut", "slow:29")
 LAG = timedelta(minutes=4, seconds=45)  # five minutes are documented until a new visitor can be read
 
 
@@ -58,19 +60,24 @@ def end(relay: Relay) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "lasts", "most_requests"),
+    ("store", "kind", "lasts", "most_requests"),
     [
-        ("http:404", LAG, 30),
-        ("http:429", HOURS, 12),
-        ("revoked", HOURS, 60),
-        *((kind, HOURS, 60) for kind in ("http:503", "http:502 html", "garbage", "half", "redirect", "cut", "slow:29")),
+        ("sqlite", "http:404", LAG, 30),
+        ("sqlite", "http:429", HOURS, 12),
+        ("sqlite", "revoked", HOURS, 60),
+        *(("sqlite", kind, HOURS, 60) for kind in OTHERS),
+        ("postgresql", "http:404", LAG, 30),
+        ("postgresql", "revoked", TWO_HOURS, 60),
     ],
+    indirect=["store"],
 )
-async def test_visitors_are_registered_once_after_an_outage(kind: str, lasts: timedelta, most_requests: int) -> None:
+async def test_visitors_are_registered_once_after_an_outage(
+    store: Mapping[str, str], kind: str, lasts: timedelta, most_requests: int
+) -> None:
     """Those who came when it began, within it and at its end; the requests that it costs are bounded."""
 
     async def play(folder: Path) -> int:
-        async with afloat(folder, BEGAN, sources=pendo) as relay:
+        async with afloat(folder, store, BEGAN, sources=pendo) as relay:
             begin(relay, kind)
             await arrive(relay, "first")
             await relay.sleep(lasts / 2)
@@ -85,4 +92,4 @@ async def test_visitors_are_registered_once_after_an_outage(kind: str, lasts: ti
             await relay.assert_well()
             return asked
 
-    assert await simulate(play) <= most_requests
+    assert await simulate(play, store) <= most_requests
