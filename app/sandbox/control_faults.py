@@ -49,7 +49,8 @@ Match = Literal[
 ]
 _KINDS = (
     "What goes wrong. Nothing is done and the answer is `code:606` (an error of Marketo's with this code), `http:502`, "
-    "`http:502 html` (a gateway's page) or `redirect`, or there is none: `cut` (the connection is), `hang` (it stays). "
+    "`http:502 html` (a gateway's page), `http:429 after 90` (with Retry-After in seconds; `until 90`: as the date "
+    "that is so far ahead) or `redirect`, or there is none: `cut` (the connection is), `hang` (it stays). "
     "The request is carried out, and its answer is `lost` (the connection is cut), never comes (`timeout`), is "
     "`garbage`, breaks off (`half`) or is late (`slow:29`, in seconds)."
 )

@@ -1,7 +1,9 @@
 """The way of every request to a simulated service: read, go wrong if a fault says so, answer, write down."""
 
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from datetime import datetime, timedelta
 from email.utils import format_datetime
 from typing import NamedTuple, Protocol
 
@@ -95,7 +97,8 @@ class Door:
             case "http" if form == "html":
                 return html_answer(int(status), _BAD_GATEWAY.format(status))
             case "http":
-                return self._service.error(work, f"http {status}")
+                answer = self._service.error(work, f"http {status}")
+                return replace(answer, headers={**answer.headers, **_retry_after(work.world, form)})
             case "redirect":
                 return Answer(302, b"", {"location": work.request.base_url + "/sandbox/elsewhere"})
             case _:
@@ -105,8 +108,23 @@ class Door:
 
 
 def _dated(world: World, answer: Answer) -> Answer:
-    shown = format_datetime(world.now() + world.ahead, usegmt=True)
-    return replace(answer, headers={**answer.headers, "date": shown})
+    return replace(answer, headers={**answer.headers, "date": _shown(world.now() + world.ahead)})
+
+
+def _retry_after(world: World, form: str) -> Mapping[str, str]:
+    """Return the header of a fault that says `after 90` or `until 90`; none for others."""
+    way, _, seconds = form.partition(" ")
+    match way:
+        case "after":
+            return {"retry-after": seconds}
+        case "until":
+            return {"retry-after": _shown(world.now() + world.ahead + timedelta(seconds=int(seconds)))}
+        case _:
+            return {}
+
+
+def _shown(moment: datetime) -> str:
+    return format_datetime(moment, usegmt=True)
 
 
 def _open_call(world: World, service: str, kind: str, request: Request) -> Call:

@@ -14,6 +14,8 @@ KINDS = (
     "code:606",
     "http:502",
     "http:502 html",
+    "http:429 after 90",
+    "http:429 until 90",
     "redirect",
     "cut",
     "hang",
@@ -23,7 +25,10 @@ KINDS = (
     "half",
     "slow:29",
 )  # one of each sort; numbers, codes and seconds may be others
-KIND_PATTERN = r"code:\w+|http:[1-5]\d\d( html)?|redirect|cut|hang|lost|timeout|garbage|half|slow:\d+(\.\d+)?"
+KIND_PATTERN = (
+    r"code:\w+|http:[1-5]\d\d( html| (after|until) \d{1,6})?|redirect|cut|hang|lost|timeout|garbage|half"
+    r"|slow:\d+(\.\d+)?"
+)
 _MANGLED = ("lost", "timeout", "garbage", "half", "slow")  # the request is carried out, and its answer goes wrong
 
 
@@ -32,8 +37,9 @@ class Fault:
     """One order to go wrong.
 
     match: `any`, a service (`marketo`, `identity`, `eventbrite`, `pendo`) or an endpoint (`trigger`, `sync`, …).
-    kind: `code:606` (Marketo's envelope), `http:502`, `http:500 html`, `redirect`; `cut` and `hang` (no answer, nothing
-    done); `lost` and `timeout` (done, then no answer); `garbage`, `half`, `slow:29` (done, answer spoilt or late).
+    kind: `code:606` (Marketo's envelope), `http:502`, `http:500 html`, `http:429 after 90` and `http:429 until 90`
+    (with Retry-After, in seconds and as a date), `redirect`; `cut` and `hang` (no answer, nothing done); `lost` and
+    `timeout` (done, then no answer); `garbage`, `half`, `slow:29` (done, answer spoilt or late).
     times: how often at most (None: without end); rate: the share of matching requests, drawn by `seed`;
     until: the moment when it stops; contains: only requests whose body or target has this text;
     executes: overrides whether the request is carried out before it goes wrong.

@@ -8,7 +8,8 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from email.utils import parsedate_to_datetime
 from urllib.parse import quote
 
 import httpx
@@ -144,12 +145,22 @@ class JsonApi:
     def _limited(self, answer: Answer) -> ResolveFailed:
         """Note until when to keep quiet: as the server says, else a minute, doubled each time, at most an hour."""
         wait = min(timedelta(minutes=1) * 2 ** min(self._limited_in_a_row, 10), _LONGEST_QUIET)
-        asked = answer.headers.get("retry-after", "")
-        if re.fullmatch(r"[0-9]{1,6}", asked):
-            wait = min(max(timedelta(seconds=int(asked)), timedelta(seconds=1)), _LONGEST_QUIET)
+        if asked := _asked_for(answer.headers.get("retry-after", ""), self._clock()):
+            wait = min(asked, _LONGEST_QUIET)
         self._limited_in_a_row += 1
         self._quiet_until = self._clock() + wait
         return unavailable(f"{self._name} limits the number of calls (429)", retry_after=wait)
+
+
+def _asked_for(header: str, now: datetime) -> timedelta | None:
+    """Read Retry-After, seconds or a date, as at least a second; None when it is neither."""
+    if re.fullmatch(r"[0-9]{1,6}", header):
+        return max(timedelta(seconds=int(header)), timedelta(seconds=1))
+    try:
+        until = parsedate_to_datetime(header)
+    except (ValueError, OverflowError):
+        return None
+    return max((until if until.tzinfo else until.replace(tzinfo=UTC)) - now, timedelta(seconds=1))
 
 
 def segment(text: str) -> str:

@@ -1,6 +1,7 @@
 """The simulated APIs of Eventbrite and Pendo."""
 
 from datetime import datetime, timedelta
+from email.utils import parsedate_to_datetime
 from typing import Any
 
 import httpx
@@ -117,6 +118,16 @@ async def test_eventbrites_documented_errors_can_be_ordered(
     await account.fault(match="eventbrite", kind=kind)
     answer = await ask(account, ORDER)
     assert (answer.status_code, answer.json()["error"]) == (status, error)
+
+
+async def test_a_limit_can_say_when_to_come_again(account: Account) -> None:
+    """Undocumented, so that only a fault says it; a gateway before Eventbrite may, in either form."""
+    await account.fault(match="eventbrite", kind="http:429 after 90")
+    await account.fault(match="eventbrite", kind="http:429 until 90")
+    first, second = [await ask(account, ORDER) for _ in range(2)]
+    assert (first.status_code, first.headers["retry-after"]) == (429, "90")
+    until = parsedate_to_datetime(second.headers["retry-after"])
+    assert until - parsedate_to_datetime(second.headers["date"]) == timedelta(seconds=90)
 
 
 async def test_a_gateways_error_is_html(account: Account) -> None:

@@ -434,7 +434,21 @@ async def test_while_eventbrite_limits_us_nothing_is_asked(
     assert await registered(source, poke(clock))
 
 
-@pytest.mark.parametrize(("asked", "seconds"), [("7", 7), ("0", 1), ("999999", 3600), ("soon", 60), ("-5", 60)])
+@pytest.mark.parametrize(
+    ("asked", "seconds"),
+    [
+        ("7", 7),
+        ("0", 1),
+        ("999999", 3600),
+        ("soon", 60),
+        ("-5", 60),
+        ("Mon, 23 Nov 2026 12:02:00 GMT", 120),
+        ("Mon, 23 Nov 2026 12:02:00 -0000", 120),  # which has no zone
+        ("Mon, 23 Nov 2026 11:59:00 GMT", 1),
+        ("Wed, 25 Nov 2026 12:00:00 GMT", 3600),
+        ("Mon, 99 Nov 2026 12:02:00 GMT", 60),
+    ],
+)
 async def test_the_servers_own_delay_wins(
     source: EventbriteSource, server: EventbriteServer, clock: MovableClock, asked: str, seconds: int
 ) -> None:
