@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import psycopg
 import pytest
+import structlog
 from hypothesis import settings
 
 from app.store.database import Database, open_database
@@ -20,6 +21,10 @@ if TYPE_CHECKING:
 
 settings.register_profile("facts", deadline=None)  # a loaded machine is no defect
 settings.load_profile("facts")
+
+# By default a traceback shows all local values: seconds of processor time, where a million people are among them.
+_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

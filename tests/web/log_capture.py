@@ -29,7 +29,7 @@ class Lines(io.StringIO):
 
 @contextmanager
 def captured_log(*secrets: str, level: str = "info", style: LogFormat = "json") -> Iterator[Lines]:
-    root, access = logging.getLogger(), logging.getLogger("uvicorn.access")
+    root, access, configuration = logging.getLogger(), logging.getLogger("uvicorn.access"), structlog.get_config()
     before = root.handlers[:], root.level, access.disabled, sys.excepthook, threading.excepthook
     lines = Lines()
     configure_logging(level=level, format=style, secrets=secrets, stream=lines)
@@ -38,5 +38,5 @@ def captured_log(*secrets: str, level: str = "info", style: LogFormat = "json") 
     finally:
         root.handlers[:], root.level, access.disabled, sys.excepthook, threading.excepthook = before
         logging.captureWarnings(False)
-        structlog.reset_defaults()
+        structlog.configure(**configuration)
         structlog.contextvars.clear_contextvars()
