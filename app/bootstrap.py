@@ -312,9 +312,10 @@ class _Workshop:
             await asyncio.gather(writing, dispatching, telling, return_exceptions=True)
 
     async def _tell(self) -> None:
-        """Note the dispatcher's figures now and then: another worker may be asked for them."""
+        """Note what this process knows now and then: another worker may be asked for it."""
         while True:
             self._metrics.dispatcher_seen(self.status())
+            self._metrics.inbox_seen(self.inbox.waiting[0])
             self._metrics.aged(utc_now())
             await asyncio.sleep(_TOLD_EVERY.total_seconds())
 

@@ -88,6 +88,7 @@ class Metrics:
         self._paused = gauge("relay_paused", "1 for each pause in force.", ["scope"])
         self._waiting = gauge("relay_waiting", "What is stored and not yet at its end.", ["kind"])
         self._oldest = gauge("relay_oldest_waiting_seconds", "Age of the oldest thing that is due.")
+        self._inbox = gauge("relay_inbox_waiting", "Webhooks that wait for the store; their senders wait, too.")
         # What any process finds out for all: whichever looked last tells it, and one that never looked tells nothing.
         shared = partial(Gauge, registry=registry, multiprocess_mode="livemostrecent")
         self._ready = shared("relay_ready", "1 when the last check found the store writable.")
@@ -129,6 +130,10 @@ class Metrics:
         for kind, count in waiting.items():
             self._waiting.labels(kind).set(count)
         self._oldest_waiting = oldest
+
+    def inbox_seen(self, waiting: int) -> None:
+        """Note how many webhooks this process has not yet handed to the store."""
+        self._inbox.set(waiting)
 
     def store_probed(self, *, writable: bool) -> None:
         self._ready.set(writable)

@@ -147,6 +147,8 @@ class _Closed:
 
     is_draining = True
 
+    waiting = 0, 0
+
     async def accept(self, event: NewEvent) -> Receipt:
         raise StoreUnavailable(f"{event.source} is not accepted here")
 

@@ -48,6 +48,7 @@ def operations_router(parts: WebParts) -> APIRouter:
         if report := await last_report(parts.setup):
             parts.metrics.setup_seen(report.counts)
         parts.metrics.dispatcher_seen(parts.status())
+        parts.metrics.inbox_seen(parts.inbox.waiting[0])
         return Response(parts.metrics.render(parts.clock()), media_type=CONTENT_TYPE)
 
     return router

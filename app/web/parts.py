@@ -36,6 +36,10 @@ Status = Callable[[], Mapping[str, object]]
 class Inbox(Protocol):
     """Where accepted webhooks go."""
 
+    @property
+    def waiting(self) -> tuple[int, int]:
+        """How many are not stored yet, and the bytes of their bodies."""
+
     async def accept(self, event: NewEvent, /) -> Receipt:
         """Return once the event is committed, or known already.
 

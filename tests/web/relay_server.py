@@ -36,6 +36,8 @@ class MemoryInbox:
         self.broken = False
         self._known: dict[tuple[str, str], str] = {}
 
+    waiting = 0, 0
+
     async def accept(self, event: NewEvent) -> Receipt:
         if self.broken:
             raise StoreUnavailable("disk full at /var/lib/secret-place")

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import re
 import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager
@@ -35,6 +36,10 @@ class WatchedInbox:
 
     inbox: Inbox
     most: tuple[int, int] = (0, 0)
+
+    @property
+    def waiting(self) -> tuple[int, int]:
+        return self.inbox.waiting
 
     async def accept(self, event: NewEvent) -> Receipt:
         asyncio.get_running_loop().call_soon(self._note)  # it is in the queue by then, if there was room
@@ -117,7 +122,9 @@ async def test_past_what_the_store_takes_senders_hear_503_in_time_and_come_again
             refused = asyncio.Event()
             senders = [asyncio.create_task(accepted(relay, number, size, refused)) for number in range(SENDERS)]
             await refused.wait()  # others wait in the queue now, or are just being written
+            figures = (await relay.client.get("/metrics")).text
         told = await asyncio.gather(*senders)
+    assert re.search(r"^relay_inbox_waiting [1-9]", figures, re.MULTILINE)
     assert {answer.status_code for answer in answers} == {503}
     for answer in answers:
         assert int(answer.headers["retry-after"]) > 0
