@@ -15,7 +15,7 @@ from urllib.parse import unquote_plus
 from sqlalchemy import delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import EventState, RegistrationState
+from app.domain import EventState, RegistrationState, is_email
 from app.store.database import Database
 from app.store.people import People
 from app.store.retention import blank_events
@@ -108,19 +108,41 @@ class Forgetting:
 
 def names(key: str, body: bytes, fetched: object) -> bool:
     """Tell whether the address stands in a webhook's body, or in what was fetched for it; not as a part of another."""
+    return any(_names(key, text) for text in (*_texts_of(key, body), *_texts(fetched)))
+
+
+def _names(key: str, text: str) -> bool:
+    spelt = (
+        (text, unquote_plus(text)) if "%" in text else (text,)
+    )  # URLs and forms may spell any character by its number
+    return any(_stands_in(key, one.strip()) for one in spelt if key in one)
+
+
+def _stands_in(key: str, text: str) -> bool:
+    """Compare what is an address as a whole, since o'ada@example.com is somebody else; search in any other text.
+
+    A form's field and a path, as email=ada@example.com, could be addresses too; they are searched.
+    """
+    before = text.removesuffix(key)
+    if is_email(text) and before and not before.startswith(tuple("/?#&")) and not before.endswith(("=", "/")):
+        return False
+    return re.search(f"{_BEGINS}{re.escape(key)}{_ENDS}", text) is not None
+
+
+def _texts_of(key: str, body: bytes) -> Iterator[str]:
+    """Yield the texts in a JSON body, or else the body as one text; nothing when the address cannot be in it."""
     text = body.decode("utf-8", "replace").lower()
-    spelt = _spelt_out(body) if "\\" in text else []  # JSON may spell any character by its number
-    unquoted = [unquote_plus(text)] if "%" in text else []  # and so may URLs and forms
-    there = [one for one in (text, *spelt, *unquoted, *_texts(fetched)) if key in one]
-    address = re.compile(f"{_BEGINS}{re.escape(key)}{_ENDS}")
-    return any(address.search(one) for one in there)
-
-
-def _spelt_out(body: bytes) -> list[str]:
+    if key not in text and "\\" not in text and "%" not in text:  # JSON may spell any character by its number
+        return
     try:
-        return list(_texts(json.loads(body)))
+        yield from _texts(json.loads(body, object_pairs_hook=_all_pairs))
     except (ValueError, RecursionError):
-        return []
+        yield text
+
+
+def _all_pairs(pairs: list[tuple[str, object]]) -> list[object]:
+    """Keep also what stands under a name that comes again."""
+    return [part for pair in pairs for part in pair]
 
 
 def _texts(found: object) -> Iterator[str]:

@@ -1,12 +1,13 @@
 """Whoever asks to be forgotten is, over every table; and others are not."""
 
+import json
 from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
 from sqlalchemy import select, update
 
-from app.domain import EventState, LeadId, RegistrationState
+from app.domain import EventState, LeadId, RegistrationState, is_email
 from app.store.database import Database
 from app.store.events import EventFate
 from app.store.forgetting import Forgetting, names
@@ -136,8 +137,37 @@ async def test_an_ignored_webhook_that_names_the_person_is_blanked(database: Dat
         (b"{}", {"attendees": [{"email": "Ada@Example.com"}]}, True),
         (b'"\\u0061 and no JSON', None, False),
         (b"\xff\xfe", None, False),
+        (b'{"text": "Write to \'ada@example.com\'"}', None, True),
+        (b'{"text": "\'ada@example.com\'"}', None, True),
+        (b'{"text": "{ada@example.com}"}', None, True),
+        (b'{"from": "Ada <ada@example.com>"}', None, True),
+        (b'{"to": " ada@example.com "}', None, True),
+        (b'{"link": "https://example.com/?email=ada@example.com"}', None, True),
+        (b'{"link": "?email=ada@example.com"}', None, True),
+        (b'{"link": "/people/ada@example.com"}', None, True),
+        (b'{"form": "email=ada@example.com"}', None, True),
+        (b'{"form": "a=%26&email=ada%40example.com"}', None, True),
+        (b'{"form": "o%27ada%40example.com"}', None, False),
+        (b'{"to": "ada@example.com", "to": "bob@example.com"}', None, True),
+        (b'{"ada@example.com": 1}', None, True),
+        (b"{}", {"email": "o'ada@example.com"}, False),
         (b'"bob@example.com"', {}, False),
     ],
 )
 def test_an_address_is_found_however_it_is_spelt(body: bytes, fetched: object, is_named: bool) -> None:
     assert names("ada@example.com", body, fetched) is is_named
+
+
+@pytest.mark.parametrize("character", "!#$%&'*+?^_`{|}~.-")
+def test_whose_address_ends_in_anothers_keeps_the_webhook(character: str) -> None:
+    """Marketo takes all of these in an address, and so does the relay."""
+    other = f"o{character}ada@example.com"
+    assert is_email(other)
+    assert not names("ada@example.com", json.dumps({"email": other}).encode(), None)
+    assert names(other, json.dumps({"email": other}).encode(), None)
+
+
+@pytest.mark.parametrize("character", "=/")
+def test_what_may_be_a_field_or_a_path_is_blanked_as_well(character: str) -> None:
+    """To blank too much is a nuisance, to leave an address a breach."""
+    assert names("ada@example.com", json.dumps({"link": f"o{character}ada@example.com"}).encode(), None)
