@@ -37,6 +37,7 @@ def shown(found: Traces, *, as_json: bool) -> str:
         "registrations": len(found.registrations),
         "timelineEntries": found.timeline_entries,
         "webhooksToBlank": len(found.webhooks),
+        "sentencesToBlank": len(found.hearsay),
         "underWay": list(found.under_way),
     }
     if as_json:
@@ -47,6 +48,7 @@ def shown(found: Traces, *, as_json: bool) -> str:
         f"  registrations to remove     {told['registrations']:>6}",
         f"  entries of their timelines  {told['timelineEntries']:>6}",
         f"  webhooks to blank           {told['webhooksToBlank']:>6}  (each whole, also where it names others)",
+        f"  sentences to blank          {told['sentencesToBlank']:>6}  (in calls, and in others' timelines)",
         *_left(found.under_way),
         "Nothing was removed. --yes does it, for good.",
     ]
@@ -60,6 +62,7 @@ def certified(certificate: Certificate, *, as_json: bool) -> str:
         "registrationsRemoved": certificate.registrations,
         "timelineEntriesRemoved": certificate.timeline_entries,
         "webhooksBlanked": certificate.webhooks_blanked,
+        "sentencesBlanked": certificate.sentences_blanked,
         "rememberedPeopleRemoved": certificate.remembered_people,
         "leftUnderWay": list(certificate.left_under_way),
     }
@@ -70,6 +73,7 @@ def certified(certificate: Certificate, *, as_json: bool) -> str:
         f"  registrations               {certificate.registrations:>6}",
         f"  entries of their timelines  {certificate.timeline_entries:>6}",
         f"  webhooks, blanked           {certificate.webhooks_blanked:>6}",
+        f"  sentences, blanked          {certificate.sentences_blanked:>6}",
         f"  memories of the lead        {certificate.remembered_people:>6}",
         *_left(certificate.left_under_way),
         "Marketo, the source, backups and logs of proxies are not the relay's to clean.",

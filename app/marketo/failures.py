@@ -9,7 +9,7 @@ from app.marketo.codes import Consequence, Endpoint, Executed, Meaning, meaning_
 _LONGEST_MESSAGE = 300
 _READ_OF_MESSAGE = 2000  # bounds the work that a hostile message can make
 _LINK = re.compile(r"https?://\S+", re.IGNORECASE)
-_ADDRESS = re.compile(r"[^\s'\"<>()\[\],;:=]+(?:@|%40)[^\s'\"<>()\[\],;]+", re.IGNORECASE)
+_ADDRESS = re.compile(r"(?:[^\s'\"<>()\[\],;:=]|(?<=\w)')+(?:@|%40)[^\s'\"<>()\[\],;]+", re.IGNORECASE)
 
 
 class CallFailed(RelayError):

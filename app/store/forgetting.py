@@ -1,5 +1,6 @@
 """Forget a person: every registration with its timeline, the memory of the lead, and each webhook that names them.
 
+What Marketo said of the person elsewhere goes too, see `app.store.hearsay`.
 Also what was purged already is found, by the keyed hash that was left. A webhook that names others too is blanked
 whole. What a call to Marketo holds at the moment, or waits to be read, is left and told: ask again a little later.
 """
@@ -7,7 +8,7 @@ whole. What a call to Marketo holds at the moment, or waits to be read, is left 
 import json
 import re
 from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
@@ -17,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import EventState, RegistrationState, is_email
 from app.store.database import Database
+from app.store.hearsay import Hearsay, hear, hush, marks
 from app.store.people import People
 from app.store.retention import blank_events
 from app.store.spelling import GONE
@@ -38,9 +40,10 @@ class Traces:
     remembered: Sequence[str] = field(default=(), repr=False)
     timeline_entries: int = 0
     under_way: Sequence[str] = ()
+    hearsay: Hearsay = field(default_factory=Hearsay)
 
     def __bool__(self) -> bool:
-        return bool(self.registrations or self.webhooks or self.remembered or self.under_way)
+        return bool(self.registrations or self.webhooks or self.remembered or self.under_way or self.hearsay)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +56,7 @@ class Certificate:
     timeline_entries: int
     webhooks_blanked: int
     remembered_people: int
+    sentences_blanked: int
     left_under_way: Sequence[str]
 
 
@@ -64,7 +68,7 @@ class Forgetting:
         self._people = People(database)
 
     async def traces(self, person_key: str) -> Traces:
-        """Return what there is, and change nothing. Reads every webhook that is not blanked yet."""
+        """Return what there is, and change nothing. Reads every webhook and message that is not blanked yet."""
         await self._people.prepare()
         key = person_key.lower()
         hashed = self._people.sealed(key)
@@ -75,20 +79,23 @@ class Forgetting:
             by_number = await _registrations_of(connection, [*leads, *sealed])
             rows += [row for row in by_number if row.id not in {known.id for known in rows}]
             told = await _told(connection, [row.id for row in rows])
+            lead_ids = await _lead_ids(connection, key, rows)
         named = {event_id: state async for event_id, state in self._naming(key)}
-        return _traces(hashed, rows, told, named)
+        said = await hear(self._database, [row.id for row in rows], marks(key, lead_ids, _names_in(rows)))
+        return replace(_traces(hashed, rows, told, named), hearsay=said)
 
     async def forget(self, person_key: str, *, now: datetime) -> Certificate:
         """Remove it in one transaction, and certify it."""
         found = await self.traces(person_key)
         async with self._database.write() as connection:
             ids = await _not_sending(connection, found.registrations)
+            said = await hush(connection, found.hearsay, ids)
             entries = await _remove(connection, ids)
             blanked = await _blank_settled(connection, found.webhooks)
             gone = await connection.execute(delete(people).where(people.c.key_hash.in_(found.remembered)))
         begun = [one for one in found.registrations if one not in set(ids)]
         left = sorted({*found.under_way, *begun})
-        return Certificate(found.person, now, len(ids), entries, blanked, gone.rowcount, left)
+        return Certificate(found.person, now, len(ids), entries, blanked, gone.rowcount, said, left)
 
     async def _naming(self, key: str) -> AsyncIterator[tuple[str, str]]:
         """Yield (id, state) of each webhook in which this address stands, however it is spelt there."""
@@ -112,9 +119,7 @@ def names(key: str, body: bytes, fetched: object) -> bool:
 
 
 def _names(key: str, text: str) -> bool:
-    spelt = (
-        (text, unquote_plus(text)) if "%" in text else (text,)
-    )  # URLs and forms may spell any character by its number
+    spelt = {text, unquote_plus(text)} if "%" in text else {text}  # URLs and forms may spell a character by its number
     return any(_stands_in(key, one.strip()) for one in spelt if key in one)
 
 
@@ -174,9 +179,23 @@ def _traces(person: str, rows: Sequence[Any], told: Mapping[str, Sequence[str]],
 async def _registrations_of(connection: AsyncConnection, keys: Sequence[str]) -> list[Any]:
     c, t = registrations.c, timeline.c
     entries = select(func.count()).where(t.registration_id == c.id).correlate(registrations).scalar_subquery()
-    columns = select(c.id, c.state, c.lead_id, c.person_hash, entries.label("entries"))
+    columns = select(c.id, c.state, c.lead_id, c.person_hash, c.first_name, c.last_name, entries.label("entries"))
     rows = await connection.execute(columns.where(c.person_key.in_(keys)).order_by(c.id))
     return [*rows]
+
+
+async def _lead_ids(connection: AsyncConnection, key: str, rows: Sequence[Any]) -> set[int]:
+    """Return the numbers that Marketo knows the person by, as far as the store knows."""
+    hashes = {row.person_hash for row in rows}
+    remembered = await connection.execute(select(people.c.lead_id).where(people.c.key_hash.in_(hashes)))
+    given = key.removeprefix("lead:") if key.startswith("lead:") else ""
+    known = {*remembered.scalars(), *(row.lead_id for row in rows), int(given) if given.isdecimal() else None}
+    return {lead_id for lead_id in known if lead_id is not None}
+
+
+def _names_in(rows: Sequence[Any]) -> set[str]:
+    """Return the surnames, and the names of whom has none: a first name beside one tells nobody."""
+    return {(row.last_name or row.first_name or "").strip() for row in rows}
 
 
 async def _told(connection: AsyncConnection, ids: Sequence[str]) -> dict[str, list[str]]:

@@ -5,19 +5,23 @@ from collections.abc import Sequence
 from datetime import timedelta
 
 import pytest
-from sqlalchemy import select, update
+from sqlalchemy import insert, select, update
 
 from app.domain import EventState, LeadId, RegistrationState, is_email
+from app.store.claims import CallResult
 from app.store.database import Database
 from app.store.events import EventFate
 from app.store.forgetting import Forgetting, names
+from app.store.hearsay import hear, marks
 from app.store.lookup import Lookup
 from app.store.people import People, remember
 from app.store.registrations import Draft, Meaning, Registrations
 from app.store.retention import Retention
-from app.store.tables import events, people
+from app.store.sending import Sending
+from app.store.tables import calls, events, people
 from tests.conftest import MovableClock
-from tests.store.given import FENCE, accept, claimed_event, draft, ended, new_event, record, sending
+from tests.store.given import FENCE, accept, batch, claimed_event, draft, ended, fate, new_event, record, seen, sending
+from tests.store.test_store_plans import plans, reads_all, written_down
 from tests.store.test_store_retention import everything
 
 
@@ -26,8 +30,8 @@ async def registered_by(database: Database, clock: MovableClock, body: bytes, *d
     event = await claimed_event(database, clock())
     async with database.write() as connection:
         await connection.execute(update(events).where(events.c.id == event.id).values(body=body))
-    fate = EventFate(event, EventState.MAPPED, fetched={"order": body.decode()})
-    await Registrations(database).record([Meaning(fate, drafts)], fence=FENCE, now=clock())
+    meant = EventFate(event, EventState.MAPPED, fetched={"order": body.decode()})
+    await Registrations(database).record([Meaning(meant, drafts)], fence=FENCE, now=clock())
     return event.id
 
 
@@ -103,6 +107,75 @@ async def test_what_is_under_way_is_left_and_told(database: Database, clock: Mov
         0,
         b'"ada@example.com"',
     )
+
+
+async def refused_together(database: Database, clock: MovableClock, said: str) -> tuple[str, list[str]]:
+    """Let Marketo refuse a request for Ada and Bob with this message; return its call, and their registrations."""
+    known = {"state": RegistrationState.KNOWN, "last_name": "Lovelace"}
+    ada = draft(clock(), lead_id=1002207, **known)
+    bob = draft(clock(), "bob@example.com", lead_id=1002208, **known | {"last_name": "Byron"})
+    await record(database, clock(), ada, bob)
+    call = await batch(database, clock())
+    assert call is not None
+    sentence = f"Marketo 1004: {said}."
+    fates = [fate(one, RegistrationState.DEAD, detail=sentence) for one in call.registrations]
+    result = CallResult("refused", code="1004", message=said)
+    await Sending(database).settle(call, result, fates, fence=FENCE, now=clock())
+    return call.id, [ada.id, bob.id]
+
+
+@pytest.mark.parametrize("said", ["Lead #1002207 not found", "'LOVELACE' is no name", "<ada@example.com> is bad"])
+async def test_what_marketo_said_of_a_person_goes_wherever_it_stands(
+    database: Database, clock: MovableClock, said: str
+) -> None:
+    """Bob was in the same request, and was told the same."""
+    _, (_, bob) = await refused_together(database, clock, said)
+    found = await Forgetting(database).traces("ada@example.com")
+    assert len(found.hearsay) == 2
+    assert (await Forgetting(database).forget("ada@example.com", now=clock())).sentences_blanked == 2
+    assert said.lower() not in await everything(database)
+    left = await seen(database, bob)
+    assert (left.email, left.state, left.detail) == ("bob@example.com", RegistrationState.DEAD, None)
+    assert [(entry.what, bool(entry.detail)) for entry in left.timeline] == [("registered", True), ("to dead", False)]
+    assert not await Forgetting(database).traces("ada@example.com")
+
+
+async def test_what_names_nobody_stays_with_the_others(database: Database, clock: MovableClock) -> None:
+    """Only the call itself, which the person's timeline named, is silent then."""
+    _, (_, bob) = await refused_together(database, clock, "Lead 10022070 or Adalovelace not found")
+    assert (await Forgetting(database).forget("ada@example.com", now=clock())).sentences_blanked == 1
+    assert (await seen(database, bob)).detail == "Marketo 1004: Lead 10022070 or Adalovelace not found."
+    async with database.read() as connection:
+        assert set((await connection.execute(select(calls.c.message))).scalars()) == {None}
+
+
+async def test_a_call_that_no_timeline_names_is_silenced_when_it_names_the_person(
+    database: Database, clock: MovableClock
+) -> None:
+    """As one that was halved, long ago or just now, among many others."""
+    await ended(database, clock(), state="sent")
+    row = {"kind": "trigger", "size": 2, "fence": FENCE, "started_at": clock(), "message": "Max rate limit exceeded"}
+    rows = [row | {"id": f"call_{number:04}"} for number in range(1001)]
+    rows[0] |= {"message": "Lead 7 not found"}
+    rows[500] |= {"message": "Lead 7 is gone", "started_at": clock() - timedelta(days=1)}
+    rows[1000] |= {"message": "Lead [7] not found"}
+    async with database.write() as connection:
+        await connection.execute(insert(calls), rows)
+    found = await Forgetting(database).traces("lead:7")
+    assert found.hearsay.calls == ["call_0000", "call_0500", "call_1000"]
+    assert (await Forgetting(database).forget("ada@example.com", now=clock())).sentences_blanked == 3
+    async with database.read() as connection:
+        said = await connection.execute(select(calls.c.message).where(calls.c.message.is_not(None)).distinct())
+        assert list(said.scalars()) == ["Max rate limit exceeded"]
+
+
+async def test_sentences_about_a_person_are_found_by_indexes(database: Database, clock: MovableClock) -> None:
+    """Beside a million timelines; only what was said is read whole, and that for no longer than it is kept."""
+    await refused_together(database, clock, "Lead 1002207 not found")
+    with written_down() as statements:
+        await hear(database, ["reg_1"], marks("ada@example.com", [1002207], []))
+    for statement, plan in await plans(database, statements):
+        assert not reads_all(plan, is_sqlite=database.is_sqlite), f"{statement}\n{plan}"
 
 
 async def test_an_ignored_webhook_that_names_the_person_is_blanked(database: Database, clock: MovableClock) -> None:
