@@ -178,7 +178,7 @@ async def _pendo(settings: Settings, clock: Clock, found: _Found) -> None:
         return
     key = settings.pendo_integration_key
     async with open_client() as http:
-        api = PendoApi(client=http, integration_key=key, clock=clock, base_url=settings.pendo_api_url) if key else None
+        api = PendoApi(client=http, integration_key=key, base_url=settings.pendo_api_url) if key else None
         found(judged("Pendo", pendo.CHECKS, await look_at_pendo(api)))
 
 
@@ -186,7 +186,7 @@ async def _pendo(settings: Settings, clock: Clock, found: _Found) -> None:
 async def _account(settings: Settings, clock: Clock) -> AsyncIterator[EventbriteAccount]:
     token, base_url = settings.eventbrite_api_token or SecretStr(""), settings.eventbrite_api_url
     async with open_client() as http:
-        yield EventbriteAccount(client=http, token=token, clock=clock, base_url=base_url)
+        yield EventbriteAccount(client=http, token=token, base_url=base_url)
 
 
 def reminder_of(settings: Settings, address: str, *, patience: timedelta) -> Reminder:

@@ -18,6 +18,7 @@ CampaignId = NewType("CampaignId", int)
 
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Clock = Callable[[], datetime]
+Ticks = Callable[[], float]  # seconds of a clock that never jumps
 
 MARKETO_WINDOW = timedelta(seconds=20)
 """The stretch of time of which Marketo counts the calls: 100 in any of it, of all integrations of an instance together.

@@ -152,7 +152,7 @@ def example_of(source: str) -> str:
 
 def _eventbrite(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) -> EventbriteSource:
     token, base_url = settings.eventbrite_api_token, settings.eventbrite_api_url
-    api = EventbriteApi(client=client, token=token, clock=utc_now, base_url=base_url) if token else None
+    api = EventbriteApi(client=client, token=token, base_url=base_url) if token else None
     return EventbriteSource(
         path_secrets=_revealed(settings.eventbrite_webhook_token),
         actions=settings.eventbrite_actions,
@@ -168,9 +168,7 @@ def _pendo(settings: Settings, catalogue: Catalogue, client: httpx.AsyncClient) 
     return PendoSource(
         secrets=_revealed(settings.pendo_webhook_secret),
         track_event=settings.pendo_track_event,
-        api=PendoApi(client=client, integration_key=key, clock=utc_now, base_url=settings.pendo_api_url)
-        if key
-        else None,
+        api=PendoApi(client=client, integration_key=key, base_url=settings.pendo_api_url) if key else None,
         catalogue=catalogue,
         clock=utc_now,
         paths=_pendo_paths(settings),

@@ -44,16 +44,24 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 
 class MovableClock:
-    """A clock that stands still until a test moves it."""
+    """A clock that stands still until a test moves it, or lets it jump, of which its ticks know nothing."""
 
     def __init__(self, now: datetime) -> None:
         self.now = now
+        self._began = now
 
     def __call__(self) -> datetime:
         return self.now
 
+    def ticks(self) -> float:
+        return (self.now - self._began).total_seconds()
+
     def move(self, by: timedelta) -> None:
         self.now += by
+
+    def jump(self, by: timedelta) -> None:
+        self.now += by
+        self._began += by
 
 
 @pytest.fixture

@@ -98,9 +98,9 @@ async def clients(world: World) -> AsyncIterator[list[object]]:
         yield [
             marketo,
             MarketoSetup(marketo.send),
-            EventbriteApi(client=plain, token=SECRET, clock=clock, base_url=EVENTBRITE),
-            EventbriteAccount(client=plain, token=SECRET, clock=clock, base_url=EVENTBRITE),
-            PendoApi(client=plain, integration_key=SECRET, clock=clock, base_url=PENDO),
+            EventbriteApi(client=plain, token=SECRET, base_url=EVENTBRITE),
+            EventbriteAccount(client=plain, token=SECRET, base_url=EVENTBRITE),
+            PendoApi(client=plain, integration_key=SECRET, base_url=PENDO),
             Notifier(plain, SecretStr(ALERTS)),
         ]
 

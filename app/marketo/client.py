@@ -182,8 +182,9 @@ class MarketoClient:
             )
         except (httpx.HTTPError, httpx.StreamError) as exc:
             raise self._lost(call.endpoint, exc) from exc
-        wait = read_retry_after(response.headers.get("Retry-After"), now=self._clock())
-        return Reply(response.status_code, response.content, wait, read_date(response.headers.get("Date")))
+        date = read_date(response.headers.get("Date"))
+        wait = read_retry_after(response.headers.get("Retry-After"), now=date or self._clock())
+        return Reply(response.status_code, response.content, wait, date)
 
     def _lost(self, endpoint: Endpoint, exc: httpx.HTTPError | httpx.StreamError) -> CallFailed:
         """Say what an exception of httpx means; while the token was fetched, the call itself had not been sent."""

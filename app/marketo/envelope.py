@@ -102,7 +102,10 @@ def coded(record: Mapping[str, Json]) -> tuple[str, str]:
 
 
 def read_retry_after(header: str | None, *, now: datetime) -> timedelta | None:
-    """Read a Retry-After header, seconds or a date; at most a day, None when it is absent or neither. Never raises."""
+    """Read a Retry-After header, seconds or a date; at most a day, None when it is absent or neither. Never raises.
+
+    `now` is what the answer's own Date says, if it has one: our clock may be wrong.
+    """
     if header is None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header.strip()):

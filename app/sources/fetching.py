@@ -15,7 +15,7 @@ from urllib.parse import quote
 import httpx
 
 from app import __version__
-from app.domain import Cause, Clock, Json
+from app.domain import Cause, Json, Ticks, steady_seconds
 from app.errors import Malformed, ResolveFailed
 from app.sources.payload import as_text, read_json, value_at
 
@@ -60,18 +60,18 @@ class JsonApi:
         client: httpx.AsyncClient,
         base_url: str,
         credentials: Callable[[], Mapping[str, str]],
-        clock: Clock,
         longest_wait: timedelta = timedelta(seconds=10),
         largest_answer: int = 2 * 1024 * 1024,
+        ticks: Ticks = steady_seconds,
     ) -> None:
         self._name = name
         self._client = client
         self._base_url = base_url.rstrip("/")
         self._credentials = credentials
-        self._clock = clock
         self._longest_wait = longest_wait
         self._largest_answer = largest_answer
-        self._quiet_until: datetime | None = None
+        self._ticks = ticks
+        self._quiet_until = 0.0
         self._limited_in_a_row = 0
 
     async def get(self, path: str, params: Mapping[str, str] | None = None) -> Answer:
@@ -135,32 +135,38 @@ class JsonApi:
             return None
 
     def _keep_quiet(self) -> None:
-        if self._quiet_until is None:
-            return
-        left = self._quiet_until - self._clock()
-        if left > timedelta(0):
-            raise unavailable(f"{self._name} limits the number of calls; waiting", retry_after=left)
-        self._quiet_until = None
+        if (left := self._quiet_until - self._ticks()) > 0:
+            wait = timedelta(seconds=left)
+            raise unavailable(f"{self._name} limits the number of calls; waiting", retry_after=wait)
 
     def _limited(self, answer: Answer) -> ResolveFailed:
         """Note until when to keep quiet: as the server says, else a minute, doubled each time, at most an hour."""
         wait = min(timedelta(minutes=1) * 2 ** min(self._limited_in_a_row, 10), _LONGEST_QUIET)
-        if asked := _asked_for(answer.headers.get("retry-after", ""), self._clock()):
+        if asked := _asked_for(answer.headers):
             wait = min(asked, _LONGEST_QUIET)
         self._limited_in_a_row += 1
-        self._quiet_until = self._clock() + wait
+        self._quiet_until = self._ticks() + wait.total_seconds()
         return unavailable(f"{self._name} limits the number of calls (429)", retry_after=wait)
 
 
-def _asked_for(header: str, now: datetime) -> timedelta | None:
-    """Read Retry-After, seconds or a date, as at least a second; None when it is neither."""
+def _asked_for(headers: Mapping[str, str]) -> timedelta | None:
+    """Read Retry-After, seconds (at least one) or a date that is yet to come; None when it is neither.
+
+    A date is reckoned from the answer's own: our clock may be wrong, and would stretch the wait or end it at once.
+    """
+    header = headers.get("retry-after", "")
     if re.fullmatch(r"[0-9]{1,6}", header):
         return max(timedelta(seconds=int(header)), timedelta(seconds=1))
+    until, said = _moment(header), _moment(headers.get("date", ""))
+    return until - said if until and said and until > said else None
+
+
+def _moment(header: str) -> datetime | None:
     try:
-        until = parsedate_to_datetime(header)
+        moment = parsedate_to_datetime(header)
+        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
     except (ValueError, OverflowError):
         return None
-    return max((until if until.tzinfo else until.replace(tzinfo=UTC)) - now, timedelta(seconds=1))
 
 
 def segment(text: str) -> str:

@@ -9,6 +9,7 @@ the store is written to otherwise: calls that are made again, that are looked fo
 person; whoever is given up; a used-up day; and a source that is asked again.
 """
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -173,9 +174,12 @@ async def test_a_used_up_day_ends_at_midnight_us_central(store: Mapping[str, str
 def eventbrite(network: httpx.AsyncBaseTransport, clock: Clock) -> dict[str, Source]:
     client = httpx.AsyncClient(transport=network)
     token = SecretStr(seed.EVENTBRITE_API_TOKEN)
-    api = EventbriteApi(client=client, token=token, clock=clock, base_url=f"{MARKETO}/eventbrite/v3")
+    ticks = asyncio.get_running_loop().time
+    api = EventbriteApi(client=client, token=token, base_url=f"{MARKETO}/eventbrite/v3", ticks=ticks)
     secrets, catalogue = [seed.EVENTBRITE_WEBHOOK_TOKEN], Catalogue({})
-    source = EventbriteSource(path_secrets=secrets, actions=["order.placed"], api=api, catalogue=catalogue, clock=clock)
+    source = EventbriteSource(
+        path_secrets=secrets, actions=["order.placed"], api=api, catalogue=catalogue, clock=clock, ticks=ticks
+    )
     return {source.name: source}
 
 

@@ -1,5 +1,6 @@
 """Pendo is away, in each way it can be, and knows new visitors late: each webhook is registered in the end, once."""
 
+import asyncio
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import timedelta
@@ -30,9 +31,12 @@ LAG = timedelta(minutes=4, seconds=45)  # five minutes are documented until a ne
 def pendo(network: httpx.AsyncBaseTransport, clock: Clock) -> dict[str, Source]:
     client = httpx.AsyncClient(transport=network, timeout=10.0)
     key = SecretStr(seed.PENDO_INTEGRATION_KEY)
-    api = PendoApi(client=client, integration_key=key, clock=clock, base_url=f"{MARKETO}/pendo")
+    ticks = asyncio.get_running_loop().time
+    api = PendoApi(client=client, integration_key=key, base_url=f"{MARKETO}/pendo", ticks=ticks)
     secrets, track_event = [seed.PENDO_WEBHOOK_SECRET], "webinar_registered"
-    source = PendoSource(secrets=secrets, track_event=track_event, api=api, catalogue=Catalogue(), clock=clock)
+    source = PendoSource(
+        secrets=secrets, track_event=track_event, api=api, catalogue=Catalogue(), clock=clock, ticks=ticks
+    )
     return {"pendo": source}
 
 

@@ -218,6 +218,16 @@ async def test_when_no_token_can_be_had_the_call_was_not_sent(answer: httpx.Resp
     assert marketo.identity_calls == 2
 
 
+async def test_a_delay_until_a_date_is_reckoned_by_the_servers_clock() -> None:
+    marketo = FakeMarketo()
+    until = {"Date": "Thu, 31 Dec 2037 10:00:00 GMT", "Retry-After": "Thu, 31 Dec 2037 10:00:17 GMT"}
+    marketo.identity_answer = lambda: httpx.Response(429, headers=until)
+    async with marketo.http() as http:
+        with pytest.raises(CallFailed) as failed:
+            await request_campaign(marketo.client(http, marketo.auth()))
+    assert failed.value.retry_after == timedelta(seconds=17)
+
+
 async def test_a_connection_that_breaks_while_the_token_is_fetched_leaves_the_call_unsent() -> None:
     """A read time-out at the trigger call would be ambiguous; at the identity call it is not."""
     marketo = FakeMarketo()

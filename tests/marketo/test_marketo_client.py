@@ -193,6 +193,15 @@ async def test_the_servers_own_delay_is_passed_on(marketo: respx.MockRouter, cli
     assert (failed.consequence, failed.retry_after) == (Consequence.RATE, timedelta(seconds=17))
 
 
+async def test_a_delay_until_a_date_is_reckoned_by_the_servers_clock(
+    marketo: respx.MockRouter, client: MarketoClient
+) -> None:
+    """Ours may be days behind, and would wait as long."""
+    until = {"Date": "Thu, 31 Dec 2037 10:00:00 GMT", "Retry-After": "Thu, 31 Dec 2037 10:00:17 GMT"}
+    marketo.route(path__startswith="/rest").respond(429, headers=until)
+    assert (await failing(client, "sync")).retry_after == timedelta(seconds=17)
+
+
 async def test_a_redirect_is_a_wrong_address_and_is_not_followed(
     marketo: respx.MockRouter, client: MarketoClient
 ) -> None:

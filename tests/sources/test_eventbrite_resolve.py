@@ -48,9 +48,15 @@ async def build(server: EventbriteServer, clock: MovableClock) -> AsyncIterator[
     async with server.client() as client:
 
         def build_source(*, token: str = TOKEN, catalogue: Catalogue | None = None, **options: Any) -> EventbriteSource:
-            api = EventbriteApi(client=client, token=SecretStr(token), clock=clock, base_url=BASE_URL + "/", **options)
+            options |= {"client": client, "base_url": BASE_URL + "/", "ticks": clock.ticks}
+            api = EventbriteApi(token=SecretStr(token), **options)
             return EventbriteSource(
-                path_secrets=["s"], actions=[], api=api, catalogue=catalogue or Catalogue(), clock=clock
+                path_secrets=["s"],
+                actions=[],
+                api=api,
+                catalogue=catalogue or Catalogue(),
+                clock=clock,
+                ticks=clock.ticks,
             )
 
         yield build_source
@@ -398,7 +404,7 @@ async def test_whatever_goes_wrong_at_eventbrite_is_tried_again(
     assert await registered(source, event)
 
 
-async def test_an_answer_that_never_ends_is_given_up(clock: MovableClock) -> None:
+async def test_an_answer_that_never_ends_is_given_up() -> None:
     """Every wait has a limit, however slowly the bytes trickle."""
 
     async def stall(request: httpx.Request) -> httpx.Response:
@@ -406,7 +412,7 @@ async def test_an_answer_that_never_ends_is_given_up(clock: MovableClock) -> Non
         raise AssertionError
 
     async with httpx.AsyncClient(transport=httpx.MockTransport(stall)) as client:
-        api = EventbriteApi(client=client, token=SecretStr("t"), clock=clock, longest_wait=timedelta(milliseconds=10))
+        api = EventbriteApi(client=client, token=SecretStr("t"), longest_wait=timedelta(milliseconds=10))
         with pytest.raises(ResolveFailed, match="TimeoutError"):
             await api.order("1")
 
@@ -442,18 +448,53 @@ async def test_while_eventbrite_limits_us_nothing_is_asked(
         ("999999", 3600),
         ("soon", 60),
         ("-5", 60),
-        ("Mon, 23 Nov 2026 12:02:00 GMT", 120),
-        ("Mon, 23 Nov 2026 12:02:00 -0000", 120),  # which has no zone
-        ("Mon, 23 Nov 2026 11:59:00 GMT", 1),
-        ("Wed, 25 Nov 2026 12:00:00 GMT", 3600),
-        ("Mon, 99 Nov 2026 12:02:00 GMT", 60),
+        ("Mon, 23 Nov 2026 14:02:00 GMT", 120),
+        ("Mon, 23 Nov 2026 14:02:00 -0000", 120),  # which has no zone
+        ("Mon, 23 Nov 2026 13:59:00 GMT", 60),
+        ("Wed, 25 Nov 2026 14:00:00 GMT", 3600),
+        ("Mon, 99 Nov 2026 14:02:00 GMT", 60),
     ],
 )
 async def test_the_servers_own_delay_wins(
     source: EventbriteSource, server: EventbriteServer, clock: MovableClock, asked: str, seconds: int
 ) -> None:
-    server.faults[ORDER_PATH] = [limited(**{"retry-after": asked})]
+    """A date as the server's clock has it: ours is two hours slow here."""
+    server.faults[ORDER_PATH] = [limited(**{"retry-after": asked, "date": "Mon, 23 Nov 2026 14:00:00 GMT"})]
     assert (await failure_of(source, poke(clock))).retry_after == timedelta(seconds=seconds)
+
+
+@pytest.mark.parametrize("date", [{}, {"date": "today"}])
+async def test_a_date_beside_no_other_says_nothing(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock, date: dict[str, str]
+) -> None:
+    server.faults[ORDER_PATH] = [limited(**{"retry-after": "Mon, 23 Nov 2026 12:30:00 GMT"} | date)]
+    assert (await failure_of(source, poke(clock))).retry_after == timedelta(minutes=1)
+
+
+@pytest.mark.parametrize("by", [timedelta(hours=1), timedelta(days=3)])
+@pytest.mark.parametrize("direction", [1, -1])
+async def test_a_clock_that_jumps_makes_nobody_wait_longer_or_ask_sooner(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock, by: timedelta, direction: int
+) -> None:
+    server.faults[ORDER_PATH] = [limited()]
+    await failure_of(source, poke(clock))
+    clock.move(timedelta(seconds=20))
+    clock.jump(direction * by)
+    assert (await failure_of(source, poke(clock))).retry_after == timedelta(seconds=40)
+    clock.move(timedelta(seconds=40))
+    assert await registered(source, poke(clock))
+
+
+async def test_a_refund_after_the_clock_was_put_back_is_looked_at(
+    source: EventbriteSource, server: EventbriteServer, clock: MovableClock
+) -> None:
+    """By the clock it came long before the order was fetched, and what was remembered knows of no refund."""
+    await source.resolve(poke(clock))
+    fetched = server.calls.count(ORDER_PATH)
+    clock.move(timedelta(seconds=20))
+    clock.jump(timedelta(hours=-1))
+    await source.resolve(poke(clock, action="order.refunded"))
+    assert server.calls.count(ORDER_PATH) == fetched + 1
 
 
 async def test_after_a_good_answer_the_wait_begins_small_again(
@@ -478,11 +519,9 @@ async def test_a_stored_body_that_names_nothing_is_given_up_without_a_call(
 
 
 @pytest.mark.parametrize("number", ["", "1/../users/me", "x", "1?", "٣"])
-async def test_an_id_that_is_no_number_never_gets_into_a_path(
-    server: EventbriteServer, clock: MovableClock, number: str
-) -> None:
+async def test_an_id_that_is_no_number_never_gets_into_a_path(server: EventbriteServer, number: str) -> None:
     async with server.client() as client:
-        api = EventbriteApi(client=client, token=SecretStr(TOKEN), clock=clock, base_url=BASE_URL)
+        api = EventbriteApi(client=client, token=SecretStr(TOKEN), base_url=BASE_URL)
         for call in (api.order(number), api.event(number), api.attendee("1", number), api.attendee(number, "1")):
             with pytest.raises(ResolveFailed, match="is not a number"):
                 await call
@@ -505,13 +544,13 @@ async def test_a_cancelled_resolve_leaves_no_lock_behind(
 
 
 def test_the_memory_is_bounded(clock: MovableClock) -> None:
-    memory = RecentOrders(most=2)
+    memory = RecentOrders(clock=clock, ticks=clock.ticks, most=2)
     for number in range(40):
-        memory.remember(str(number), {"attendees": [{"id": f"a{number}"}]}, started_at=clock())
+        memory.remember(str(number), {"attendees": [{"id": f"a{number}"}]}, asked=memory.begin())
     assert memory.order("39", since=clock())
     assert memory.order("0", since=clock()) is None
     assert (memory.owner("a39"), memory.owner("a0")) == ("39", None)
-    links = ForAWhile(clock=clock, keep=timedelta(minutes=1), most=2)
+    links = ForAWhile(ticks=clock.ticks, keep=timedelta(minutes=1), most=2)
     for number in range(3):
         links[str(number)] = "x"
     assert "0" not in links

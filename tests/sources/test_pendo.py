@@ -309,8 +309,9 @@ def server() -> PendoServer:
 @pytest.fixture
 async def asking(server: PendoServer, clock: MovableClock) -> AsyncIterator[PendoSource]:
     async with httpx.AsyncClient(transport=httpx.MockTransport(server.answer)) as client:
-        api = PendoApi(client=client, integration_key=SecretStr(KEY), clock=clock, base_url="https://pendo.test")
-        yield source(api, clock=clock)
+        key = SecretStr(KEY)
+        api = PendoApi(client=client, integration_key=key, base_url="https://pendo.test", ticks=clock.ticks)
+        yield source(api, clock=clock, ticks=clock.ticks)
 
 
 def from_visitor(*visitor_ids: Any) -> Event:

@@ -7,7 +7,7 @@ from datetime import timedelta
 import httpx
 from pydantic import SecretStr
 
-from app.domain import Clock, Json
+from app.domain import Json, Ticks, steady_seconds
 from app.sources.eventbrite.api import bearer_api
 from app.sources.fetching import Answer, refused, segment, unavailable
 from app.sources.payload import as_list, as_text, value_at
@@ -41,11 +41,11 @@ class EventbriteAccount:
         *,
         client: httpx.AsyncClient,
         token: SecretStr,
-        clock: Clock,
         base_url: str = "https://www.eventbriteapi.com/v3",
         longest_wait: timedelta = timedelta(seconds=10),
+        ticks: Ticks = steady_seconds,
     ) -> None:
-        self._api = bearer_api(client, token, clock=clock, base_url=base_url, longest_wait=longest_wait)
+        self._api = bearer_api(client, token, base_url=base_url, longest_wait=longest_wait, ticks=ticks)
 
     async def owner(self) -> str:
         """Return whose token it is, by the account's id."""

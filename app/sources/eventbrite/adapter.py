@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Unusable
+from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Ticks, Unusable, steady_seconds
 from app.errors import NotAuthentic, RequestRefused, ResolveFailed
 from app.sources.base import Accepted, Inbound
 from app.sources.eventbrite.api import EventbriteApi
@@ -44,6 +44,7 @@ class EventbriteSource:
         catalogue: Catalogue,
         clock: Clock,
         settle: timedelta = timedelta(seconds=2),
+        ticks: Ticks = steady_seconds,
     ) -> None:
         self._path_secrets = not_empty(path_secrets, "a secret path segment")
         self._actions = frozenset(actions) | {REFUND}
@@ -51,8 +52,8 @@ class EventbriteSource:
         self._catalogue = catalogue
         self._clock = clock
         self._settle = settle
-        self._orders = RecentOrders()
-        self._join_links = ForAWhile(clock=clock, keep=_LINK_HOLDS)
+        self._orders = RecentOrders(clock=clock, ticks=ticks)
+        self._join_links = ForAWhile(ticks=ticks, keep=_LINK_HOLDS)
         self._order_turns = Turns()
         self._event_turns = Turns()
 
@@ -96,10 +97,10 @@ class EventbriteSource:
         async with self._order_turns.of(order_id):
             if known := self._orders.order(order_id, since=event.received_at):
                 return known
-            started_at = self._clock()
+            asked = self._orders.begin()
             order = trimmed_order(await api.order(order_id))
             if not is_unfinished(order):  # else the next attempt must ask again
-                self._orders.remember(order_id, order, started_at=started_at)
+                self._orders.remember(order_id, order, asked=asked)
             return order
 
     async def _order_of_attendee(self, ref: AttendeeRef, event: Event, api: EventbriteApi) -> JsonObject:

@@ -6,7 +6,7 @@ from datetime import timedelta
 import httpx
 from pydantic import SecretStr
 
-from app.domain import Cause, Clock, Json
+from app.domain import Cause, Json, Ticks, steady_seconds
 from app.errors import ResolveFailed
 from app.sources.fetching import Answer, JsonApi, not_found, refused, unavailable
 
@@ -21,11 +21,11 @@ class EventbriteApi:
         *,
         client: httpx.AsyncClient,
         token: SecretStr,
-        clock: Clock,
         base_url: str = "https://www.eventbriteapi.com/v3",
         longest_wait: timedelta = timedelta(seconds=10),
+        ticks: Ticks = steady_seconds,
     ) -> None:
-        self._json = bearer_api(client, token, clock=clock, base_url=base_url, longest_wait=longest_wait)
+        self._json = bearer_api(client, token, base_url=base_url, longest_wait=longest_wait, ticks=ticks)
 
     async def order(self, order_id: str) -> Json:
         """Return an order with its attendees, and with its event unless Eventbrite fails to expand it.
@@ -60,7 +60,7 @@ class EventbriteApi:
 
 
 def bearer_api(
-    client: httpx.AsyncClient, token: SecretStr, *, clock: Clock, base_url: str, longest_wait: timedelta
+    client: httpx.AsyncClient, token: SecretStr, *, base_url: str, longest_wait: timedelta, ticks: Ticks
 ) -> JsonApi:
     """Return the way to ask Eventbrite with a private token."""
     return JsonApi(
@@ -68,8 +68,8 @@ def bearer_api(
         client=client,
         base_url=base_url,
         credentials=lambda: {"Authorization": f"Bearer {token.get_secret_value()}"},
-        clock=clock,
         longest_wait=longest_wait,
+        ticks=ticks,
     )
 
 

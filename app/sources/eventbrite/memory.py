@@ -5,30 +5,50 @@ from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 from weakref import WeakValueDictionary
 
-from app.domain import Clock
+from app.domain import Clock, Ticks
 from app.sources.payload import JsonObject, as_list, text_at, value_at
+
+_A_JUMP = 1.0  # second by which the clock is not where it should be
+
+
+class Asked(NamedTuple):
+    """When asking for something began, by the clock and by the ticks."""
+
+    at: datetime
+    ticks: float
 
 
 @dataclass(frozen=True, slots=True)
 class _Fetched:
-    started_at: datetime
+    asked: Asked
     order: JsonObject
 
 
 class RecentOrders:
-    """Orders by number, and which order an attendee belongs to: the latter never changes. Bounded in size."""
+    """Orders by number, and which order an attendee belongs to: the latter never changes. Bounded in size.
 
-    def __init__(self, *, most: int = 500) -> None:
+    An order is told for as long as `keep`, unless the clock has jumped since: a refund that comes after the clock was
+    put back seems to be older than what was fetched before it.
+    """
+
+    def __init__(self, *, clock: Clock, ticks: Ticks, keep: timedelta = timedelta(minutes=5), most: int = 500) -> None:
+        self._clock = clock
+        self._ticks = ticks
+        self._keep = keep.total_seconds()
         self._most = most
         self._orders: OrderedDict[str, _Fetched] = OrderedDict()
         self._order_of: OrderedDict[str, str] = OrderedDict()
 
-    def remember(self, order_id: str, order: JsonObject, *, started_at: datetime) -> None:
-        """Keep an order. `started_at` is when asking began: what it says may be as old as that."""
+    def begin(self) -> Asked:
+        """Return the moment: what is asked for now may be as old as that when it comes."""
+        return Asked(self._clock(), self._ticks())
+
+    def remember(self, order_id: str, order: JsonObject, *, asked: Asked) -> None:
         self._orders.pop(order_id, None)
-        self._orders[order_id] = _Fetched(started_at, order)
+        self._orders[order_id] = _Fetched(asked, order)
         for attendee_id in attendee_ids(order):
             self.remember_owner(attendee_id, order_id)
         while len(self._orders) > self._most:
@@ -42,7 +62,11 @@ class RecentOrders:
     def order(self, order_id: str, *, since: datetime) -> JsonObject | None:
         """Return the order if asking for it began at `since` or later, else None."""
         found = self._orders.get(order_id)
-        return found.order if found and found.started_at >= since else None
+        return found.order if found and found.asked.at >= since and self._is_recent(found.asked) else None
+
+    def _is_recent(self, asked: Asked) -> bool:
+        age = self._ticks() - asked.ticks
+        return age <= self._keep and abs((self._clock() - asked.at).total_seconds() - age) < _A_JUMP
 
     def owner(self, attendee_id: str) -> str | None:
         return self._order_of.get(attendee_id)
@@ -51,22 +75,22 @@ class RecentOrders:
 class ForAWhile:
     """Texts that hold for a time, by key. Bounded in size."""
 
-    def __init__(self, *, clock: Clock, keep: timedelta, most: int = 1000) -> None:
-        self._clock = clock
-        self._keep = keep
+    def __init__(self, *, ticks: Ticks, keep: timedelta, most: int = 1000) -> None:
+        self._ticks = ticks
+        self._keep = keep.total_seconds()
         self._most = most
-        self._kept: OrderedDict[str, tuple[datetime, str | None]] = OrderedDict()
+        self._kept: OrderedDict[str, tuple[float, str | None]] = OrderedDict()
 
     def __contains__(self, key: str) -> bool:
         kept = self._kept.get(key)
-        return kept is not None and self._clock() < kept[0] + self._keep
+        return kept is not None and self._ticks() < kept[0] + self._keep
 
     def __getitem__(self, key: str) -> str | None:
         return self._kept[key][1]
 
     def __setitem__(self, key: str, value: str | None) -> None:
         self._kept.pop(key, None)
-        self._kept[key] = (self._clock(), value)
+        self._kept[key] = (self._ticks(), value)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
 

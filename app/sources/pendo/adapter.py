@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Sequence
 from datetime import timedelta
 
-from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Unusable
+from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Ticks, Unusable, steady_seconds
 from app.errors import FieldProblem, Invalid, RequestRefused, ResolveFailed
 from app.sources.base import Accepted, Inbound
 from app.sources.fetching import credentials_missing
@@ -38,11 +38,13 @@ class PendoSource:
         clock: Clock,
         paths: PendoPaths | None = None,
         polls: Collection[str] = (),
+        ticks: Ticks = steady_seconds,
     ) -> None:
         self._secrets = not_empty(secrets, "PENDO_WEBHOOK_SECRET")
         self._reading = Reading(track_event, frozenset(polls), paths or PendoPaths(), catalogue)
         self._api = api
         self._clock = clock
+        self._ticks = ticks
 
     def receive(self, request: Inbound) -> Accepted | Ignored:
         verify_digest(request.headers.get(_SIGNATURE), request.body, self._secrets)
@@ -105,10 +107,10 @@ class PendoSource:
         What would fail for everybody is asked once, and what takes too long goes on at the next attempt.
         """
         failures: dict[str, ResolveFailed] = {}
-        until = self._clock() + _PATIENCE
+        until = self._ticks() + _PATIENCE.total_seconds()
         stopped = None if self._api else credentials_missing("PENDO_INTEGRATION_KEY")
         for visitor_id in visitor_ids:
-            if stopped is None and self._clock() >= until:
+            if stopped is None and self._ticks() >= until:
                 stopped = without_time()
             if stopped is not None or self._api is None:
                 failures[visitor_id] = stopped or without_time()

@@ -5,7 +5,7 @@ from datetime import timedelta
 import httpx
 from pydantic import SecretStr
 
-from app.domain import Clock, Json
+from app.domain import Json, Ticks, steady_seconds
 from app.sources.fetching import JsonApi, not_found, refused, segment, unavailable
 
 
@@ -17,17 +17,17 @@ class PendoApi:
         *,
         client: httpx.AsyncClient,
         integration_key: SecretStr,
-        clock: Clock,
         base_url: str = "https://app.pendo.io",
         longest_wait: timedelta = timedelta(seconds=10),
+        ticks: Ticks = steady_seconds,
     ) -> None:
         self._json = JsonApi(
             name="Pendo",
             client=client,
             base_url=base_url,
             credentials=lambda: {"x-pendo-integration-key": integration_key.get_secret_value()},
-            clock=clock,
             longest_wait=longest_wait,
+            ticks=ticks,
         )
 
     async def visitor(self, visitor_id: str) -> Json:
