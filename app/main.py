@@ -5,6 +5,7 @@ from fastapi.routing import iter_route_contexts
 from starlette.types import Lifespan, Receive, Scope, Send
 
 from app.web.admin import admin_router
+from app.web.body import largest_form
 from app.web.care import care_router
 from app.web.care_parts import CareParts
 from app.web.console.router import console_router
@@ -64,5 +65,6 @@ def create_app(parts: WebParts, *, care: CareParts | None = None, lifespan: Life
         gates = [Depends(Gate(parts))] if parts.docs_need_token else []
         app.include_router(docs_router(app), dependencies=gates)
     paths = [route.path or "/" for route in iter_route_contexts(app.routes)]
-    app.add_middleware(Edge, first_words=frozenset(map(first_word, paths)))
+    words, most = frozenset(map(first_word, paths)), largest_form(parts.max_body)
+    app.add_middleware(Edge, first_words=words, room=parts.room, most=most)
     return app

@@ -10,6 +10,7 @@ import random
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
+from datetime import timedelta
 
 import structlog
 from starlette.requests import ClientDisconnect
@@ -17,15 +18,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.contextvars import bind_contextvars
 
 from app.log import prepared_line
-from app.web.body import Disconnected
+from app.web.body import Disconnected, Room, check_announced_length, read_body, replayed
 from app.web.parts import WebParts
-from app.web.problems import CLOSE, DEFECT, NOTHING_HERE, STOPPING, Headers, Problem
-from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, refusal
+from app.web.problems import CLOSE, DEFECT, NOTHING_HERE, STOPPING, Headers, Problem, Refused
+from app.web.webhooks import UNKNOWN, Answer, Webhooks, address, one_of_each, refusal
 
 UNMATCHED = "unmatched"
 WHOLE_ANSWER = "relay.whole_answer"  # what a server may offer: to write an answer's head and body in one piece
 QUIET = frozenset({"/livez", "/readyz", "/healthz", "/metrics"})  # asked every few seconds by machines
 _NO_OFFER: Mapping[str, Callable[[], None]] = {"hold": lambda: None}  # of a server that writes as it likes
+_BODY_WITHIN = timedelta(seconds=20)
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 FOR_MACHINES: Headers = ((b"x-content-type-options", b"nosniff"), (b"cache-control", b"no-store"))
 _FOR_BROWSERS: Headers = (
@@ -109,11 +111,14 @@ class Edge:
     """ASGI middleware around the router, whose addresses begin with these words.
 
     What begins with another is refused here: the router compares it with each of its routes, and strangers try many.
+    Bodies are read here, of `most` bytes each and in `room` together: FastAPI reads any, before it asks for a token.
     """
 
-    def __init__(self, app: ASGIApp, first_words: Collection[str]) -> None:
+    def __init__(self, app: ASGIApp, first_words: Collection[str], room: Room, most: int) -> None:
         self._app = app
         self._first_words = first_words
+        self._room = room
+        self._most = most
         self._log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web").bind()
         self._line = prepared_line("request_answered", "request_id", "method", "route", "status", "ms", soon=_this_turn)
 
@@ -148,7 +153,9 @@ class Edge:
         scope.setdefault("state", {})["request_id"] = request_id
         problem = None
         try:
-            await self._app(scope, receive, send_with_headers)
+            await self._app(scope, await self._with_body(scope, receive), send_with_headers)
+        except Refused as refused:
+            problem = refused.problem
         except asyncio.CancelledError:  # as above
             problem = STOPPING
         except (Disconnected, ClientDisconnect):  # in the middle of a form: nobody is left to answer
@@ -163,6 +170,12 @@ class Edge:
         line = self._log.debug if route in QUIET else self._log.info
         ms = round((time.perf_counter() - started) * 1000, 2)
         line("request_answered", method=scope["method"], route=route, status=status, ms=ms)
+
+    async def _with_body(self, scope: Scope, receive: Receive) -> Receive:
+        if scope["method"] != "POST":
+            return receive  # no other is read by anybody
+        check_announced_length(one_of_each(scope["headers"]), self._most)
+        return replayed(await read_body(receive, limit=self._most, within=_BODY_WITHIN, room=self._room), receive)
 
 
 def first_word(path: str) -> str:

@@ -26,6 +26,7 @@ from app.store.views import (
     RegistrationView,
 )
 from app.tracing import Tracing
+from app.web.body import Room
 from app.web.console.parts import ConsoleParts
 from app.web.rate import Rate
 from app.web.waiting import WaitingRoom
@@ -112,7 +113,8 @@ class WebParts:
     """Everything that the web layer needs.
 
     `status` is the dispatcher's: `leader` (bool), `in_flight` and `window_used` (int), `paused` (scope → reason).
-    `probe` commits a tiny write or raises StoreUnavailable. `max_body` counts bytes. `read_timeout` is how long a
+    `probe` commits a tiny write or raises StoreUnavailable. `max_body` counts bytes of a webhook; `room` is what all
+    bodies share that are not whole yet. `read_timeout` is how long a
     sender may take for its body. Without tokens the admin API is off;
     with `admin_read_tokens` one can only look. `waiting` is where wrong tokens are held back. A source without one of
     the `rates` sends as much as it likes.
@@ -130,6 +132,7 @@ class WebParts:
     admin_read_tokens: tuple[SecretStr, ...] = ()
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
     max_body: int = 262_144
+    room: Room = field(default_factory=Room)
     rates: Mapping[str, Rate] = field(default_factory=dict)
     read_timeout: timedelta = timedelta(seconds=20)
     clock: Clock = utc_now

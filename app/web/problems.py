@@ -75,6 +75,12 @@ TOO_MANY_GUESSES = Problem(
     headers=((b"retry-after", b"1"), CLOSE),
 )
 TOO_SLOW = Problem(408, "too_slow", "The body did not arrive in time; send it again.", headers=(CLOSE,))
+CROWDED = Problem(
+    503,
+    "crowded",
+    "Too many large bodies are on their way here; send it again later.",
+    headers=(RETRY_AFTER, CLOSE),
+)
 UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
 STOPPING = Problem(503, "stopping", "The relay is stopping; send it again later.", headers=(RETRY_AFTER,))
 DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details under this requestId.")

@@ -121,9 +121,10 @@ class Webhooks:
             raise Refused(NOT_A_POST)
         headers = one_of_each(scope["headers"])
         check_type(headers, needed=name in TYPE_NEEDED)
-        check_announced_length(headers, self._parts.max_body)
-        body = await read_body(receive, limit=self._parts.max_body, within=self._parts.read_timeout)
-        return Inbound(headers=headers, body=body, received_at=self._parts.clock(), path_secret=secret)
+        parts = self._parts
+        check_announced_length(headers, parts.max_body)
+        body = await read_body(receive, limit=parts.max_body, within=parts.read_timeout, room=parts.room)
+        return Inbound(headers=headers, body=body, received_at=parts.clock(), path_secret=secret)
 
     async def _store(self, name: str, inbound: Inbound, verdict: Accepted | Ignored) -> Answer:
         if isinstance(verdict, Ignored):

@@ -4,7 +4,7 @@ import json
 import resource
 import socket
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 
@@ -74,7 +74,8 @@ def statuses(answers: bytes) -> list[int]:
 
 def held(relay: Relay, stack: ExitStack, sent: bytes = b"") -> socket.socket:
     connection = stack.enter_context(socket.create_connection(("127.0.0.1", int(relay.url.rpartition(":")[2])), 15))
-    connection.sendall(sent)
+    with suppress(ConnectionError):  # who is refused while it sends
+        connection.sendall(sent)
     return connection
 
 
@@ -90,6 +91,9 @@ SLOW = {
     "half the headers": request()[:80],
     "large headers without end": request().partition(b"\r\n\r\n")[0] + b"\r\nX: " + b"x" * 20_000,
     "half a body": request()[:-10],
+    "most of a large body": request("Content-Length: 250000") + b" " * 240_000,
+    "a body without a token": request("Content-Length: 250000", target="/api/replay") + b" " * 240_000,
+    "a form without an end": request("Content-Length: 250000", target="/console/sign-in") + b" " * 240_000,
     "half a chunk": request("Transfer-Encoding: chunked").partition(b"\r\n\r\n")[0] + b"\r\n\r\n8000\r\n" + b" " * 9000,
 }
 

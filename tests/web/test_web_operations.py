@@ -9,6 +9,7 @@ from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
 from app.errors import StoreUnavailable
+from app.web.body import Room
 from app.web.edge import Edge
 from app.web.problems import NOTHING_HERE
 from tests.web.log_capture import Lines
@@ -206,7 +207,7 @@ class TestAccessLines:
             seen.append(scope["path"])
             await Response(status_code=204)(scope, receive, send)
 
-        transport = httpx.ASGITransport(Edge(router, {"api"}))
+        transport = httpx.ASGITransport(Edge(router, {"api"}, Room(), 1000))
         async with httpx.AsyncClient(transport=transport, base_url="http://relay") as client:
             for path in ("/.env", "/apis/events", "/%2fapi", "/"):
                 answer = await client.get(path)

@@ -3,7 +3,6 @@
 import hmac
 import re
 from collections.abc import Callable, Coroutine, Mapping
-from datetime import timedelta
 from typing import Any
 from urllib.parse import parse_qsl, quote
 
@@ -14,7 +13,7 @@ from starlette.responses import RedirectResponse, Response
 
 from app.domain import Clock
 from app.errors import StoreUnavailable
-from app.web.body import check_announced_length, read_body
+from app.web.body import FORM
 from app.web.console import words
 from app.web.console.pages import problem_page
 from app.web.console.session import Session, Sessions
@@ -39,7 +38,6 @@ _HEADLINES = {
 _SPECIAL = {OFF.fact: "The console is off", ONLY_LOOKS.fact: "You may look, and change nothing"}
 _OWN_PAGE = re.compile(r"/console(/[A-Za-z0-9_./-]*)?(\?[^\\\x00-\x20]*)?")
 _ID = re.compile(r"[A-Za-z0-9_-]{1,64}")
-_FORM_WITHIN = timedelta(seconds=20)
 
 
 class NotSignedIn(Exception):
@@ -115,7 +113,7 @@ def known_id(text: str) -> str:
     return text
 
 
-async def read_form(request: Request, *, limit: int = 16_384) -> Mapping[str, str]:
+async def read_form(request: Request, *, limit: int = FORM) -> Mapping[str, str]:
     """Return the fields of a form that was sent from a page of ours.
 
     Raises:
@@ -123,15 +121,16 @@ async def read_form(request: Request, *, limit: int = 16_384) -> Mapping[str, st
     """
     if request.headers.get("sec-fetch-site", "same-origin") not in ("same-origin", "none"):
         raise Refused(NOT_OUR_FORM)
-    check_announced_length(request.headers, limit)
-    body = await read_body(request.receive, limit=limit, within=_FORM_WITHIN)
+    body = await request.body()
+    if len(body) > limit:
+        raise Refused(too_large(limit))
     try:
         return dict(parse_qsl(body.decode(errors="replace"), keep_blank_values=True, max_num_fields=50))
     except ValueError:
         raise Refused(too_large(limit)) from None
 
 
-async def read_signed_form(request: Request, session: Session, *, limit: int = 16_384) -> Mapping[str, str]:
+async def read_signed_form(request: Request, session: Session, *, limit: int = FORM) -> Mapping[str, str]:
     """Return the fields of a form that does something, from this session's own page.
 
     Raises:
@@ -143,7 +142,7 @@ async def read_signed_form(request: Request, session: Session, *, limit: int = 1
     return form
 
 
-async def read_own_form(request: Request, session: Session, *, limit: int = 16_384) -> Mapping[str, str]:
+async def read_own_form(request: Request, session: Session, *, limit: int = FORM) -> Mapping[str, str]:
     """Return the fields of a form that this session's own page made.
 
     Raises:

@@ -9,6 +9,7 @@ from starlette.types import Message
 
 from app.domain import is_email
 from app.sources.trying import Sender
+from app.web.body import largest_form
 from app.web.console import shown
 from app.web.console.guard import NO_SUCH_THING, page_router, read_signed_form
 from app.web.console.guides import GUIDES, Guide
@@ -51,7 +52,7 @@ class _Desk:
     async def try_payload(self, request: Request, name: str) -> Response:
         self._known(name)
         most = self._parts.max_body
-        form = await read_signed_form(request, request.state.session, limit=3 * most + 16_384)  # as a form encodes it
+        form = await read_signed_form(request, request.state.session, limit=largest_form(most))
         payload = form.get("payload", "").strip()
         body = payload.encode(errors="replace")
         if not 0 < len(body) <= most:
