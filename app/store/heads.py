@@ -19,7 +19,9 @@ from app.store.tables import registrations
 
 MOST_PEOPLE = 300  # an upsert or look-up, Marketo's limit
 MOST_LEADS = 100  # a trigger call, Marketo's limit
-_SPARE = 1000  # people that a claim looks at beyond those it takes: some are in another upsert, or were so lately
+# People that a claim looks at beyond those it takes: some are in another upsert, or were so lately. If all of a
+# source's are, as after calls that were lost under a crowd, it looks once more, far beyond them.
+SPARE, MUCH_SPARE = 1000, 20_000
 _One = TypeVar("_One")
 
 
@@ -196,9 +198,9 @@ class PersonNext(NamedTuple):
 
 
 async def people_next(
-    connection: AsyncConnection, now: datetime, until: datetime, *, lookup: bool, limit: int
+    connection: AsyncConnection, now: datetime, until: datetime, *, lookup: bool, most: int
 ) -> dict[str, list[PersonNext]]:
-    """Return the head of each source's line, urgent ones first, then the oldest: some more than `limit`."""
+    """Return the head of each source's line, urgent ones first, then the oldest: `most` of each."""
     c = registrations.c
     lines: dict[str, list[PersonNext]] = {}
     for source in await sources_of(connection, registrations, RegistrationState.NEW):
@@ -206,7 +208,7 @@ async def people_next(
             line = _line(select(c.id, c.person_key, c.person_hash), source, end, now).where(
                 c.state == RegistrationState.NEW, c.lookup == int(lookup), c.claimed_by.is_(None)
             )
-            rows = await connection.execute(line.limit(limit + _SPARE))
+            rows = await connection.execute(line.limit(most))
             lines.setdefault(source, []).extend(PersonNext(*row) for row in rows)
     return lines
 

@@ -27,6 +27,8 @@ from app.store.claims import Call, CallKind, CallResult, Claimed
 from app.store.database import Database
 from app.store.fates import Fate
 from app.store.heads import (
+    MUCH_SPARE,
+    SPARE,
     Backlog,
     Horizon,
     PersonNext,
@@ -75,7 +77,7 @@ class Sending:
         The next of those who are held may be asked for again then, or somebody else's turn comes.
         """
         async with self._database.read() as connection:
-            heads = await people_next(connection, now, urgent_until, lookup=False, limit=limit)
+            heads = await people_next(connection, now, urgent_until, lookup=False, most=limit + SPARE)
             hashes = {one.person_hash for line in heads.values() for one in line}
             held = (await people.held_until(connection, hashes, now)).values()
             later = (await connection.execute(_next_due(now))).scalars().all()
@@ -94,8 +96,8 @@ class Sending:
         values = {"claimed_by": fence}
         async with self._database.write() as connection:
             await enter(connection, now, self._heed)
-            heads = await people_next(connection, now, urgent_until or now, lookup=lookup, limit=limit)
-            ids = await _free(connection, heads, now, limit) if not lookup else fair(heads, limit)
+            until = urgent_until or now
+            ids = await (_to_look_up if lookup else _to_upsert)(connection, now, until, limit)
             due = select(c.id).where(c.id.in_([one.id for one in ids]), c.state == RegistrationState.NEW)
             due = due.where(c.claimed_by.is_(None)).order_by(c.id)
             kind: CallKind = "lookup" if lookup else "upsert"
@@ -275,19 +277,31 @@ def _row(call: Call) -> dict[str, Any]:
     return {"id": call.id, "kind": call.kind, "campaign_id": call.campaign_id, "size": len(call.registrations)}
 
 
+async def _to_look_up(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[PersonNext]:
+    return fair(await people_next(connection, now, until, lookup=True, most=limit + SPARE), limit)
+
+
+async def _to_upsert(connection: AsyncConnection, now: datetime, until: datetime, limit: int) -> list[PersonNext]:
+    for most in (limit + SPARE, limit + MUCH_SPARE):
+        heads = await people_next(connection, now, until, lookup=False, most=most)
+        free = await _free(connection, heads, now)
+        if all(free[source] or len(line) < most for source, line in heads.items()):
+            break
+    return fair(free, limit)
+
+
 async def _free(
-    connection: AsyncConnection, heads: Mapping[str, Sequence[PersonNext]], now: datetime, limit: int
-) -> list[PersonNext]:
+    connection: AsyncConnection, heads: Mapping[str, Sequence[PersonNext]], now: datetime
+) -> dict[str, list[PersonNext]]:
     """Leave out who is in another upsert or was so lately."""
     c = registrations.c
     busy = await people.held_until(connection, {one.person_hash for line in heads.values() for one in line}, now)
     held = select(c.person_key).where(c.state == RegistrationState.NEW, c.claimed_by.is_not(None), c.lookup == 0)
     upserted = set((await connection.execute(held)).scalars())
-    free = {
+    return {
         source: [one for one in line if one.person_hash not in busy and one.person_key not in upserted]
         for source, line in heads.items()
     }
-    return fair(free, limit)
 
 
 def _next_due(now: datetime) -> CompoundSelect[tuple[Any]]:

@@ -11,7 +11,7 @@ from app.store.calls import CallLog
 from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
 from app.store.fates import Fate
-from app.store.heads import Backlog, People
+from app.store.heads import SPARE, Backlog, People
 from app.store.people import APART, RUNS_ON
 from app.store.registrations import Draft
 from app.store.sending import Sending
@@ -417,6 +417,18 @@ async def test_whose_back_off_is_longer_than_an_upsert_may_run_on_waits_it_out(
     lost = Fate(one, NEW, "waiting", "No answer.", due_at=again_at)
     await settle(database, clock, call, lost, result=CallResult("lost"))
     assert (await Sending(database).waiting(clock())).next_due == again_at
+
+
+async def test_however_many_are_held_whoever_stands_behind_them_goes(database: Database, clock: MovableClock) -> None:
+    """One network that is cut under a crowd may leave 1,500 people with lost upserts, who register again meanwhile."""
+    call, one = await claimed(database, clock)
+    await settle(database, clock, call, Fate(one, NEW, "waiting", "No answer."), result=CallResult("lost"))
+    await record(database, clock(), *(draft(clock(), webinar=f"w-{number}") for number in range(2, SPARE + 400)))
+    clock.move(timedelta(seconds=1))
+    await record(database, clock(), draft(clock(), "lone@example.com"))
+    found = await people(database, clock())
+    assert found is not None
+    assert [one.email for one in found.registrations] == ["lone@example.com"]
 
 
 async def test_a_claim_of_nobody_tells_when_to_ask_again(database: Database, clock: MovableClock) -> None:
