@@ -132,9 +132,10 @@ async def _at_work(
         backroom.call(workshop.stop_dispatching)
 
     async def check_store() -> None:
-        if not backroom.is_working:
-            raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.")
-        await backroom.ask(workshop.probe)
+        try:
+            await backroom.ask(workshop.probe)
+        except RuntimeError:
+            raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.") from None
 
     async def try_out_in_backroom(name: str, body: bytes) -> Tried:
         return await backroom.ask(lambda: workshop.try_out(name, body))
@@ -304,12 +305,15 @@ class _Workshop:
             ended = asyncio.create_task(end.wait())
             await asyncio.wait({writing, dispatching, ended}, return_when=asyncio.FIRST_COMPLETED)
             self.stop_dispatching()
-            await asyncio.wait({dispatching, ended})
+            await asyncio.wait({dispatching} if writing.done() else {dispatching, ended})
             self.inbox.close()
             await asyncio.wait({writing}, timeout=LAST_COMMIT.total_seconds())
             writing.cancel()
             telling.cancel()
-            await asyncio.gather(writing, dispatching, telling, return_exceptions=True)
+            ended.cancel()
+            await asyncio.gather(writing, dispatching, telling, ended, return_exceptions=True)
+        if not end.is_set():
+            await writing  # a defect, without which nothing is accepted: the thread ends, and /readyz says so
 
     async def _tell(self) -> None:
         """Note what this process knows now and then: another worker may be asked for it."""
