@@ -132,10 +132,9 @@ async def _at_work(
         backroom.call(workshop.stop_dispatching)
 
     async def check_store() -> None:
-        try:
-            await backroom.ask(workshop.probe)
-        except RuntimeError:
-            raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.") from None
+        if not backroom.is_working:
+            raise StoreUnavailable("The thread that stores webhooks has ended; restart the relay.")
+        await backroom.ask(workshop.probe)
 
     async def try_out_in_backroom(name: str, body: bytes) -> Tried:
         return await backroom.ask(lambda: workshop.try_out(name, body))
@@ -280,7 +279,13 @@ class _Workshop:
         return {**self.dispatcher.status(), "token_age": age.total_seconds() if age else None}
 
     async def probe(self) -> None:
-        """Commit a tiny write."""
+        """Commit a tiny write, where webhooks are stored too.
+
+        Raises:
+            StoreUnavailable: that cannot be done, or nobody does the latter any more.
+        """
+        if not self.inbox.is_open:
+            raise StoreUnavailable("Nothing stores webhooks any more; restart the relay.")
         await probe(self._database, clock=utc_now)
 
     async def try_out(self, name: str, body: bytes) -> Tried:
@@ -305,15 +310,14 @@ class _Workshop:
             ended = asyncio.create_task(end.wait())
             await asyncio.wait({writing, dispatching, ended}, return_when=asyncio.FIRST_COMPLETED)
             self.stop_dispatching()
-            await asyncio.wait({dispatching} if writing.done() else {dispatching, ended})
+            if writing.done():
+                _log.error("storing webhooks ended by a defect", exc_info=writing.exception())
+            await asyncio.wait({dispatching, ended})
             self.inbox.close()
             await asyncio.wait({writing}, timeout=LAST_COMMIT.total_seconds())
             writing.cancel()
             telling.cancel()
-            ended.cancel()
-            await asyncio.gather(writing, dispatching, telling, ended, return_exceptions=True)
-        if not end.is_set():
-            await writing  # a defect, without which nothing is accepted: the thread ends, and /readyz says so
+            await asyncio.gather(writing, dispatching, telling, return_exceptions=True)
 
     async def _tell(self) -> None:
         """Note what this process knows now and then: another worker may be asked for it."""

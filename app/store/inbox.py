@@ -78,6 +78,11 @@ class Inbox:
         self._is_closing = False
 
     @property
+    def is_open(self) -> bool:
+        """Tell whether anybody can be stored: until `close`, and for as long as `run` does not end by a defect."""
+        return not self._is_closing
+
+    @property
     def waiting(self) -> tuple[int, int]:
         """Return how many wait for their turn, and how many bytes their bodies have."""
         return len(self._waiting), self._bytes_come - self._bytes_gone
