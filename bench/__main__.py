@@ -24,7 +24,7 @@ def main(
     seconds: Annotated[float, typer.Option(min=0.5, max=60, help="Length of each measured load.")] = 4.0,
     fast: Annotated[bool, typer.Option("--quick", help="Only see that it works: short, and nothing is kept.")] = False,
 ) -> None:
-    """Measure the relay. Nothing leaves this machine; all figures together take about an hour."""
+    """Measure the relay. Nothing leaves this machine; all figures together take an hour and a half."""
     console = Console()
     unknown = set(only or ()) - FIGURES.keys()
     if unknown:
