@@ -23,7 +23,7 @@ settings.register_profile("facts", deadline=None)  # a loaded machine is no defe
 settings.load_profile("facts")
 
 # By default a traceback shows all local values: seconds of processor time, where a million people are among them.
-_plain = structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback)
+_plain = structlog.dev.ConsoleRenderer(colors=False, exception_formatter=structlog.dev.plain_traceback)
 structlog.configure(processors=[*structlog.get_config()["processors"][:-1], _plain])
 
 
