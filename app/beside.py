@@ -1,7 +1,7 @@
 """Make a check's calls from a process that does not lead: in the window of the one that does, and written down."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -15,7 +15,7 @@ from app.dispatch.judgement import person_key
 from app.dispatch.leaders_time import LeadersTime
 from app.dispatch.pausing import LIMIT_CODES, not_now, pause_after
 from app.doctor.pacing import Gate, Make, Paced, Slow, not_told
-from app.domain import CallId, Clock, steady_seconds
+from app.domain import CallId, Clock, Ticks, steady_seconds
 from app.errors import NotNow, StoreUnavailable
 from app.making import make_memory
 from app.marketo.envelope import Reply
@@ -88,7 +88,7 @@ class Beside:
         *,
         clock: Clock,
         slow: Slow = not_told,
-        ticks: Callable[[], float] = steady_seconds,
+        ticks: Ticks = steady_seconds,
     ) -> None:
         self._url = url
         self._limits = limits

@@ -15,7 +15,7 @@ from app.dispatch.lease import Lease
 from app.dispatch.pausing import Pauses
 from app.dispatch.verdicts import Halving, Policy
 from app.dispatch.window import Pace, Window
-from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, new_id, steady_seconds
+from app.domain import FINAL_STATES, CallId, CampaignId, Clock, LeadId, RegistrationState, Ticks, new_id, steady_seconds
 from app.errors import LeadershipLost, StoreUnavailable, WindowTaken
 from app.marketo.answers import FindAnswer, FoundPerson, SyncAnswer, TriggerAnswer
 from app.marketo.codes import Consequence, Endpoint, Executed, Trouble
@@ -65,7 +65,7 @@ class Caller:
     clock: Clock
     bell: Bell
     day: Day
-    ticks: Callable[[], float] = steady_seconds
+    ticks: Ticks = steady_seconds
     tracing: Tracing | None = None
     under_way: set[CallId] = field(default_factory=set)
     _room: Bell = field(default_factory=Bell)

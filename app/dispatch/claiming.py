@@ -1,7 +1,7 @@
 """Take from the store what a leader reads next: no more than it can read, and what leaders ended at by itself."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,7 +10,7 @@ import structlog
 
 from app.dispatch.in_hand import MOST_OF_A_SOURCE, InHand
 from app.dispatch.lease import Lease
-from app.domain import Clock, Event
+from app.domain import Clock, Event, Ticks
 from app.errors import StoreUnavailable
 from app.store.events import EventQueue
 
@@ -30,7 +30,7 @@ class Claiming:
     clock: Clock
     look_every: float = _IDLE
     pace: float = _PACE
-    ticks: Callable[[], float] = time.monotonic  # seconds of a clock that never jumps
+    ticks: Ticks = time.monotonic
     in_hand: InHand = field(default_factory=InHand)
     _is_unclear: bool = False  # whether the last claim's answer was lost
     _next_claim: float = float("-inf")

@@ -2,7 +2,7 @@
 
 import asyncio
 import math
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -10,6 +10,7 @@ from typing import Any
 
 from app.dispatch.intake import Intake
 from app.dispatch.sender import Sender
+from app.domain import Ticks
 from app.errors import StoreUnavailable
 from app.store.database import answered_within
 
@@ -25,7 +26,7 @@ _CANCELLED_AGAIN = 0.2  # seconds between two attempts to end what does not heed
 class Ending:
     """Knows whether the process was told to stop, and how much of the time for that is left."""
 
-    ticks: Callable[[], float]  # seconds of a clock that never jumps
+    ticks: Ticks
     _told: asyncio.Event = field(default_factory=asyncio.Event)
     _ends_at: float = math.inf
 

@@ -1,11 +1,10 @@
 """Tell the leader's window what others call meanwhile, whenever the store tells it."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 from app.dispatch.guests import Guests
 from app.dispatch.window import Window
-from app.domain import Clock
+from app.domain import Clock, Ticks
 from app.marketo.limits import SPAN
 from app.store.sharing import Others
 
@@ -16,7 +15,7 @@ class Heeding:
 
     window: Window
     clock: Clock
-    ticks: Callable[[], float]
+    ticks: Ticks
 
     def __call__(self, others: Others) -> bool:
         """Tell whether the call that was begun last has its place beside those of others."""

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from app.dispatch.holder import has_died
 from app.dispatch.lease import GONE_AFTER
-from app.domain import Clock, steady_seconds
+from app.domain import Clock, Ticks, steady_seconds
 from app.store.database import Database
 from app.store.leases import LEADER, Leases, Seen
 
@@ -36,7 +36,7 @@ class LeadersTime:
         self,
         clock: Clock,
         *,
-        ticks: Callable[[], float] = steady_seconds,
+        ticks: Ticks = steady_seconds,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._clock = clock

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from app.dispatch.holder import has_died
 from app.dispatch.steady import Silence
-from app.domain import steady_seconds
+from app.domain import Ticks, steady_seconds
 from app.errors import LeadershipLost
 from app.store.leases import LEADER, Leases, Seen
 
@@ -28,7 +28,7 @@ class Lease:
         fence: int,
         *,
         taken_at: float,
-        ticks: Callable[[], float] = steady_seconds,
+        ticks: Ticks = steady_seconds,
         found: tuple[Seen, Silence] = (Seen(), Silence()),
     ) -> None:
         self._leases = leases
@@ -82,7 +82,7 @@ class Applicant:
 
     leases: Leases
     holder: str
-    ticks: Callable[[], float] = steady_seconds
+    ticks: Ticks = steady_seconds
     is_dead: Callable[[str], bool] = has_died
     _seen: Seen = field(default_factory=Seen)
     _since: float = 0.0  # when a change of it was seen last

@@ -5,11 +5,10 @@ that is set by an hour would make all of them wrong at once. So within a term th
 clock does; a leader that sees it jump ends its term, and a new term moves the stored times along before anything else.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from app.domain import Clock
+from app.domain import Clock, Ticks
 
 NOTICED = timedelta(seconds=2)  # less is what a look at a busy machine's store may take
 
@@ -17,7 +16,7 @@ NOTICED = timedelta(seconds=2)  # less is what a look at a busy machine's store 
 class SteadyClock:
     """A clock that never jumps but in `set`. `ticks` counts steady seconds."""
 
-    def __init__(self, machine: Clock, ticks: Callable[[], float]) -> None:
+    def __init__(self, machine: Clock, ticks: Ticks) -> None:
         self._machine, self._ticks = machine, ticks
         self.set()
 

@@ -27,7 +27,7 @@ from app.dispatch.troubles import SetupTroubles, Thresholds
 from app.dispatch.usage import Reconciler, UsageStatistics
 from app.dispatch.verdicts import Policy
 from app.dispatch.window import Window
-from app.domain import Clock, steady_seconds
+from app.domain import Clock, Ticks, steady_seconds
 from app.metrics import Metrics
 from app.quota_day import next_quota_day
 from app.sources.base import Source
@@ -62,7 +62,7 @@ class Work:
     calls_per_window: int
     calls_per_day: int
     most_in_flight: int
-    ticks: Callable[[], float] = steady_seconds  # seconds of a clock that never jumps
+    ticks: Ticks = steady_seconds
     look_every: float = 1.0  # seconds between two looks at the store, for what no bell tells
     memory: Memory = field(default_factory=Memory)
     keep: timedelta = timedelta(days=30)  # how long what ended is kept with its people

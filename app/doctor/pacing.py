@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from app.domain import Ticks
 from app.errors import NotNow
 from app.marketo.envelope import Reply
 from app.marketo.limits import SPAN
@@ -65,7 +66,7 @@ class Paced:
         most: int,
         *,
         slow: Slow = not_told,
-        ticks: Callable[[], float] = time.monotonic,
+        ticks: Ticks = time.monotonic,
         wait: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self.most = most

@@ -14,7 +14,7 @@ import structlog
 from sqlalchemy import select, tuple_
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.domain import EventId, EventState, NewEvent, steady_seconds
+from app.domain import EventId, EventState, NewEvent, Ticks, steady_seconds
 from app.errors import StoreUnavailable
 from app.store.database import Database, answered_within
 from app.store.people import People
@@ -59,7 +59,7 @@ class Inbox:
         most_together: int = 500,
         waits: timedelta = WAITS,
         writes: timedelta = WRITES,
-        ticks: Callable[[], float] = steady_seconds,
+        ticks: Ticks = steady_seconds,
     ) -> None:
         self._database = database
         self._people = People(database)

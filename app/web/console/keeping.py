@@ -5,6 +5,8 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Generic, TypeVar
 
+from app.domain import Ticks
+
 T = TypeVar("T")
 AT_LEAST = 2.0  # seconds
 SHARE = 0.01  # of all time, at most, is spent on finding it out
@@ -21,7 +23,7 @@ class Kept(Generic[T]):
         find: Callable[[], Awaitable[T]],
         *,
         at_least: float = AT_LEAST,
-        ticks: Callable[[], float] = time.monotonic,
+        ticks: Ticks = time.monotonic,
     ) -> None:
         self._find = find
         self._at_least = at_least

@@ -12,6 +12,7 @@ from functools import wraps
 from fastapi import Request
 from starlette.responses import Response
 
+from app.domain import Ticks
 from app.web.console.keeping import Kept
 
 HEADER = "x-console-live"
@@ -24,7 +25,7 @@ _Key = tuple[str, str, bool]
 class Live:
     """The answers that are shared: `most` of them, each for `lasts` seconds."""
 
-    def __init__(self, *, lasts: float = LASTS, most: int = _MOST, ticks: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, *, lasts: float = LASTS, most: int = _MOST, ticks: Ticks = time.monotonic) -> None:
         self._lasts = lasts
         self._ticks = ticks
         self._most = most
