@@ -8,10 +8,11 @@ from datetime import UTC, datetime, timedelta
 import httpx
 from pydantic import SecretStr
 
+from app.dates import read_http_date
 from app.domain import Clock, utc_now
 from app.marketo.address import MarketoAddress
 from app.marketo.answers import TokenGrant, read_token
-from app.marketo.envelope import Reply, read_date, read_retry_after, refuses_token
+from app.marketo.envelope import Reply, read_retry_after, refuses_token
 from app.marketo.transport import USER_AGENT
 
 _TIMEOUT = httpx.Timeout(connect=10.0, read=30.0, write=10.0, pool=10.0)
@@ -103,7 +104,7 @@ class MarketoAuth(httpx.Auth):
 
     async def _reply(self, response: httpx.Response) -> Reply:
         body = await response.aread()
-        now = read_date(response.headers.get("Date")) or self._clock()
+        now = read_http_date(response.headers.get("Date")) or self._clock()
         wait = read_retry_after(response.headers.get("Retry-After"), now=now)
         return Reply(response.status_code, body, wait)
 

@@ -11,6 +11,7 @@ from datetime import datetime, timedelta
 
 import httpx
 
+from app.dates import read_http_date
 from app.domain import CampaignId, Clock, LeadId, utc_now
 from app.marketo import activities, answers, requests
 from app.marketo.activities import ActivityPage, ActivityTypes, PagingToken
@@ -18,7 +19,7 @@ from app.marketo.address import MarketoAddress
 from app.marketo.answers import CampaignInfo, FindAnswer, Reason, SyncAnswer, TriggerAnswer
 from app.marketo.auth import MarketoAuth
 from app.marketo.codes import Consequence, Endpoint, Trouble
-from app.marketo.envelope import Reply, read_date, read_retry_after
+from app.marketo.envelope import Reply, read_retry_after
 from app.marketo.failures import CallFailed, failure
 from app.marketo.requests import Outgoing, PersonRecord
 
@@ -182,7 +183,7 @@ class MarketoClient:
             )
         except (httpx.HTTPError, httpx.StreamError) as exc:
             raise self._lost(call.endpoint, exc) from exc
-        date = read_date(response.headers.get("Date"))
+        date = read_http_date(response.headers.get("Date"))
         wait = read_retry_after(response.headers.get("Retry-After"), now=date or self._clock())
         return Reply(response.status_code, response.content, wait, date)
 

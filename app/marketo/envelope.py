@@ -8,12 +8,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from email.utils import parsedate_to_datetime
 
+from app.dates import read_http_date
 from app.domain import Json
 from app.marketo.codes import Endpoint, Trouble
 from app.marketo.failures import CallFailed, failure, presentable
-from app.marketo.shapes import WrongShape, as_object, in_utc, items, optional_text, parse
+from app.marketo.shapes import WrongShape, as_object, items, optional_text, parse
 
 _CODE = re.compile(r"[0-9]{3,4}")
 _MOST_WARNINGS = 20
@@ -110,19 +110,8 @@ def read_retry_after(header: str | None, *, now: datetime) -> timedelta | None:
         return None
     if re.fullmatch(r"[0-9]{1,9}", header.strip()):
         return min(timedelta(seconds=int(header)), _LONGEST_WAIT)
-    try:
-        wait = in_utc(parsedate_to_datetime(header)) - now
-    except (ValueError, OverflowError):
-        return None
-    return min(max(wait, timedelta(0)), _LONGEST_WAIT)
-
-
-def read_date(header: str | None) -> datetime | None:
-    """Read a Date header; None when it is absent or none. Never raises."""
-    try:
-        return in_utc(parsedate_to_datetime(header)) if header else None
-    except (ValueError, OverflowError):
-        return None
+    until = read_http_date(header)
+    return min(max(until - now, timedelta(0)), _LONGEST_WAIT) if until else None
 
 
 def _document(endpoint: Endpoint, reply: Reply) -> Mapping[str, Json]:

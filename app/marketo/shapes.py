@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import cast
 
+from app.dates import in_utc
 from app.domain import LARGEST_LEAD_ID, Json
 
 
@@ -66,10 +67,6 @@ def moment(value: Json) -> datetime | None:
         return in_utc(datetime.fromisoformat(value)) if isinstance(value, str) else None
     except (ValueError, OverflowError):
         return None
-
-
-def in_utc(when: datetime) -> datetime:
-    return when.replace(tzinfo=UTC) if when.tzinfo is None else when.astimezone(UTC)
 
 
 def printable(value: str) -> str:

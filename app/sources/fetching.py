@@ -8,13 +8,13 @@ import asyncio
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
+from datetime import timedelta
 from urllib.parse import quote
 
 import httpx
 
 from app import __version__
+from app.dates import read_http_date
 from app.domain import Cause, Json, Ticks, steady_seconds
 from app.errors import Malformed, ResolveFailed
 from app.sources.payload import as_text, read_json, value_at
@@ -157,16 +157,8 @@ def _asked_for(headers: Mapping[str, str]) -> timedelta | None:
     header = headers.get("retry-after", "")
     if re.fullmatch(r"[0-9]{1,6}", header):
         return max(timedelta(seconds=int(header)), timedelta(seconds=1))
-    until, said = _moment(header), _moment(headers.get("date", ""))
+    until, said = read_http_date(header), read_http_date(headers.get("date"))
     return until - said if until and said and until > said else None
-
-
-def _moment(header: str) -> datetime | None:
-    try:
-        moment = parsedate_to_datetime(header)
-        return moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
-    except (ValueError, OverflowError):
-        return None
 
 
 def segment(text: str) -> str:

@@ -9,6 +9,7 @@ from typing import TypeVar
 
 from pydantic_core import from_json
 
+from app.dates import in_utc
 from app.domain import Json
 from app.errors import Malformed
 
@@ -112,7 +113,7 @@ def as_time(text: str | None) -> datetime | None:
             seconds = int(text) / (1000 if len(text) > 11 else 1)
             return datetime.fromtimestamp(seconds, UTC)
         moment = datetime.fromisoformat(text)
-        return moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment.astimezone(UTC)
+        return in_utc(moment)
     except (ValueError, OverflowError):
         return None
 

@@ -6,10 +6,11 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
+from app.dates import read_http_date
 from app.domain import CampaignId
 from app.marketo import assets, permissions, schema
 from app.marketo.assets import Folder, FolderKind, MyToken, Place
-from app.marketo.envelope import Reply, read_date
+from app.marketo.envelope import Reply
 from app.marketo.failures import CallFailed
 from app.marketo.requests import Outgoing
 from tests.marketo.fake_marketo import envelope, refusal
@@ -175,4 +176,4 @@ def test_content_that_is_no_text_is_told() -> None:
 
 @pytest.mark.parametrize("header", [None, "", "soon", "Mon, 99 Nov 2026 12:00:00 GMT"])
 def test_a_date_that_is_none_is_no_date(header: str | None) -> None:
-    assert read_date(header) is None
+    assert read_http_date(header) is None
