@@ -1,7 +1,10 @@
 """Fixtures that more than one part needs: databases of both kinds, and a clock that tests move."""
 
+import logging
 import os
+import sys
 import tempfile
+import threading
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -62,6 +65,20 @@ class MovableClock:
     def jump(self, by: timedelta) -> None:
         self.now += by
         self._began += by
+
+
+@pytest.fixture(autouse=True)
+def logs_as_before() -> Iterator[None]:
+    """Put back how this process logs, which each command of the relay that runs in it sets: others read their log."""
+    root, hooks, configuration = logging.root, (sys.excepthook, threading.excepthook), structlog.get_config()
+    handlers, level = root.handlers[:], root.level
+    yield
+    sys.excepthook, threading.excepthook = hooks
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(False)
+    structlog.configure(**configuration)
+    structlog.contextvars.clear_contextvars()
 
 
 @pytest.fixture

@@ -1,16 +1,13 @@
 """The commands with which one looks after a relay: over HTTP against a running one, and on its store."""
 
 import json
-import logging
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import structlog
 from typer.testing import CliRunner, Result
 
 from app.cli import app
@@ -66,14 +63,9 @@ def on_store(relay: Relay, folder: Path) -> Environ:
 
 
 @pytest.fixture(autouse=True)
-def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """An empty folder to work in; how this process logs is as before afterwards."""
+def apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An empty folder to work in."""
     monkeypatch.chdir(tmp_path)
-    hooks, handlers, before = (sys.excepthook, threading.excepthook), logging.root.handlers[:], structlog.get_config()
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    logging.root.handlers[:] = handlers
-    structlog.configure(**before)
 
 
 def run(*arguments: str, **environ: str) -> Result:
