@@ -45,7 +45,9 @@ test: $(DEV) ## run every test, with branch coverage
 	@command -v haproxy >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends haproxy >/dev/null; } \
 	  || echo "HAProxy is missing, so the rolling restart will be SKIPPED: apt-get install haproxy"
 	@$(BIN)/python -m coverage erase
-	@$(BIN)/python -m pytest -n 3 --dist loadfile --no-loadscope-reorder --cov --cov-report=term:skip-covered --cov-fail-under=95 --ignore=tests/browser --ignore=tests/deploy $(ARGS)
+	@$(BIN)/python -m coverage run -m pytest -n 3 --dist loadfile --no-loadscope-reorder --ignore=tests/browser --ignore=tests/deploy $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report --fail-under=95
 
 test-browser: $(DEV) ## use the console in a real Chromium (Debian's; installed if it is missing)
 	@command -v chromium >/dev/null || { apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium; } \

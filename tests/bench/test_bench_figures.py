@@ -15,6 +15,8 @@ from bench.plots import draw
 from bench.report import table
 from bench.results import Figure, Results, kept_results
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 SMALL = Plan(crowd=250, stream=2.0, faulted=30, every_fault=False, few=5, tell=lambda _: None)
 
 

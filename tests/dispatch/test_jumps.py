@@ -20,6 +20,8 @@ from app.sources.custom import CustomSource
 from bench.arrivals import Registration, spread
 from bench.simulated import NOON, Course, Stage, simulate, simulated
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
 STALL = 20.0  # seconds
 ON_SQLITE = [("sqlite", by) for by in (HOUR, -HOUR, 3 * DAY, -3 * DAY)]

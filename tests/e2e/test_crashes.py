@@ -10,6 +10,8 @@ import pytest
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import Sandbox, registration, until
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 
 @pytest.fixture
 def store_url(database_url: str) -> str:

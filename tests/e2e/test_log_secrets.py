@@ -28,6 +28,8 @@ from tests.e2e.harness import (
     web,
 )
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 # Allowed in a header, and spelt differently in URLs, JSON and Python: what is masked must be masked in each of them.
 API_KEY = 'log/api+key="Zk3%20vB8xQ\\1p&Lw'
 ADMIN_TOKEN = "log/admin+token='Tr7%40yW2m\\N9c"

@@ -16,6 +16,8 @@ from app.sources.base import Inbound
 from app.sources.custom import CustomSource
 from tests.e2e.harness import API_KEY, ROOT, WEBHOOK_SECRET, Relay, Sandbox
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 RUNNERS = {"py": [sys.executable, "-c"], "sh": ["sh", "-c"]}
 

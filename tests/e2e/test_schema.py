@@ -23,6 +23,8 @@ from schemathesis.specs.openapi.schemas import OpenApiSchema  # here: in a test,
 
 from tests.e2e.harness import ADMIN_TOKEN, API_KEY, EVENTBRITE_TOKEN, Relay, environment, registration, start_relay
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 CHECKS = [
     not_a_server_error,
     status_code_conformance,

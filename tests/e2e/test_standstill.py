@@ -3,8 +3,12 @@
 import sys
 from pathlib import Path
 
+import pytest
+
 from app.store.events import GUILTY
 from tests.e2e.harness import ROOT, Process, Relay, Sandbox, environment, free_port, registration, until
+
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
 
 _RELAY = """
 import sys, time

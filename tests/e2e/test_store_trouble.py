@@ -5,9 +5,12 @@ import sqlite3
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.e2e.conftest import StartRelay
 from tests.e2e.harness import Relay, Sandbox, registration, until
+
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
 
 
 def test_a_locked_store_is_a_503_and_heals(relay: Relay, tmp_path: Path, sandbox: Sandbox) -> None:

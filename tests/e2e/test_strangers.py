@@ -12,6 +12,8 @@ import pytest
 
 from tests.e2e.harness import API_KEY, Relay, environment, registration, start_relay, web
 
+pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
+
 IDLE = 1000
 MANY = 10_000
 OWN_FILES = 500  # that this process needs besides
