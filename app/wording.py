@@ -1,9 +1,14 @@
-"""Word what pydantic found wrong, as what follows the field's name in a sentence. Never the value. Pure."""
+"""Word what pydantic found wrong, as what follows the field's name in a sentence; never the value. Pure.
 
+And take people's addresses out of sentences that others wrote, before they are kept.
+"""
+
+import re
 from collections.abc import Sequence
 
 from pydantic_core import ErrorDetails
 
+_ADDRESS = re.compile(r"(?:[^\s'\"<>()\[\],;:=]|(?<=\w)')+(?:@|%40)[^\s'\"<>()\[\],;]+", re.IGNORECASE)
 _OF_TIME = "must be a time with its time zone, such as 2026-12-01T16:00:00Z"
 _WORDS = {
     "missing": "is needed",
@@ -45,3 +50,8 @@ def path_of(location: Sequence[int | str]) -> str:
     """Return the path of a field as its sender wrote it, without what cannot be shown; `body` is the whole."""
     steps = (str(step)[:64] for step in location if step != "[key]")
     return "".join(char for char in ".".join(steps) if char.isprintable()) or "body"
+
+
+def without_addresses(text: str) -> str:
+    """Return a sentence with `<address>` in the place of each e-mail address."""
+    return _ADDRESS.sub("<address>", text)

@@ -5,11 +5,11 @@ from datetime import timedelta
 
 from app.errors import RelayError
 from app.marketo.codes import Consequence, Endpoint, Executed, Meaning, meaning_of_call
+from app.wording import without_addresses
 
 _LONGEST_MESSAGE = 300
 _READ_OF_MESSAGE = 2000  # bounds the work that a hostile message can make
 _LINK = re.compile(r"https?://\S+", re.IGNORECASE)
-_ADDRESS = re.compile(r"(?:[^\s'\"<>()\[\],;:=]|(?<=\w)')+(?:@|%40)[^\s'\"<>()\[\],;]+", re.IGNORECASE)
 
 
 class CallFailed(RelayError):
@@ -87,6 +87,6 @@ def presentable(text: str, *, longest: int = _LONGEST_MESSAGE) -> str:
     """Return a stranger's text without e-mail addresses, links and control characters, cut to `longest` characters."""
     if len(text) > _READ_OF_MESSAGE:
         text = text[:_READ_OF_MESSAGE].rpartition(" ")[0]  # half an address would not be known as one
-    text = _ADDRESS.sub("<address>", _LINK.sub("<link>", text))
+    text = without_addresses(_LINK.sub("<link>", text))
     text = "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
     return text if len(text) <= longest else text[: longest - 1] + "…"

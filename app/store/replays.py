@@ -6,7 +6,7 @@ leaves nothing out. Dead webhooks are put back to be read again, first; registra
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from typing import Any, Literal
 
@@ -22,6 +22,7 @@ from app.store.registrations import Again, Draft, Registrations, draft_of
 from app.store.search import first_id
 from app.store.spelling import spelt
 from app.store.tables import events, registrations, replays, timeline
+from app.wording import without_addresses
 
 ReplayState = Literal["running", "done", "stopped"]
 _BROUGHT = ("registered", "updated", "reopened", "repeated", "replayed")  # what an event that means somebody left
@@ -45,7 +46,10 @@ class Selection:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """Who wants what replayed, and why. With `resend`, those too who got an e-mail or may have."""
+    """Who wants what replayed, and why. With `resend`, those too who got an e-mail or may have.
+
+    The reason is kept without addresses: it stays for good, and nobody who is forgotten could be found in it.
+    """
 
     selection: Selection
     by: str
@@ -123,6 +127,7 @@ class Replays:
 
     async def ask(self, asked: Asked, *, now: datetime) -> Replay:
         """Write a replay down; the leader does it."""
+        asked = replace(asked, why=without_addresses(asked.why))
         total = await self.count(asked.selection, before=now)
         made = Replay(new_id("rpl", now), now, asked, "running", total)
         values = {"id": made.id, "asked_at": now, "asked_by": asked.by, "why": asked.why, "resend": int(asked.resend)}

@@ -74,6 +74,14 @@ async def test_the_timeline_says_who_replayed_it_and_why(database: Database, clo
     assert entry.detail == f"Replayed by ada: the title is configured now ({ended.id})."
 
 
+async def test_no_address_in_a_reason_is_kept(database: Database, clock: MovableClock) -> None:
+    """It is kept for good, here and in timelines, and whoever asks to be forgotten could not be found in it."""
+    stage = await kill_ada(database, clock)
+    ended = await replay_all(stage, replace(ALL, why="ada@example.com (Ada) asked for it"))
+    assert ended.asked.why == "<address> (Ada) asked for it"
+    assert "@" not in str((await stage.the_only_one()).timeline[-1].detail)
+
+
 async def test_a_preview_changes_nothing(database: Database, clock: MovableClock) -> None:
     """It tells what would be mapped, who would get an e-mail, and how many calls it costs."""
     stage = await kill_ada(database, clock)
