@@ -11,13 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import pytest
 
 from app.sandbox import demo, seed
 from app.sandbox.traffic import Reminder, expected_reminders, sample_traffic
 from tests.e2e.harness import demo_command, demo_environment, free_port, until
-
-pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
 
 REMINDERS = expected_reminders(
     sample_traffic("http://relay.test", sandbox_url="http://sandbox.test", now=datetime(2026, 11, 23, tzinfo=UTC))

@@ -8,8 +8,6 @@ import pytest
 from tests.e2e.harness import Relay, registration
 from tests.e2e.test_command_line import run
 
-pytestmark = pytest.mark.no_cover  # under a tracer it takes twice as long, and each part has tests of its own
-
 
 @pytest.fixture
 def store_url(database_url: str) -> str:
