@@ -33,7 +33,7 @@ from app.store.takeover import take_over
 
 _APPLY_AGAIN = 1.0  # seconds
 _COUNTED_EVERY = 5.0  # seconds
-_PURGED_PACE = 0.25  # seconds between two steps of the purge: 800 of each kind a second, beside what comes in
+_PURGED_PACE = 0.25  # seconds between two steps of the purge: some 230 of each kind a second, beside what comes in
 _CENSUS_EVERY = 30.0  # seconds
 _FORGOTTEN_EVERY = 60.0  # seconds between two looks for people whom nobody needs to remember
 _UNTIL_AT_REST = 0.2  # seconds between two looks whether running calls have ended

@@ -55,7 +55,7 @@ class Retention:
         self._people = People(database)
         self._keep = keep
 
-    async def step(self, now: datetime, *, limit: int = 200) -> Purged:
+    async def step(self, now: datetime, *, limit: int = 60) -> Purged:
         """Blank at most `limit` webhooks, registrations and calls, the oldest, each in a transaction of its own."""
         await self._people.prepare()
         until = now - self._keep
