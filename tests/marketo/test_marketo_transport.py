@@ -19,16 +19,31 @@ Talk = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[None, No
 
 @asynccontextmanager
 async def server(talk: Talk) -> AsyncIterator[str]:
-    """Listen on this machine; yields the base URL."""
+    """Listen on this machine; yields the base URL. At the end nothing is left, whatever a talk still waits for."""
+    talking: set[asyncio.Task[None]] = set()
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.suppress(ConnectionError):
-            await talk(reader, writer)
-        writer.close()
+        if task := asyncio.current_task():
+            talking.add(task)
+        try:
+            with contextlib.suppress(ConnectionError):
+                await talk(reader, writer)
+        finally:
+            writer.close()
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
     async with listening:
         yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    await asyncio.wait_for(_ended(talking), timeout=5)
+
+
+async def _ended(talking: set[asyncio.Task[None]]) -> None:
+    """Cancel what still talks, and wait for its end."""
+    for task in talking:
+        task.cancel()
+    await asyncio.gather(*talking, return_exceptions=True)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:
