@@ -112,8 +112,7 @@ def as_time(text: str | None) -> datetime | None:
         if re.fullmatch(r"[0-9]{9,13}", text):
             seconds = int(text) / (1000 if len(text) > 11 else 1)
             return datetime.fromtimestamp(seconds, UTC)
-        moment = datetime.fromisoformat(text)
-        return in_utc(moment)
+        return in_utc(datetime.fromisoformat(text))
     except (ValueError, OverflowError):
         return None
 

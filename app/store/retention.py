@@ -17,6 +17,7 @@ from app.store.search import first_id
 from app.store.spelling import GONE
 from app.store.tables import calls, events, registrations, timeline
 
+A_STEP = 60  # webhooks, registrations and calls each
 BLANK_EVENT: dict[str, Any] = {"body": None, "headers": {}, "fetched": null(), "detail": None}
 _BLANK: dict[str, Any] = {
     "email": None,
@@ -55,7 +56,7 @@ class Retention:
         self._people = People(database)
         self._keep = keep
 
-    async def step(self, now: datetime, *, limit: int = 60) -> Purged:
+    async def step(self, now: datetime, *, limit: int = A_STEP) -> Purged:
         """Blank at most `limit` webhooks, registrations and calls, the oldest, each in a transaction of its own."""
         await self._people.prepare()
         until = now - self._keep

@@ -14,7 +14,7 @@ from functools import partial
 from sqlalchemy import func, select
 
 from app.store.database import Database, open_database
-from app.store.retention import Retention
+from app.store.retention import A_STEP, Retention
 from app.store.search import first_id
 from app.store.tables import events, registrations
 from bench.arithmetic import median, percentile
@@ -34,7 +34,6 @@ _RATE = 300  # webhooks a second meanwhile
 _KEEP = timedelta(days=30)
 _FOR_EVER = timedelta(days=3650)
 _SPAN = timedelta(days=30)
-_STEP = 60  # of each kind, as many as a step of the relay blanks
 _STEPS = 100
 _LOOKS = 0.5  # seconds
 _PATIENCE = 600.0  # seconds
@@ -69,8 +68,8 @@ async def measure(plan: Plan) -> Figure:
                 "purged without a load beside it; the purge paces itself, four steps a second at most."
             ),
             (
-                f"A step blanks {_STEP} webhooks, then {_STEP} registrations and their timelines, then calls, each in "
-                "a transaction of its own: none is longer than the step."
+                f"A step blanks {A_STEP} webhooks, then {A_STEP} registrations and their timelines, then calls, each "
+                "in a transaction of its own: none is longer than the step."
             ),
         ],
     )
@@ -88,7 +87,7 @@ async def _on(plan: Plan, kind: str, rows: int) -> Purging:
         plan.tell(f"{kind}: purging all")
         seconds = await _all(stores)
         plan.tell(f"{kind}: single steps")
-        steps = await _steps(stores, min(_STEPS, rows // _STEP))
+        steps = await _steps(stores, min(_STEPS, rows // A_STEP))
     return Purging(kind=kind, rows=rows, pairs=pairs, seconds=seconds, steps=steps)
 
 
@@ -140,7 +139,7 @@ async def _steps(stores: Stores, count: int) -> list[float]:
         retention = Retention(database, keep=_KEEP)
         for _ in range(count):
             began = time.perf_counter()
-            if not await retention.step(datetime.now(UTC), limit=_STEP):
+            if not await retention.step(datetime.now(UTC)):
                 raise NotPurging("a step found nothing to do")
             taken.append(time.perf_counter() - began)
     return taken
