@@ -1,10 +1,7 @@
 """Fixtures that more than one part needs: databases of both kinds, and a clock that tests move."""
 
-import logging
 import os
-import sys
 import tempfile
-import threading
 import uuid
 from collections.abc import AsyncIterator, Generator, Iterator
 from datetime import UTC, datetime, timedelta
@@ -18,6 +15,7 @@ import structlog
 from hypothesis import settings
 
 from app.store.database import Database, open_database
+from tests.logs import logs_restored
 from tests.tables import make_tables
 
 if TYPE_CHECKING:
@@ -39,11 +37,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Measure neither a test marked `no_cover` nor the processes that it starts: tracing takes longer than it does."""
-    names = [name for name in os.environ if name.startswith("COVERAGE_PROCESS")]
     measuring = coverage.Coverage.current()
     if not item.get_closest_marker("no_cover") or measuring is None:
         return (yield)
-    kept = {name: os.environ.pop(name) for name in names}
+    kept = {name: os.environ.pop(name) for name in [*os.environ] if name.startswith("COVERAGE_PROCESS")}
     measuring.stop()
     try:
         return (yield)
@@ -75,16 +72,8 @@ class MovableClock:
 
 @pytest.fixture(autouse=True)
 def logs_as_before() -> Iterator[None]:
-    """Put back how this process logs, which each command of the relay that runs in it sets: others read their log."""
-    root, hooks, configuration = logging.root, (sys.excepthook, threading.excepthook), structlog.get_config()
-    handlers, level = root.handlers[:], root.level
-    yield
-    sys.excepthook, threading.excepthook = hooks
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    logging.captureWarnings(False)
-    structlog.configure(**configuration)
-    structlog.contextvars.clear_contextvars()
+    with logs_restored():
+        yield
 
 
 @pytest.fixture

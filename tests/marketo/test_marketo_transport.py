@@ -34,16 +34,13 @@ async def server(talk: Talk) -> AsyncIterator[str]:
                 await writer.wait_closed()
 
     listening = await asyncio.start_server(serve, "127.0.0.1", 0)
-    async with listening:
-        yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    await asyncio.wait_for(_ended(talking), timeout=5)
-
-
-async def _ended(talking: set[asyncio.Task[None]]) -> None:
-    """Cancel what still talks, and wait for its end."""
-    for task in talking:
-        task.cancel()
-    await asyncio.gather(*talking, return_exceptions=True)
+    try:
+        async with listening:
+            yield f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    finally:
+        for task in talking:
+            task.cancel()
+        await asyncio.gather(*talking, return_exceptions=True)
 
 
 async def read_request(reader: asyncio.StreamReader) -> bytes:

@@ -2,16 +2,12 @@
 
 import io
 import json
-import logging
-import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import structlog
-
 from app.log import LogFormat, configure_logging
+from tests.logs import logs_restored
 
 
 class Lines(io.StringIO):
@@ -29,14 +25,7 @@ class Lines(io.StringIO):
 
 @contextmanager
 def captured_log(*secrets: str, level: str = "info", style: LogFormat = "json") -> Iterator[Lines]:
-    root, access, configuration = logging.getLogger(), logging.getLogger("uvicorn.access"), structlog.get_config()
-    before = root.handlers[:], root.level, access.disabled, sys.excepthook, threading.excepthook
     lines = Lines()
-    configure_logging(level=level, format=style, secrets=secrets, stream=lines)
-    try:
+    with logs_restored():
+        configure_logging(level=level, format=style, secrets=secrets, stream=lines)
         yield lines
-    finally:
-        root.handlers[:], root.level, access.disabled, sys.excepthook, threading.excepthook = before
-        logging.captureWarnings(False)
-        structlog.configure(**configuration)
-        structlog.contextvars.clear_contextvars()
