@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -151,6 +152,18 @@ class Relay:
         """Return the status of /readyz, and what it says of Marketo."""
         answer = web.get(f"{self.url}/readyz")
         return answer.status_code, answer.json()["checks"]["marketo"].get("detail", "")
+
+    def in_pause(self, *, at_least: float) -> None:
+        """Wait until Marketo is paused for so many seconds to come: no call to it begins meanwhile.
+
+        After a kill during an upsert its people would be left alone for 95 s, as it may still run in Marketo.
+        """
+
+        def left() -> float:
+            ends = [datetime.fromisoformat(pause["until"]) for pause in self.api("stats")["paused"]]
+            return max(((end - datetime.now(UTC)).total_seconds() for end in ends), default=0)
+
+        until(lambda: left() >= at_least, within=60, what=f"a pause of {at_least:g} s")
 
     def exchange(self, *chunks: bytes) -> bytes:
         """Send bytes as they are, and return all that comes until the relay closes the connection."""

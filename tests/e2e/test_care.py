@@ -20,6 +20,7 @@ def test_a_backup_under_load_is_restored_with_all_that_was_acknowledged(
     relay = start()
     people = [f"p{n}@example.com" for n in range(120)]
     assert {relay.send(registration(person)).status_code for person in people[:60]} == {202}
+    relay.in_pause(at_least=8)
     copy = tmp_path / "copy.db"
     with ThreadPoolExecutor(4) as pool:
         later = [pool.submit(relay.send, registration(person)) for person in people[60:]]

@@ -20,10 +20,11 @@ def store_url(database_url: str) -> str:
 
 def test_a_kill_between_accept_and_trigger_loses_nothing(start: StartRelay, sandbox: Sandbox) -> None:
     """202 means stored: also for a process that never gets to send."""
-    sandbox.fault(match="sync", kind="code:608")
+    sandbox.fault(match="sync", kind="code:603")  # the pause after it is the next leader's no more
     relay = start()
     people = [f"p{n}@example.com" for n in range(20)]
     assert {relay.send(registration(person)).status_code for person in people} == {202}
+    relay.in_pause(at_least=5)
     relay.process.kill()
     sandbox.heal()
     start()
