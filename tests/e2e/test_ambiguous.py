@@ -35,7 +35,12 @@ def register(relay: Relay, count: int) -> list[str]:
     with ThreadPoolExecutor(8) as pool:
         answers = pool.map(lambda person: relay.send(registration(person)).status_code, people)
         assert set(answers) == {202}
-    until(lambda: not relay.registrations(state="new"), what="everybody to be found")
+
+    def found() -> bool:
+        states = [one["state"] for one in relay.registrations()]
+        return len(states) == count and "new" not in states
+
+    until(found, what="everybody to be found")
     return people
 
 

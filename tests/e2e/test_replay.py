@@ -36,11 +36,14 @@ def test_a_kill_in_the_middle_of_a_replay_mails_each_once(start: StartRelay, san
     assert f"{_PEOPLE}" in told.stdout, told.stderr
     assert "Nothing was done" in told.stdout
     assert sandbox.get("emails") == []
+    sandbox.fault(match="sync", kind="code:603")
     headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
     body = {"all": True, "confirm": True, "by": "ada", "why": "title set"}
     begun = web.post(f"{relay.url}/api/replay", json=body, headers=headers).json()["replay"]
     until(lambda: relay.api(f"replays/{begun['id']}")["done"] > 0, what="the replay to be under way")
+    relay.in_pause(at_least=5)
     relay.process.kill()
+    sandbox.heal()
     relay = start(**mended)
     ended = run(
         "replay", "--follow", begun["id"], "--json", folder=tmp_path, RELAY_URL=relay.url, ADMIN_TOKEN=ADMIN_TOKEN
