@@ -16,8 +16,9 @@ from app.dispatch.reading import MOST_PEOPLE, EventReader, Outcome, Understood, 
 from app.domain import FINAL_STATES, Cancelled, Cause, Clock, Event, EventState, Registered
 from app.errors import StoreUnavailable
 from app.metrics import Metrics
+from app.store.drafts import Draft
 from app.store.events import EventFate
-from app.store.registrations import Change, Draft, Meaning, Registrations
+from app.store.registrations import Change, Meaning, Registrations
 from app.tracing import Step, Tracing
 
 _TOGETHER = 0.05  # seconds to wait for quick ones, so that they are recorded in one transaction

@@ -20,8 +20,8 @@ from app.domain import (
     new_id,
 )
 from app.sources.webinars import Catalogue
+from app.store.drafts import Draft
 from app.store.links import batch_key
-from app.store.registrations import Draft
 from app.store.spelling import spelt
 
 _GRACE = timedelta(hours=1)  # whoever registers during a webinar still gets this long a try

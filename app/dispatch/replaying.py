@@ -17,8 +17,9 @@ from app.domain import WAITING_STATES, Clock, EventState, RegistrationState
 from app.sources.base import Source
 from app.store.ahead import Ahead, count_open
 from app.store.database import Database
+from app.store.drafts import Draft
 from app.store.heads import MOST_LEADS
-from app.store.registrations import Again, Draft, Registrations
+from app.store.registrations import Again, Registrations
 from app.store.replays import Asked, Chunk, Progress, Replay, Replays, StoredEvent
 
 _AT_ONCE = 200  # rows of a step; it holds SQLite's only lock, which accepting needs too

@@ -10,7 +10,7 @@ import structlog
 from app.dispatch.judgement import Judge
 from app.domain import CampaignId, Cause, LeadId, Person, Registered, RegistrationState, Webinar
 from app.sources.base import Source
-from app.store.registrations import Draft
+from app.store.drafts import Draft
 from app.store.replays import StoredEvent, StoredRegistration
 
 LeftOut = Literal["alreadySent", "underWay", "notDead", "purged"]

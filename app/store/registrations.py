@@ -1,8 +1,7 @@
 """Record what events mean: registrations are made, updated and cancelled, and their events settled, at once."""
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -12,8 +11,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import WAITING_STATES, CampaignId, Cancelled, Cause, Event, LeadId, RegistrationState
 from app.store.batched import batched
 from app.store.database import Database
+from app.store.drafts import Draft, draft_of, identity_of
 from app.store.events import EventFate, settle_events
-from app.store.links import Holders, batch_key, field_values, passed_tokens, read_holders
+from app.store.links import Holders, batch_key, passed_tokens, read_holders
 from app.store.people import People
 from app.store.spelling import GONE, name_keys, spelt
 from app.store.tables import registrations, timeline
@@ -21,54 +21,6 @@ from app.store.tables import registrations, timeline
 _OF_THE_FIRST = ("id", "state", "lookup", "lead_id", "due_at", "came_at")  # what a later webhook leaves alone
 _BEGINNINGS = frozenset({"registered", "reopened", "replayed"})  # what has a flaw ends there, which is told as well
 _PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
-
-
-@dataclass(frozen=True, slots=True)
-class Draft:
-    """A registration as an event wants it; one of the same identity that is already there is updated.
-
-    `fields` are the person fields that its tokens may travel in, by the tokens' names. Whether they do (`by_field`) is
-    decided when it is recorded. `came_at` is when the webhook came that wants it sent, or was replayed.
-    """
-
-    id: str
-    source: str
-    webinar_id: str
-    person_key: str
-    subject: str | None
-    state: RegistrationState
-    lookup: bool
-    cause: Cause | None
-    detail: str | None
-    email: str | None
-    lead_id: int | None
-    first_name: str | None
-    last_name: str | None
-    campaign_id: int
-    tokens: Mapping[str, str]
-    batch_key: str
-    starts_at: datetime | None
-    due_at: datetime
-    came_at: datetime = field(compare=False)  # a later webhook's is no change
-    expires_at: datetime
-    webinar_key: str | None = None  # the title as it is searched by; what is sent stands in `tokens`
-    fields: Mapping[str, str] = field(default_factory=dict)
-    by_field: bool = False
-    traceparent: str | None = field(default=None, compare=False)  # a repeated webhook's is no change
-
-    @property
-    def values(self) -> Mapping[str, str]:
-        """Return what its person's fields hold when its tokens travel in them."""
-        return field_values(self.tokens, self.fields)
-
-    @property
-    def identity(self) -> str:
-        return identity_of(self.source, self.webinar_id, self.person_key)
-
-
-def identity_of(source: str, webinar_id: str, person_key: str) -> str:
-    """Return what makes two registrations the same: the source, its webinar and the person, as a hash."""
-    return hashlib.sha256(f"{source}\x00{webinar_id}\x00{person_key}".encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,14 +292,6 @@ async def _identities(connection: AsyncConnection, wanted: Sequence[str], people
     c, by_seal = registrations.c, {people.sealed(identity): identity for identity in wanted}
     rows = await connection.execute(select(c.identity, c.id).where(c.identity.in_(by_seal)))
     return {by_seal[row.identity]: row.id for row in rows}
-
-
-def draft_of(row: Mapping[Any, Any]) -> Draft:
-    """Return a row of the table as the draft that made it."""
-    values = {name: row[name] for name in Draft.__dataclass_fields__}
-    cause = Cause(row["cause"]) if row["cause"] else None
-    flags = {name: bool(row[name]) for name in ("lookup", "by_field")}
-    return Draft(**values | flags | {"state": RegistrationState(row["state"]), "cause": cause})
 
 
 async def _save(connection: AsyncConnection, recording: _Recording, people: People) -> None:

@@ -16,9 +16,10 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from app.domain import Event, EventState, RegistrationState, new_id
 from app.store.batched import batched
 from app.store.database import Database
+from app.store.drafts import Draft, draft_of
 from app.store.events import event_of
 from app.store.people import People
-from app.store.registrations import Again, Draft, Registrations, draft_of
+from app.store.registrations import Again, Registrations
 from app.store.search import first_id
 from app.store.spelling import spelt
 from app.store.tables import events, registrations, replays, timeline

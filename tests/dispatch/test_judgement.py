@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from app.dispatch.judgement import Judge, TokenNames, expiry, person_key, storable
 from app.domain import CampaignId, Cause, LeadId, Person, Registered, RegistrationState, Webinar
 from app.sources.webinars import Catalogue, ConfiguredWebinar
+from app.store.drafts import Draft
 from app.store.links import batch_key
-from app.store.registrations import Draft
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 ADA = Person("Ada@Example.com", first_name="Ada", last_name="Lovelace")

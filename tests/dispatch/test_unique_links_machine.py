@@ -24,9 +24,9 @@ from app.marketo.failures import CallFailed, failure
 from app.store.ahead import count_open
 from app.store.claims import Call, CallResult
 from app.store.database import open_database
+from app.store.drafts import Draft
 from app.store.fates import Fate
 from app.store.people import APART, IN_FLIGHT, RUNS_ON
-from app.store.registrations import Draft
 from app.store.sending import Sending
 from app.store.takeover import take_over
 from tests.dispatch.stage import JUDGE, all_registrations

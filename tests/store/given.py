@@ -23,13 +23,14 @@ from app.domain import (
 )
 from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
+from app.store.drafts import Draft
 from app.store.events import EventFate, EventQueue, settle_events
 from app.store.fates import Fate
 from app.store.heads import Backlog
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.people import Memory, People
-from app.store.registrations import Change, Draft, Meaning, Registrations
+from app.store.registrations import Change, Meaning, Registrations
 from app.store.sending import Sending
 from app.store.views import RegistrationView
 

@@ -10,12 +10,13 @@ from sqlalchemy import insert, select, update
 from app.domain import EventState, LeadId, RegistrationState, is_email
 from app.store.claims import CallResult
 from app.store.database import Database
+from app.store.drafts import Draft
 from app.store.events import EventFate
 from app.store.forgetting import Forgetting, names
 from app.store.hearsay import hear, marks
 from app.store.lookup import Lookup
 from app.store.people import People, remember
-from app.store.registrations import Draft, Meaning, Registrations
+from app.store.registrations import Meaning, Registrations
 from app.store.retention import Retention
 from app.store.sending import Sending
 from app.store.tables import calls, events, people

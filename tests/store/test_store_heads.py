@@ -15,9 +15,9 @@ from app.domain import CampaignId, EventId, EventState, NewEvent, RegistrationSt
 from app.store.ahead import Ahead, look_ahead
 from app.store.claims import Call
 from app.store.database import Database
+from app.store.drafts import Draft
 from app.store.events import EventQueue
 from app.store.heads import Backlog, Horizon, People, fair
-from app.store.registrations import Draft
 from app.store.sending import Sending
 from app.store.tables import events, registrations
 from tests.conftest import MovableClock

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from app.domain import CampaignId, EventState, RegistrationState
 from app.store.database import Database
+from app.store.drafts import Draft
 from app.store.lookup import Lookup
-from app.store.registrations import Draft
 from app.store.retention import Retention
 from app.store.search import Search
 from app.store.sending import Sending

@@ -20,9 +20,10 @@ from sqlalchemy import select
 from app.domain import FINAL_STATES, Cancelled, Cause, Event, EventState, RegistrationState
 from app.store.claims import Call
 from app.store.database import open_database
+from app.store.drafts import Draft
 from app.store.events import GUILTY, LONG, SUSPECT, EventFate, EventQueue
 from app.store.fates import Fate
-from app.store.registrations import Draft, Meaning, Registrations
+from app.store.registrations import Meaning, Registrations
 from app.store.sending import Sending
 from app.store.tables import events, registrations
 from app.store.takeover import take_over

@@ -9,8 +9,8 @@ from sqlalchemy import func, select, update
 
 from app.domain import Cancelled, Cause, RegistrationState
 from app.store.database import Database
+from app.store.drafts import identity_of
 from app.store.people import People
-from app.store.registrations import identity_of
 from app.store.retention import Retention
 from app.store.tables import events, metadata, registrations
 from tests.conftest import MovableClock

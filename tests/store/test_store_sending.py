@@ -10,10 +10,10 @@ from app.store.ahead import Ahead, count_open, look_ahead
 from app.store.calls import CallLog
 from app.store.claims import Call, CallResult, Claimed
 from app.store.database import Database
+from app.store.drafts import Draft
 from app.store.fates import Fate
 from app.store.heads import SPARE, Backlog, People
 from app.store.people import APART, RUNS_ON
-from app.store.registrations import Draft
 from app.store.sending import Sending
 from tests.conftest import MovableClock
 from tests.store.given import (
