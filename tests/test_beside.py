@@ -30,6 +30,7 @@ from app.store.tables import calls, registrations
 from tests.conftest import MovableClock
 from tests.dispatch.stage import locked
 from tests.doctor.patient import Patient, patient_at_hand
+from tests.patience import PATIENT
 from tests.store.given import draft, record
 from tests.tables import make_tables
 
@@ -60,7 +61,7 @@ def beside(patient: Patient, **more: Any) -> Beside:
 
 
 async def lead(store: Database) -> None:
-    leases = Leases(store)
+    leases = Leases(store, within=PATIENT)
     await leases.take(LEADER, holder=name_of_this_process(), seen=await leases.look(LEADER))
 
 
@@ -132,7 +133,7 @@ async def test_a_machine_whose_clock_is_wrong_counts_by_the_leaders(
     patient: Patient, store: Database, hours: int
 ) -> None:
     """Else it would overlook the leader's calls, or the leader leave places for its own for hours."""
-    leases, theirs = Leases(store), utc_now() + timedelta(hours=hours)
+    leases, theirs = Leases(store, within=PATIENT), utc_now() + timedelta(hours=hours)
     fence = await leases.take(LEADER, holder="elsewhere", seen=await leases.look(LEADER))
     assert fence is not None
     await leases.renew(LEADER, fence=fence, at=theirs)
@@ -147,7 +148,7 @@ async def test_a_machine_whose_clock_is_wrong_counts_by_the_leaders(
 
 
 async def test_the_clock_of_a_leader_that_is_no_more_is_not_heeded(patient: Patient, store: Database) -> None:
-    leases = Leases(store)
+    leases = Leases(store, within=PATIENT)
     fence = await leases.take(LEADER, holder="elsewhere", seen=await leases.look(LEADER))
     assert fence is not None
     await leases.renew(LEADER, fence=fence, at=utc_now() - timedelta(days=1))

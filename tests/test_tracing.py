@@ -27,6 +27,7 @@ from app.store.lookup import Lookup
 from app.tracing import is_wanted, make_tracing
 from tests.dispatch.simulated_marketo import SimulatedMarketo
 from tests.dispatch.stage import CAMPAIGN, JUDGE, RETRY, until
+from tests.patience import PATIENT
 from tests.tables import make_tables
 from tests.web.relay_server import Relay, Surroundings, serving
 
@@ -90,7 +91,7 @@ async def go_the_way(
 ) -> SimulatedMarketo:
     """Let these people register over HTTP, each with its sender's trace, then a leader send."""
     custom = CustomSource(signing_secrets=[], api_keys=[KEY], allowed_campaigns=[CAMPAIGN])
-    inbox = Inbox(database)
+    inbox = Inbox(database, writes=PATIENT)
     storing = asyncio.create_task(inbox.run())
     app = Surroundings().app(sources={"custom": custom}, inbox=inbox, tracing=web, clock=lambda: datetime.now(UTC))
     async with serving(app) as relay:

@@ -6,7 +6,7 @@ with each beat, for the next one to compare.
 """
 
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -33,16 +33,17 @@ class Seen:
 class Leases:
     """Look at, take, renew and give back leases. A fence grows with every change of holder.
 
-    Each raises StoreUnavailable after three seconds: a leader that is not heard must know before another takes over.
+    Each raises StoreUnavailable after `within`: a leader that is not heard must know before another takes over.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, within: timedelta = SHORTLY) -> None:
         self._database = database
+        self._within = within
 
     async def look(self, name: str) -> Seen:
         """Return what the lease looks like now."""
         c = leases.c
-        async with answered_within(SHORTLY), self._database.read() as connection:
+        async with answered_within(self._within), self._database.read() as connection:
             found = await connection.execute(
                 select(c.holder, c.fence, c.beats, c.is_free, c.at).where(c.name == name),
             )
@@ -52,7 +53,7 @@ class Leases:
     async def take(self, name: str, *, holder: str, seen: Seen) -> int | None:
         """Return the new fence; None when the lease no longer looks as it was seen."""
         c = leases.c
-        async with answered_within(SHORTLY), self._database.write() as connection:
+        async with answered_within(self._within), self._database.write() as connection:
             for one in (name, BESIDE):  # the second, so that there is something for a leader to hold
                 first = {"name": one, "holder": "", "fence": 0, "beats": 0, "is_free": 1}
                 await connection.execute(self._database.insert_or_ignore(leases, on=["name"]).values(first))
@@ -75,7 +76,7 @@ class Leases:
 
     async def _change(self, name: str, fence: int, values: dict[str, object]) -> bool:
         c = leases.c
-        async with answered_within(SHORTLY), self._database.write() as connection:
+        async with answered_within(self._within), self._database.write() as connection:
             changed = await connection.execute(update(leases).where(c.name == name, c.fence == fence).values(values))
             return changed.rowcount == 1
 

@@ -46,6 +46,7 @@ from bench.inprocess import InProcess
 from bench.simulated import Course, course_of, custom_source, marketo_client, marketo_in, settings_in
 from bench.virtual_time import clock_from, open_in_virtual_time
 from tests.dispatch.stage import all_registrations, caller_of, halves
+from tests.patience import PATIENT
 from tests.soundness import damage, held
 
 MakeSources = Callable[[httpx.AsyncBaseTransport, Clock], Mapping[str, Source]]
@@ -166,7 +167,7 @@ async def afloat(
     intake, sender = halves(database, caller, judge=judge, sources=known, look_every=_SELDOM)
     await sender.prepare(caller.log)
     settler = Settler(caller, LogReader(caller, client, caller.log), Unsettled(database))
-    inbox = Inbox(database)
+    inbox = Inbox(database, writes=PATIENT)
     reconciler = Reconciler(caller, client, caller.log)
     relay = Relay(world, network, clock, database, inbox, intake, sender, settler, reconciler, known)
     bells = (intake.bell, sender.bell, Bell(), Bell(), Bell())
@@ -185,7 +186,7 @@ async def afloat(
 
 async def _caller(database: Database, settings: Settings, client: MarketoClient, clock: Clock) -> Caller:
     ticks = asyncio.get_running_loop().time
-    lease = await Applicant(Leases(database), "relay", ticks).apply()
+    lease = await Applicant(Leases(database, within=PATIENT), "relay", ticks).apply()
     assert lease is not None
     return caller_of(
         Sending(database),

@@ -58,6 +58,7 @@ from app.store.tables import events
 from app.store.views import EventView, RegistrationFilter, RegistrationView
 from tests.conftest import MovableClock
 from tests.dispatch.simulated_marketo import RUNS_ON, SimulatedMarketo
+from tests.patience import PATIENT
 
 NOT_YET = Ignored(Cause.NOT_A_REGISTRATION, "not yet")
 CAMPAIGN, OTHER_CAMPAIGN = CampaignId(7), CampaignId(8)
@@ -139,7 +140,7 @@ def people(count: int, webinar: str = "w-1", *, first: int = 0) -> list[Register
 
 async def store_events(database: Database, new: Iterable[NewEvent]) -> list[str]:
     """Accept events as the web half does, and return their ids."""
-    inbox = Inbox(database)
+    inbox = Inbox(database, writes=PATIENT)
     running = asyncio.create_task(inbox.run())
     try:
         receipts = await asyncio.gather(*(inbox.accept(event) for event in new))
@@ -207,11 +208,12 @@ class Stage:
         """Send until nothing is open, or until this much time has passed."""
         end = self.clock() + at_most
         while self.clock() < end:
+            before = list(self.sender._running)
             wait = await self.sender.step()
-            if wait == 0:
+            if wait == 0 or any(call.done() for call in before):  # what has ended since it looked may be due
                 await asyncio.sleep(0)
             elif running := list(self.sender._running):
-                done, _ = await asyncio.wait(running, timeout=0.05, return_when=asyncio.FIRST_COMPLETED)
+                done, _ = await asyncio.wait(running, timeout=0.2, return_when=asyncio.FIRST_COMPLETED)
                 if not done:
                     self.pass_time(wait)
             elif (await count_open(self.database))[0]:
@@ -256,7 +258,7 @@ async def set_stage(
     ticks = ticks or Ticks()
     marketo = marketo or SimulatedMarketo(ticks)
     source = ScriptedSource()
-    lease = await Applicant(Leases(database), "stage", ticks).apply()
+    lease = await Applicant(Leases(database, within=PATIENT), "stage", ticks).apply()
     assert lease is not None
     window = Window(calls_per_window, most_in_flight)
     heed = Heeding(window, clock, ticks)

@@ -10,13 +10,14 @@ from app.errors import LeadershipLost, StoreUnavailable
 from app.store.database import Database
 from app.store.leases import Leases
 from tests.dispatch.stage import Ticks
+from tests.patience import PATIENT
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 
 @pytest.fixture
 def leases(database: Database) -> Leases:
-    return Leases(database)
+    return Leases(database, within=PATIENT)
 
 
 async def taken(applicant: Applicant) -> Lease:

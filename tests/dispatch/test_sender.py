@@ -325,7 +325,7 @@ async def test_an_idle_sender_sleeps_until_the_next_thing_is_due(sqlite: Databas
     assert 0 < await stage.sender.step() <= 1.0
     one = await stage.the_only_one()
     stage.pass_time((one.due_at - clock()).total_seconds() - 0.25)
-    assert 0.2 < await stage.sender.step() <= 0.25
+    assert 0 < await stage.sender.step() <= 0.25  # less, where the pause of Marketo ends before
 
 
 async def test_closing_waits_for_calls_that_end_in_time(sqlite: Database, clock: MovableClock) -> None:

@@ -15,7 +15,11 @@ def test_what_is_wrong_is_logged_at_the_start_and_stops_nothing(sandbox: Sandbox
     report = until(lambda: relay.api("setup")["report"], what="the first check")
     wrong = {one["check"] for one in report["findings"] if one["verdict"] == "fail"}
     assert wrong == {"campaign_rule", "eventbrite_webhook"}
-    said = [json.loads(line) for line in relay.process.lines if '"setup is wrong"' in line]
+
+    def told() -> list[dict[str, str]]:
+        return [json.loads(line) for line in relay.process.lines if '"setup is wrong"' in line]
+
+    said = until(lambda: found if len(found := told()) == len(wrong) else None, what="what is wrong to be logged")
     assert {line["check"] for line in said} == {f"campaign_rule:{seed.CAMPAIGN_ID}", "eventbrite_webhook"}
     assert all(line["advice"] for line in said)
     [doubt] = [json.loads(line) for line in relay.process.lines if '"doubtful setting"' in line]

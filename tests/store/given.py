@@ -33,6 +33,7 @@ from app.store.people import Memory, People
 from app.store.registrations import Change, Meaning, Registrations
 from app.store.sending import Sending
 from app.store.views import RegistrationView
+from tests.patience import PATIENT
 
 FENCE = 1
 CAMPAIGN = CampaignId(1234)
@@ -42,7 +43,7 @@ REFUSED = CallResult("refused", code="606", message="Max rate limit exceeded", r
 
 @asynccontextmanager
 async def open_inbox(database: Database) -> AsyncIterator[Inbox]:
-    inbox = Inbox(database)
+    inbox = Inbox(database, writes=PATIENT)
     running = asyncio.create_task(inbox.run())
     try:
         yield inbox

@@ -22,6 +22,7 @@ from app.store.lookup import Lookup
 from app.store.people import People
 from app.store.tables import events
 from tests.conftest import MovableClock
+from tests.patience import PATIENT
 from tests.tables import make_tables
 
 
@@ -32,7 +33,7 @@ def make_event(clock: MovableClock, dedupe: Dedupe | None = None, body: bytes = 
 
 @pytest.fixture
 async def inbox(database: Database) -> AsyncIterator[Inbox]:
-    inbox = Inbox(database)
+    inbox = Inbox(database, writes=PATIENT)
     running = asyncio.create_task(inbox.run())
     yield inbox
     inbox.close()

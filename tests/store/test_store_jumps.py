@@ -14,6 +14,7 @@ from app.store.jumps import follow_jump
 from app.store.leases import LEADER, Leases, Seen
 from app.store.tables import calls, events, people, registrations, unsettled
 from tests.conftest import MovableClock
+from tests.patience import PATIENT
 from tests.store.given import FENCE, accept, draft, new_event, record
 
 JUMPS = [timedelta(hours=1), timedelta(days=3), timedelta(hours=-1), timedelta(days=-3)]
@@ -24,7 +25,7 @@ every_jump = pytest.mark.parametrize("by", JUMPS, ids=str)
 @pytest.fixture
 async def led(database: Database) -> Database:
     """A store with a leader."""
-    assert await Leases(database).take(LEADER, holder="a", seen=Seen()) == FENCE
+    assert await Leases(database, within=PATIENT).take(LEADER, holder="a", seen=Seen()) == FENCE
     return database
 
 
@@ -174,12 +175,12 @@ async def test_the_quota_s_day_ends_at_midnight(led: Database, clock: MovableClo
 async def test_the_lease_notes_the_new_time_with_it(led: Database, clock: MovableClock) -> None:
     """In the same transaction: a kill in between must not move everything twice."""
     await jump(led, clock, timedelta(hours=1))
-    assert (await Leases(led).look(LEADER)).at == clock()
+    assert (await Leases(led, within=PATIENT).look(LEADER)).at == clock()
 
 
 async def test_a_leader_that_is_none_any_more_moves_nothing(led: Database, clock: MovableClock) -> None:
     """The next one has done so."""
-    await Leases(led).take(LEADER, holder="b", seen=await Leases(led).look(LEADER))
+    await Leases(led, within=PATIENT).take(LEADER, holder="b", seen=await Leases(led, within=PATIENT).look(LEADER))
     await accept(led, new_event(clock()))
     before = await row(led, events)
     with pytest.raises(LeadershipLost):

@@ -11,6 +11,7 @@ from app.store.events import EventQueue
 from app.store.leases import LEADER, Leases, Seen, hold_on
 from app.store.sending import Sending
 from tests.conftest import MovableClock
+from tests.patience import PATIENT
 from tests.store.given import accept, new_event
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
@@ -18,7 +19,7 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
 @pytest.fixture
 def leases(database: Database) -> Leases:
-    return Leases(database)
+    return Leases(database, within=PATIENT)
 
 
 async def take(leases: Leases, holder: str, name: str = LEADER) -> int | None:
