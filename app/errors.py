@@ -9,6 +9,7 @@ RelayError
 │   └── Invalid            422: JSON, but fields are wrong; names them
 ├── StoreUnavailable       the event could not be committed: 503, the sender tries again
 ├── StoreTooNew            the database was migrated by a newer relay: the start is refused
+├── ReplayRefused          a replay was not begun: the same is under way, or its key began another         (409)
 ├── LeadershipLost         another process leads now; what we hold is no longer ours to settle
 ├── WindowTaken            a place in Marketo's window went to another process; the call was not made
 ├── NotNow                 a call of a check was not made: Marketo is paused, or registrations need the places
@@ -74,6 +75,10 @@ class StoreUnavailable(RelayError):
 
 class StoreTooNew(RelayError):
     """The database schema is newer than this program knows; start the newer relay, or restore a backup."""
+
+
+class ReplayRefused(RelayError):
+    """A replay was not begun; the message names the one that stands in its way."""
 
 
 class LeadershipLost(RelayError):

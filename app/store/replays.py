@@ -4,6 +4,8 @@ Each step's work and the place where the next one begins are one transaction: a 
 leaves nothing out. Dead webhooks are put back to be read again, first; registrations begin anew, in the order of ids.
 """
 
+import hashlib
+import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -14,6 +16,7 @@ from sqlalchemy import ColumnElement, Row, Select, Table, func, insert, select, 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Event, EventState, RegistrationState, new_id
+from app.errors import ReplayRefused
 from app.store.batched import batched
 from app.store.database import Database
 from app.store.drafts import Draft, draft_of
@@ -50,12 +53,19 @@ class Asked:
     """Who wants what replayed, and why. With `resend`, those too who got an e-mail or may have.
 
     The reason is kept without addresses: it stays for good, and nobody who is forgotten could be found in it.
+    `key` is the asker's own: a second time it begins no second replay.
     """
 
     selection: Selection
     by: str
     why: str = ""
     resend: bool = False
+    key: str | None = None
+
+    @property
+    def meaning(self) -> str:
+        """Return a digest of what is asked for, whoever asks and why."""
+        return hashlib.sha256(json.dumps([_plain(self.selection), self.resend]).encode()).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,16 +137,19 @@ class Replays:
         self._people = People(database)
 
     async def ask(self, asked: Asked, *, now: datetime) -> Replay:
-        """Write a replay down; the leader does it."""
+        """Write a replay down; the leader does it. One that was asked for with the same key is returned instead.
+
+        Raises:
+            ReplayRefused: the key began another one, or who is to be mailed again is so by one that is under way.
+        """
         asked = replace(asked, why=without_addresses(asked.why))
         total = await self.count(asked.selection, before=now)
         made = Replay(new_id("rpl", now), now, asked, "running", total)
-        values = {"id": made.id, "asked_at": now, "asked_by": asked.by, "why": asked.why, "resend": int(asked.resend)}
-        selection = asdict(asked.selection) | {"ids": sorted(set(asked.selection.ids))}
-        rest = {"selection": selection, "state": made.state, "total": total, "cursor": "", "counts": {}}
         async with self._database.write() as connection:
-            await connection.execute(insert(replays).values(values | rest))
-        return made
+            this = self._database.insert(replays).values(_row(made)).on_conflict_do_nothing().returning(replays.c.id)
+            if await connection.scalar(this):
+                return made
+            return await _begun_before(connection, asked)
 
     async def running(self) -> Replay | None:
         """Return the oldest replay that is not at its end."""
@@ -223,6 +236,37 @@ class Replays:
             return _replay(row) if row else None
 
 
+def _row(made: Replay) -> dict[str, object]:
+    asked = made.asked
+    who = {"asked_by": asked.by, "why": asked.why, "asked_key": asked.key}
+    what = {"selection": _plain(asked.selection), "resend": int(asked.resend), "meaning": asked.meaning}
+    state = {"state": made.state, "total": made.total, "cursor": made.cursor, "counts": made.counts}
+    return {"id": made.id, "asked_at": made.asked_at, **who, **what, **state}
+
+
+def _plain(selection: Selection) -> dict[str, object]:
+    return asdict(selection) | {"ids": sorted(set(selection.ids))}
+
+
+async def _begun_before(connection: AsyncConnection, asked: Asked) -> Replay:
+    """Return the replay that was begun with this key.
+
+    Raises:
+        ReplayRefused: what is in the way is another one.
+    """
+    c = replays.c
+    keyed = select(replays).where(c.asked_key == asked.key, c.asked_key.is_not(None))
+    if row := (await connection.execute(keyed)).one_or_none():
+        if row.meaning == asked.meaning:
+            return _replay(row)
+        raise ReplayRefused(f"This key began {row.id}, which replays something else. Take a new key for each replay.")
+    alike = select(c.id).where(c.meaning == asked.meaning).order_by(c.id.desc()).limit(1)
+    raise ReplayRefused(
+        f"{await connection.scalar(alike)} mails the same people again and is under way: look how far it is, and wait "
+        "for its end or stop it."
+    )
+
+
 def _places(selection: Selection, before: datetime) -> Iterator[tuple[Table, list[ColumnElement[bool]]]]:
     """Yield each table with what finds the selection's rows there, webhooks first.
 
@@ -304,5 +348,5 @@ def _stored_event(row: Row[Any]) -> StoredEvent:
 
 def _replay(row: Row[Any]) -> Replay:
     selection = Selection(**row.selection)
-    asked = Asked(selection, row.asked_by, row.why, bool(row.resend))
+    asked = Asked(selection, row.asked_by, row.why, bool(row.resend), row.asked_key)
     return Replay(row.id, row.asked_at, asked, row.state, row.total, row.cursor, row.counts, row.ended_at)

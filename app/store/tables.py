@@ -241,6 +241,10 @@ replays = Table(
     Column("cursor", String(40), nullable=False),  # all up to this id are done
     Column("counts", JSON, nullable=False),  # how many became what
     Column("ended_at", UtcDateTime, nullable=True),
+    Column("asked_key", String(64), nullable=True),  # the asker's own: pressed twice, a button replays once
+    Column("meaning", String(64), nullable=False),  # a digest of what is asked for
+    Index("uq_replays_asked_key", "asked_key", unique=True),
+    Index("uq_replays_resending", "meaning", unique=True, **only("state = 'running' AND resend = 1")),
     Index("ix_replays_running", "id", **only("state = 'running'")),
 )
 

@@ -12,19 +12,25 @@ from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
 from app.domain import Cause, fields_at_fault
-from app.errors import FieldProblem
+from app.errors import FieldProblem, ReplayRefused, StoreUnavailable
 from app.store.dead import DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
 from app.web.admin import Id, gated_router
-from app.web.answers import Out, WithCause, advice_on
+from app.web.answers import Out, ProblemOut, WithCause, advice_on
 from app.web.care_parts import CareParts
 from app.web.cursors import PRINTABLE, Paged, Word
 from app.web.parts import WebParts
-from app.web.problems import NO_SUCH_ID, Problem, Refused
+from app.web.problems import NO_SUCH_ID, UNSTORED, Problem, Refused
 
 _MOST_IDS = 1000  # in one request
 _NAMED = 20  # replays that a list has
+NOT_KNOWN_TO_HAVE_BEGUN = replace(
+    UNSTORED,
+    detail="It is not known whether it has begun. With the same key, send it again: it begins once. Without a key, "
+    "look at /api/replays first.",
+)
 Name = Annotated[Word, Field(min_length=1)]
+Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Who = Annotated[str, Field(max_length=80, pattern=PRINTABLE), AfterValidator(str.strip)]
 _ID = r"(reg|evt)_[0-9a-z]{1,36}"
 
@@ -64,6 +70,9 @@ class ReplayBody(BaseModel):
     confirm: StrictBool = Field(False, description="Do it.")
     by: Who = Field("the admin API", description="Who asks.")
     why: Word = Field("", description="It stands in each timeline.")
+    key: Key | None = Field(
+        None, description="Your own for this replay: sent again with it, none is begun, and the first one is answered."
+    )
 
     def names_nothing(self, unknown: Collection[str]) -> bool:
         """Tell whether ids are given, and these, which nothing has, are all of them."""
@@ -80,7 +89,7 @@ class ReplayBody(BaseModel):
 
     def asked(self) -> Asked:
         selection = Selection(self.ids, self.cause, self.source, self.webinar, self.sent)
-        return Asked(selection, self.by or "the admin API", self.why, self.resend)
+        return Asked(selection, self.by or "the admin API", self.why, self.resend, self.key)
 
 
 class CauseOut(Out):
@@ -201,7 +210,10 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
         "/replay",
         summary="Take up again what died: first what it would come to, with confirm it is done",
         response_model=ReplayAnswer,
-        responses={202: {"model": ReplayAnswer, "description": "The replay has begun; its id tells how far it is."}},
+        responses={
+            202: {"model": ReplayAnswer, "description": "The replay has begun; its id tells how far it is."},
+            409: {"model": ProblemOut, "description": "The same people are mailed again already, or the key is used."},
+        },
     )
     async def replay(body: Annotated[ReplayBody, Body()]) -> Response:
         unknown = await care.replays.unknown(body.ids)
@@ -209,7 +221,7 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
             raise Refused(_none_of(body.ids))
         told = {"unknown": unknown} if unknown else {}
         if body.confirm:
-            begun = ReplayOut.of(await care.replaying.ask(body.asked()))
+            begun = ReplayOut.of(await _begun(care, body.asked()))
             return _answer(ReplayAnswer(replay=begun, **told), 202)
         foreseen = PreviewOut.model_validate(await care.replaying.preview(body.asked()))
         return _answer(ReplayAnswer(preview=foreseen.and_unknown(unknown), **told), 200)
@@ -227,6 +239,26 @@ def care_router(parts: WebParts, care: CareParts) -> APIRouter:
         return _found(await care.replaying.stop(replay_id))
 
     return router
+
+
+async def begin(care: CareParts, asked: Asked) -> Replay:
+    """Return the replay that this asking began, now or before.
+
+    Raises:
+        Refused: 409, another one is in its way.
+        StoreUnavailable: it is not known whether it has begun.
+    """
+    try:
+        return await care.replaying.ask(asked)
+    except ReplayRefused as refused:
+        raise Refused(Problem(409, "replay_refused", str(refused))) from None
+
+
+async def _begun(care: CareParts, asked: Asked) -> Replay:
+    try:
+        return await begin(care, asked)
+    except StoreUnavailable:
+        raise Refused(NOT_KNOWN_TO_HAVE_BEGUN) from None
 
 
 def _found(replay: Replay | None) -> ReplayOut:

@@ -1,12 +1,9 @@
 """The store's answer to a COMMIT may be lost. Nothing that was claimed so stays in nobody's hands."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import RegistrationState
 from app.errors import StoreUnavailable
@@ -15,27 +12,12 @@ from app.store.database import Database
 from app.store.people import IN_FLIGHT
 from tests.conftest import MovableClock
 from tests.dispatch.stage import ScriptedSource, Stage, new_event, people, registered, set_stage, store_events
+from tests.losing import losing
 
 
 @pytest.fixture
 async def stage(database: Database, clock: MovableClock) -> Stage:
     return await set_stage(database, clock)
-
-
-@asynccontextmanager
-async def losing(database: Database, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[None]:
-    """Within the block, each write is committed and its answer never comes."""
-    write = database.write
-
-    @asynccontextmanager
-    async def lossy() -> AsyncIterator[AsyncConnection]:
-        async with write() as connection:
-            yield connection
-        raise StoreUnavailable("OperationalError: server closed the connection unexpectedly")
-
-    with monkeypatch.context() as patched:
-        patched.setattr(database, "write", lossy)
-        yield
 
 
 async def read_all(stage: Stage) -> None:

@@ -143,6 +143,10 @@ class Relay:
         headers = {"Authorization": f"Bearer {ADMIN_TOKEN}"}
         return web.get(f"{self.url}/api/{path}", headers=headers).raise_for_status().json()
 
+    def post(self, path: str, body: object) -> httpx.Response:
+        """Ask the admin API to do something."""
+        return web.post(f"{self.url}/api/{path}", json=body, headers={"Authorization": f"Bearer {ADMIN_TOKEN}"})
+
     def registrations(self, **which: str) -> list[dict[str, Any]]:
         query = "&".join(f"{name}={value}" for name, value in which.items())
         items: list[dict[str, Any]] = self.api(f"registrations?limit=100&{query}")["items"]

@@ -65,6 +65,22 @@ def test_a_repeat_is_known_to_every_replica(start: StartRelay, sandbox: Sandbox)
     all_mailed(sandbox, ["ada@example.com"])
 
 
+def test_a_replay_asked_for_at_two_replicas_at_once_mails_everybody_once_more(
+    start: StartRelay, sandbox: Sandbox
+) -> None:
+    """As an impatient script does, with a key of its own."""
+    replicas, everybody = [start(), start()], people(20)
+    assert accepted_by(replicas, everybody) == {202}
+    all_mailed(sandbox, everybody)
+    for relay in replicas:
+        until(lambda: not relay.registrations(state="sending"), what="all to be sent")  # noqa: B023  # called here
+    asked = {"webinar": "w-1", "sent": True, "resend": True, "confirm": True}
+    with ThreadPoolExecutor(8) as pool:
+        sent = [pool.submit(replicas[n % 2].post, "replay", {**asked, "key": "wrong-link"}) for n in range(8)]
+        assert len({future.result().json()["replay"]["id"] for future in sent}) == 1
+    all_mailed(sandbox, everybody * 2)
+
+
 def test_another_leads_when_the_leader_stops(start: StartRelay, sandbox: Sandbox) -> None:
     """It gives the lease back; no request fails, and nobody hears twice."""
     replicas = [start(), start()]

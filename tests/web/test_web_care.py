@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.dispatch.replaying import Preview
+from app.errors import ReplayRefused, StoreUnavailable
 from app.main import create_app
 from app.store.dead import DeadCount, DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
@@ -28,6 +29,7 @@ class Caring:
     foreseen: list[Asked] = field(default_factory=list)
     filters: list[tuple[DeadFilter, int, str | None]] = field(default_factory=list)
     made: dict[str, Replay] = field(default_factory=dict)
+    fails: Exception | None = None
 
     async def page(self, which: DeadFilter, *, limit: int, cursor: str | None) -> DeadPage:
         if cursor == "nonsense":
@@ -40,6 +42,8 @@ class Caring:
         return PREVIEW
 
     async def ask(self, asked: Asked) -> Replay:
+        if self.fails:
+            raise self.fails
         self.asked.append(asked)
         self.made["rpl_1"] = Replay("rpl_1", NOW, asked, "running", 9, counts={"again": 2})
         return self.made["rpl_1"]
@@ -153,6 +157,27 @@ async def test_a_confirmed_replay_begins_and_tells_how_far_it_is(cared: Relay, c
     assert (await ask(cared, {}, path="/api/replays/rpl_1/stop")).json()["state"] == "stopped"
 
 
+async def test_the_key_of_an_asking_reaches_the_store(cared: Relay, caring: Caring) -> None:
+    await ask(cared, {"all": True, "confirm": True, "key": "k-1"})
+    assert [asked.key for asked in caring.asked] == ["k-1"]
+
+
+async def test_what_stands_in_the_way_of_a_replay_is_said(cared: Relay, caring: Caring) -> None:
+    caring.fails = ReplayRefused("rpl_1 mails the same people again and is under way.")
+    answer = await ask(cared, {"all": True, "confirm": True, "resend": True})
+    assert (answer.status_code, answer.json()["detail"]) == (409, str(caring.fails))
+
+
+async def test_of_a_replay_whose_commit_is_unclear_nobody_is_told_to_begin_another(
+    cared: Relay, caring: Caring
+) -> None:
+    """Sent again without a key, it would mail everybody twice."""
+    caring.fails = StoreUnavailable("the server closed the connection")
+    answer = await ask(cared, {"all": True, "confirm": True})
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "not known whether it has begun. With the same key, send it again" in answer.json()["detail"]
+
+
 @pytest.mark.parametrize(
     "body",
     [
@@ -171,6 +196,9 @@ async def test_a_confirmed_replay_begins_and_tells_how_far_it_is(cared: Relay, c
         {"ids": ["reg_1"], "confirm": 1},
         {"ids": ["reg_1"], "resend": "true"},
         {"all": "true"},
+        {"all": True, "key": ""},
+        {"all": True, "key": "ada@example.com"},
+        {"all": True, "key": "k" * 65},
     ],
 )
 async def test_a_replay_must_say_clearly_of_what(cared: Relay, caring: Caring, body: object) -> None:

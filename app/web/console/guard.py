@@ -30,6 +30,7 @@ ONLY_LOOKS = Problem(403, "read_only", words.ONLY_LOOKS)
 _HEADLINES = {
     403: "This form is no longer good",
     404: "There is no such thing here",
+    409: "It was not begun",
     408: "The form took too long to arrive",
     422: "That is nothing to replay",
     413: "That is too much for a form",

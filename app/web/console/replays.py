@@ -1,15 +1,15 @@
 """Replay with a preview: what it would come to, a button that does it, and how far it is."""
 
-import asyncio
-from collections.abc import Iterable, Mapping
+import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from fastapi import APIRouter, Request
 from pydantic import ValidationError
 from starlette.responses import RedirectResponse, Response
 
-from app.store.replays import Asked, Replay, Selection
-from app.web.care import PreviewOut, ReplayBody
+from app.store.replays import Replay, Selection
+from app.web.care import PreviewOut, ReplayBody, begin
 from app.web.console import words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router, read_signed_form
 from app.web.console.pages import page
@@ -18,7 +18,6 @@ from app.web.problems import Problem, Refused
 
 BY = "the console"
 _NARROWS = ("cause", "source", "webinar")
-_LATEST = 20  # replays among which a form pressed twice finds its own
 BAD_REPLAY = Problem(
     422,
     "bad_replay",
@@ -47,7 +46,7 @@ STATES: Mapping[str, tuple[words.Tone, str]] = {
 
 def replays_router(console: ConsoleParts) -> APIRouter:
     router = page_router()
-    care, one_at_a_time = console.care, asyncio.Lock()
+    care = console.care
 
     def found(replay: Replay | None) -> Replay:
         if replay is None:
@@ -68,16 +67,13 @@ def replays_router(console: ConsoleParts) -> APIRouter:
             subject=subject(body.asked().selection),
             back=back(body.asked().selection),
             left_out=LEFT_OUT,
-            after=next((one.id for one in await care.replays.latest(1)), ""),
+            key=secrets.token_urlsafe(),
         )
 
     @router.post("/replay")
-    async def begin(request: Request) -> Response:
+    async def confirmed(request: Request) -> Response:
         form = await read_signed_form(request, request.state.session)
-        asked = chosen(form).asked()
-        async with one_at_a_time:
-            latest = await care.replays.latest(_LATEST)
-            begun = same_since(latest, asked, form.get("after", "")) or await care.replaying.ask(asked)
+        begun = await begin(care, chosen(form).asked())
         return RedirectResponse(f"/console/replays/{begun.id}", 303)
 
     @router.get("/replays/{replay_id}")
@@ -112,20 +108,11 @@ def chosen(given: Mapping[str, str]) -> ReplayBody:
     """
     by, why = (" ".join(given.get(name, "").split()) for name in ("by", "why"))
     asked: dict[str, Any] = {name: text for name in _NARROWS if (text := given.get(name, "").strip())}
-    asked |= {"ids": [given["id"]] if given.get("id") else [], "by": by or BY, "why": why}
+    asked |= {"ids": [given["id"]] if given.get("id") else [], "by": by or BY, "why": why, "key": given.get("key")}
     try:
         return ReplayBody(**asked, resend="resend" in given, sent="sent" in given)
     except ValidationError:
         raise Refused(BAD_REPLAY) from None
-
-
-def same_since(latest: Iterable[Replay], asked: Asked, after: str) -> Replay | None:
-    """Return the replay that this very form began: pressed twice, it must not mail twice.
-
-    `after` is the last replay that there was when the form was made.
-    """
-    wanted = (asked.selection, asked.resend)
-    return next((one for one in latest if one.id > after and (one.asked.selection, one.asked.resend) == wanted), None)
 
 
 def _chooses(body: ReplayBody) -> Mapping[str, str]:

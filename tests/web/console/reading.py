@@ -20,3 +20,9 @@ def form_token(answer: httpx.Response) -> str:
     found = re.search(r'name="form_token" value="([^"]*)"', answer.text)
     assert found
     return found[1]
+
+
+def hidden_fields(answer: httpx.Response) -> dict[str, str]:
+    """Return what the page's forms send without being shown."""
+    found = re.findall(r'<input type="hidden" name="([^"]*)" value="([^"]*)">', answer.text)
+    return {name: unescape(value) for name, value in found}

@@ -11,13 +11,13 @@ from app.domain import Cause, EventState, RegistrationState
 from app.store.database import Database
 from app.store.lookup import Lookup
 from app.store.registrations import Registrations
-from app.store.replays import Asked, Replay, Replays, Selection
+from app.store.replays import Replays, Selection
 from app.store.retention import Retention
 from app.store.tables import events
-from app.web.console.replays import BECAME, LEFT_OUT, back, same_since, subject
+from app.web.console.replays import BECAME, LEFT_OUT, back, subject
 from tests.store.given import accept, draft, ended, new_event, record, seen
 from tests.web.console.conftest import replaying_over
-from tests.web.console.reading import form_token, links_of, text_of
+from tests.web.console.reading import form_token, hidden_fields, links_of, text_of
 from tests.web.relay_server import NOW, Relay
 
 TOKENS = {"JoinLink": "https://meet.example.com/j/1"}
@@ -43,8 +43,7 @@ async def dead_event(database: Database) -> str:
 async def confirm(relay: Relay, preview: str, **typed: str) -> httpx.Response:
     """Press the button on a preview's page."""
     page = await relay.client.get(preview)
-    fields = dict(httpx.URL(preview).params) | {"form_token": form_token(page)} | typed
-    return await relay.client.post("/console/replay", data=fields)
+    return await relay.client.post("/console/replay", data=hidden_fields(page) | typed)
 
 
 async def carried_out(database: Database) -> None:
@@ -182,25 +181,6 @@ async def test_nobody_is_mailed_twice_unless_the_box_says_so(signed_in: Relay, d
     assert "Yes: who got one already gets another" in text_of(await signed_in.client.get(answer.headers["location"]))
     (asked,) = await Replays(database).latest(5)
     assert asked.asked.resend
-
-
-async def test_a_button_pressed_twice_replays_once(signed_in: Relay, database: Database) -> None:
-    """With the box for second e-mails it would be a third."""
-    one = await ended(database, NOW, state="sent")
-    page = await signed_in.client.get(f"/console/replay?id={one}&resend=on")
-    form = {"id": one, "resend": "on", "after": "", "form_token": form_token(page)}
-    first = await signed_in.client.post("/console/replay", data=form)
-    second = await signed_in.client.post("/console/replay", data=form)
-    assert first.headers["location"] == second.headers["location"]
-    assert len(await Replays(database).latest(5)) == 1
-
-
-def test_a_later_form_begins_a_replay_of_its_own() -> None:
-    asked = Asked(Selection(["reg_1"]), "ada")
-    earlier = Replay("rpl_1", NOW, asked, "done", 1)
-    assert same_since([earlier], asked, "") == earlier
-    assert same_since([earlier], asked, "rpl_1") is None
-    assert same_since([earlier], replace(asked, resend=True), "") is None
 
 
 async def test_a_replay_is_stopped(signed_in: Relay, database: Database) -> None:

@@ -230,7 +230,13 @@ def upgrade() -> None:
         sa.Column("cursor", sa.String(length=40), nullable=False),
         sa.Column("counts", sa.JSON(), nullable=False),
         sa.Column("ended_at", UtcDateTime, nullable=True),
+        sa.Column("asked_key", sa.String(length=64), nullable=True),
+        sa.Column("meaning", sa.String(length=64), nullable=False),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_replays")),
+    )
+    op.create_index("uq_replays_asked_key", "replays", ["asked_key"], unique=True)
+    op.create_index(
+        "uq_replays_resending", "replays", ["meaning"], unique=True, **only("state = 'running' AND resend = 1")
     )
     op.create_index("ix_replays_running", "replays", ["id"], unique=False, **only("state = 'running'"))
     op.create_table(
