@@ -138,7 +138,7 @@ class Intake:
 
 
 def _as_stored(gone: Cancelled, judge: Judge) -> Cancelled:
-    webinar_id, subject = storable(judge.webinar_id(gone.webinar_id)), storable_or_none(gone.subject)
+    webinar_id, subject = storable(judge.catalogue.own_id(gone.webinar_id)), storable_or_none(gone.subject)
     return Cancelled(person_key(gone.person_key), webinar_id, subject, gone.cause)
 
 

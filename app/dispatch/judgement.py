@@ -74,7 +74,7 @@ class Judge:
         return Draft(
             id=new_id("reg", now),
             source=source,
-            webinar_id=storable(self.webinar_id(webinar.id)),
+            webinar_id=storable(self.catalogue.own_id(webinar.id)),
             person_key=person_key(found.person.key),
             subject=storable_or_none(found.subject),
             state=flaw.state if flaw else _first_state(found.person.lead_id),
@@ -95,11 +95,6 @@ class Judge:
             fields=self.fields if found.person.lead_id is None else {},  # nobody is upserted whose lead is given
             webinar_key=spelt(storable_or_none(webinar.title)),
         )
-
-    def webinar_id(self, named: str) -> str:
-        """Return the configured webinar's own id for one that is named by an alias: both names are one registration."""
-        configured = self.catalogue.find(named)
-        return configured.id if configured else named
 
     def _campaign(self, found: Registered, source: str) -> CampaignId:
         configured = self.catalogue.find(found.webinar.id)

@@ -55,6 +55,16 @@ def test_a_webinar_is_the_same_under_its_name_and_under_its_aliases() -> None:
     assert draft(Registered(ADA, replace(TALK, id="w-2")), judge=judge).webinar_id == "w-2"
 
 
+def test_a_date_of_a_series_is_configured_by_the_title_also_when_it_is_judged_again() -> None:
+    """A replay may have nothing but the registration itself, which has the id that was made for it."""
+    configured = ConfiguredWebinar("Scaling", "Scaling II", "https://example.com/s", campaign_id=CampaignId(8))
+    judge = replace(JUDGE, catalogue=Catalogue([configured]))
+    dated = Webinar("Scaling, 2036-12-01 16:00 UTC", "Scaling", starts_at=datetime(2036, 12, 1, 16, tzinfo=UTC))
+    made = draft(Registered(ADA, dated), judge=judge)
+    assert (made.webinar_id, made.campaign_id, made.tokens["WebinarTitle"]) == (dated.id, 8, "Scaling II")
+    assert draft(Registered(ADA, replace(dated, id=made.webinar_id)), judge=judge).identity == made.identity
+
+
 PAST = NOON - timedelta(hours=24, seconds=1)
 FLAWS = [
     (Registered(ADA, replace(TALK, starts_at=PAST)), Cause.WEBINAR_OVER),

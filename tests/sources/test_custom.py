@@ -89,6 +89,14 @@ def test_a_title_alone_names_a_webinar() -> None:
     assert found.webinar.title == "x" * 300
 
 
+def test_each_start_of_a_title_is_a_webinar_of_its_own() -> None:
+    """The dates of a series have one title. With an id, another start is the same webinar, put off."""
+    week = {"title": "Office hours", "startsAt": "2026-12-01T17:00:00+01:00"}
+    dated = mapped({"leadId": 1, "webinar": week})
+    assert (dated.webinar.id, dated.webinar.title) == ("Office hours, 2026-12-01 16:00 UTC", "Office hours")
+    assert mapped({"leadId": 1, "webinar": week | {"id": "w-1"}}).webinar.id == "w-1"
+
+
 def test_a_start_may_be_in_any_zone() -> None:
     found = mapped(webinar(startsAt="2026-12-01T17:00:00+01:00"))
     assert found.webinar.starts_at == datetime(2026, 12, 1, 17, tzinfo=timezone(timedelta(hours=1)))

@@ -203,6 +203,10 @@ def test_a_track_event_brings_everything() -> None:
         ({}, "Scaling webhooks"),
         ({"webinar_title": None}, "https://zoom.us/j/1"),
         ({"webinar_id": "too large"}, "Scaling webhooks"),
+        ({"webinar_id": "w-1", "starts_at": 1796140800}, "w-1"),
+        ({"starts_at": 1796140800}, "Scaling webhooks, 2026-12-01 16:00 UTC"),
+        ({"webinar_title": None, "starts_at": 1796140800}, "https://zoom.us/j/1, 2026-12-01 16:00 UTC"),
+        ({"starts_at": "soon"}, "Scaling webhooks"),
     ],
 )
 def test_a_webinar_is_known_by_its_id_else_title_else_link(properties: dict[str, Any], webinar_id: str) -> None:

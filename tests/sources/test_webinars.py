@@ -1,13 +1,14 @@
 """Configured webinars: what they add to those that a source names."""
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from app.domain import CampaignId, Webinar
-from app.sources.webinars import Catalogue, ConfiguredWebinar
+from app.sources.webinars import Catalogue, ConfiguredWebinar, id_of_unnumbered
 
 STARTS = datetime(2026, 12, 1, 16, tzinfo=UTC)
 KNOWN = ConfiguredWebinar(
@@ -52,3 +53,53 @@ def test_two_webinars_may_not_share_a_name() -> None:
     """A reminder could carry the wrong link."""
     with pytest.raises(ValueError, match="w-42 and w-43 are both called 64592778740"):
         Catalogue([KNOWN, ConfiguredWebinar("w-43", aliases=("64592778740",))])
+
+
+IN_INDIA = timezone(timedelta(hours=5, minutes=30))
+
+
+@pytest.mark.parametrize(
+    ("name", "starts_at", "made"),
+    [
+        ("Office hours", None, "Office hours"),
+        ("Office hours", STARTS, "Office hours, 2026-12-01 16:00 UTC"),
+        ("Office hours", datetime(2026, 12, 1, 21, 30, 59, tzinfo=IN_INDIA), "Office hours, 2026-12-01 16:00 UTC"),
+        ("Office hours", datetime(1, 1, 1, tzinfo=IN_INDIA), "Office hours"),
+        ("Office hours", datetime(1, 1, 1, tzinfo=UTC), "Office hours, 0001-01-01 00:00 UTC"),
+    ],
+)
+def test_what_has_no_id_is_known_by_its_name_and_start(name: str, starts_at: datetime | None, made: str) -> None:
+    """Each date of a series is a webinar of its own; the same moment elsewhere is the same date."""
+    assert id_of_unnumbered(name, starts_at) == made
+
+
+def test_the_id_of_what_has_none_is_short() -> None:
+    made = id_of_unnumbered("x" * 300, STARTS)
+    assert made.startswith("sha256:")
+    assert made.endswith(", 2026-12-01 16:00 UTC")
+
+
+SERIES = ConfiguredWebinar("Office hours", join_link="https://every-week", aliases=("Sprechstunde",))
+
+
+@pytest.mark.parametrize("title", ["Office hours", "Sprechstunde", "Office\nhours"])
+def test_a_series_is_configured_by_its_title_for_all_dates(title: str) -> None:
+    """Which stay apart; an alias is its own date's other name."""
+    catalogue = Catalogue([replace(SERIES, aliases=("Sprechstunde", "Office\nhours"))])
+    webinar = Webinar(id_of_unnumbered(title, STARTS), title, starts_at=STARTS)
+    assert catalogue.complete(webinar).join_link == "https://every-week"
+    assert catalogue.own_id(webinar.id) == "Office hours, 2026-12-01 16:00 UTC"
+    assert catalogue.own_id(title) == "Office hours"
+
+
+def test_a_date_may_be_configured_by_itself() -> None:
+    date = ConfiguredWebinar(id_of_unnumbered("Office hours", STARTS), join_link="https://this-week")
+    catalogue = Catalogue([SERIES, date])
+    assert catalogue.find(date.id) is date
+    assert catalogue.own_id(date.id) == date.id
+
+
+def test_a_title_that_is_configured_with_its_start_is_one_webinar() -> None:
+    """Whatever start the source sends: what is configured wins."""
+    catalogue = Catalogue([replace(SERIES, starts_at=STARTS)])
+    assert catalogue.own_id(id_of_unnumbered("Office hours", STARTS + timedelta(days=7))) == "Office hours"

@@ -20,8 +20,9 @@ from app.errors import FieldProblem, Invalid, NotAuthentic, RequestRefused
 from app.sources.base import Accepted, Inbound
 from app.sources.custom.body import CustomBody
 from app.sources.custom.problems import checked_body
-from app.sources.payload import read_json, short_id
+from app.sources.payload import read_json
 from app.sources.signing import StandardWebhooks, matches_any, not_empty
+from app.sources.webinars import id_of_unnumbered
 
 WEBINAR_TOKENS = ("WebinarTitle", "JoinLink", "WebinarImage")
 _KEY = re.compile(r"[!-~]{1,255}")
@@ -102,7 +103,7 @@ def _registered(body: CustomBody) -> Registered:
             last_name=body.last_name or None,
         ),
         webinar=Webinar(
-            id=webinar.id or short_id(webinar.title or ""),
+            id=webinar.id or id_of_unnumbered(webinar.title or "", webinar.starts_at),
             title=webinar.title or None,
             join_link=webinar.join_link,
             image=webinar.image,

@@ -8,7 +8,7 @@ from app.domain import Cause, Finding, Json, Person, Registered, Unusable, Webin
 from app.sources.payload import as_list, as_time, kept_texts, short_id, text_at, value_at
 from app.sources.pendo.partial import as_finding
 from app.sources.pendo.paths import Paths, PendoPaths
-from app.sources.webinars import Catalogue
+from app.sources.webinars import Catalogue, id_of_unnumbered
 
 TRACK, POLL, GUIDE = "trackEventReceived", "pollSubmitted", "guideDisplayed"
 _TOO_LARGE = ("too large",)  # what Pendo writes in place of properties of more than 512 bytes in all
@@ -67,17 +67,23 @@ class Reading:
     def _webinar(self, item: Json, person: Person) -> Finding:
         title = self._text(item, self.paths.title)
         link = self._text(item, self.paths.join_link)
-        named = self._text(item, self.paths.webinar_id) or title or link
-        if named is None:
+        starts_at = as_time(self._text(item, self.paths.starts_at))
+        webinar_id = self._id(item, title or link, starts_at)
+        if webinar_id is None:
             return Unusable(Cause.WEBINAR_MISSING, "the event names no webinar" + self._was_too_large(item))
         webinar = Webinar(
-            id=short_id(named),
+            id=webinar_id,
             title=title,
             join_link=link,
             image=self._text(item, self.paths.image),
-            starts_at=as_time(self._text(item, self.paths.starts_at)),
+            starts_at=starts_at,
         )
         return self._if_complete(item, webinar) or Registered(person, webinar)
+
+    def _id(self, item: Json, name: str | None, starts_at: datetime | None) -> str | None:
+        if own := self._text(item, self.paths.webinar_id):
+            return short_id(own)
+        return id_of_unnumbered(name, starts_at) if name else None
 
     def _if_complete(self, item: Json, webinar: Webinar) -> Unusable | None:
         """Return why a webinar cannot be told, if that is because Pendo left its texts out."""
