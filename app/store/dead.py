@@ -1,6 +1,7 @@
 """Dead letters: what needs a person, webhooks and registrations alike, by cause. Reads only.
 
-Their ids begin with `evt_` and `reg_`, so one order by id serves both: registrations first, each newest first.
+Their ids begin with `evt_` and `reg_`, so one order by id serves both: registrations first, each newest first. What
+was blanked since, when its time was over or on somebody's wish, is none any more: nobody could take it up again.
 """
 
 import re
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import CompoundSelect, Select, Table, func, literal, null, select, union_all
+from sqlalchemy import ColumnElement, CompoundSelect, Select, Table, and_, func, literal, null, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.store.database import Database
@@ -52,7 +53,7 @@ class DeadLetter:
 
 @dataclass(frozen=True, slots=True)
 class DeadPage:
-    """`causes` counts all that are dead, whatever the filter. `next_cursor` continues the items, None at the end."""
+    """`causes` counts all dead letters, whatever the filter. `next_cursor` continues the items, None at the end."""
 
     causes: Sequence[DeadCount]
     items: Sequence[DeadLetter]
@@ -84,6 +85,12 @@ class DeadLetters:
         return DeadPage(causes, items, items[-1].id if len(found) > limit else None)
 
 
+def is_letter(table: Table) -> ColumnElement[bool]:
+    """Return what is true of a dead registration, or webhook, that can still be taken up again."""
+    c = table.c
+    return and_(c.state == "dead", c.purged_at.is_(None) if table is registrations else c.body.is_not(None))
+
+
 async def count_dead(connection: AsyncConnection) -> list[DeadCount]:
     """Return how many died of each cause, the most frequent first."""
     return _by_cause((await connection.execute(_counted())).all())
@@ -95,7 +102,7 @@ def _counted() -> CompoundSelect[tuple[Any, ...]]:
 
 def _counts(table: Table, kind: int) -> Select[tuple[Any, ...]]:
     c = table.c
-    return select(c.cause, literal(kind), func.count()).where(c.state == "dead").group_by(c.cause)
+    return select(c.cause, literal(kind), func.count()).where(is_letter(table)).group_by(c.cause)
 
 
 def _by_cause(rows: Sequence[Any]) -> list[DeadCount]:
@@ -120,7 +127,7 @@ def _narrowed(
     table: Table, statement: Select[tuple[Any, ...]], which: DeadFilter, cursor: str | None
 ) -> Select[tuple[Any, ...]]:
     c = table.c
-    statement = statement.where(c.state == "dead").order_by(c.id.desc())
+    statement = statement.where(is_letter(table)).order_by(c.id.desc())
     if which.cause is not None:
         statement = statement.where(c.cause == which.cause)
     if which.source is not None:

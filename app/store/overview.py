@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import OPEN_STATES, EventState, RegistrationState
 from app.store.database import Database
+from app.store.dead import is_letter
 from app.store.search import first_id, unindexed
 from app.store.tables import calls, events, pauses, registrations
 from app.store.tallies import Backlog, Bucket, CauseTally, Now, Pausing, Tally, Webinars, WebinarTally
@@ -202,13 +203,14 @@ async def _dead(connection: AsyncConnection, table: Table, at: ColumnElement[dat
     counted = select(
         c.cause, func.count().label("n"), func.max(at).label("last_at"), func.max(c.detail).label("detail")
     )
-    rows = await connection.execute(counted.where(c.state == "dead").group_by(c.cause))
+    rows = await connection.execute(counted.where(is_letter(table)).group_by(c.cause))
     return {row.cause or "unknown": row for row in rows}
 
 
 async def _last_dead_events(connection: AsyncConnection, most: int = 200) -> dict[str, list[str]]:
     e = events.c
-    rows = await connection.execute(select(e.id, e.cause).where(e.state == "dead").order_by(e.id.desc()).limit(most))
+    dead = select(e.id, e.cause).where(is_letter(events)).order_by(e.id.desc())
+    rows = await connection.execute(dead.limit(most))
     found: dict[str, list[str]] = {}
     for row in rows:
         found.setdefault(row.cause or "unknown", []).append(row.id)

@@ -277,7 +277,7 @@ class Paused(Out):
 
 
 class DeadStats(WithCause):
-    """How many registrations and webhooks are dead for one cause, since the store began."""
+    """How many registrations and webhooks need a person for one cause: all that are dead, and not blanked since."""
 
     registrations: int
     webhooks: int

@@ -7,14 +7,19 @@ from typing import Any
 import pytest
 from sqlalchemy import func, select, update
 
-from app.domain import Cancelled, Cause, RegistrationState
+from app.domain import Cancelled, Cause, EventState, RegistrationState
+from app.store.census import take_census
 from app.store.database import Database
+from app.store.dead import DeadFilter, DeadLetters
 from app.store.drafts import identity_of
+from app.store.events import EventFate
+from app.store.overview import Overview
 from app.store.people import People
+from app.store.registrations import Meaning, Registrations
 from app.store.retention import Retention
 from app.store.tables import events, metadata, registrations
 from tests.conftest import MovableClock
-from tests.store.given import draft, ended, history, record, seen, sending
+from tests.store.given import FENCE, claimed_event, draft, ended, history, record, seen, sending
 from tests.store.test_store_plans import plans, reads_all, written_down
 
 MONTH = timedelta(days=30)
@@ -76,6 +81,21 @@ async def test_the_outcome_stays(database: Database, clock: MovableClock) -> Non
     assert (after.created_at, after.updated_at) == (before.created_at, before.updated_at)
     assert [entry.what for entry in after.timeline] == [entry.what for entry in before.timeline]
     assert [entry.at for entry in after.timeline] == [entry.at for entry in before.timeline]
+
+
+async def test_what_is_blanked_is_no_dead_letter_any_more(database: Database, clock: MovableClock) -> None:
+    """It could not be taken up again, and would be told as in need of a person for ever."""
+    await ended(database, clock(), state="dead")
+    dead = await claimed_event(database, clock())
+    fate = EventFate(dead, EventState.DEAD, Cause.BAD_PAYLOAD, "No.")
+    await Registrations(database).record([Meaning(fate)], fence=FENCE, now=clock())
+    letters = DeadLetters(database)
+    assert len((await letters.page(DeadFilter(), limit=10)).items) == 2
+    clock.move(MONTH + timedelta(seconds=2))
+    await purge(database, clock)
+    page = await letters.page(DeadFilter(), limit=10)
+    assert (page.items, page.causes, (await take_census(database, [])).dead) == ([], [], {})
+    assert await Overview(database).causes() == []
 
 
 async def test_nothing_is_purged_before_its_time(database: Database, clock: MovableClock) -> None:
