@@ -10,6 +10,7 @@ import pytest
 
 from app.sandbox import seed
 from app.settings import Settings, load_settings, settings_table
+from app.web.console.set_up import PATIENCE
 
 ROOT = Path(__file__).parents[1]
 
@@ -194,6 +195,13 @@ class TestCompose:
         assert f"server-template relay {replicas} relay-postgres:8080 check" in text("deploy/haproxy.cfg")
         assert "option httpchk GET /readyz" in text("deploy/haproxy.cfg")
         assert "./deploy/haproxy.cfg:" in self.service("balancer")
+
+    def test_the_balancer_waits_for_pages_as_long_as_they_may_take(self) -> None:
+        """Else it answers 504 while the relay is at work."""
+        waits = r"http-request set-timeout server (\d+)s if { path_beg /console/ /api/ }"
+        [seconds] = re.findall(waits, text("deploy/haproxy.cfg"))
+
+        assert int(seconds) > PATIENCE.total_seconds()
 
     def test_no_password_stands_in_it(self) -> None:
         assert re.findall(r"PASSWORD:|://[^:/\s]+:[^%@\s]+@", self.compose) == []
