@@ -5,6 +5,7 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from fastapi import APIRouter, FastAPI
@@ -60,6 +61,7 @@ def page(description: Mapping[str, Any]) -> str:
     return _pages.get_template("docs.html").render(info=description["info"], style=style, operations=shown, tags=tags)
 
 
+@cache
 def policy() -> str:
     """Return a Content-Security-Policy that allows the page's one style sheet and nothing else."""
     digest = base64.b64encode(hashlib.sha256(_pages.get_template("docs.css").render().encode()).digest()).decode()
@@ -69,14 +71,23 @@ def policy() -> str:
 
 
 def docs_router(app: FastAPI) -> APIRouter:
+    """Return what shows both, made at the first question: they are large, and strangers may ask often."""
     router = APIRouter(include_in_schema=False)
+
+    @cache
+    def shown() -> bytes:
+        return page(app.openapi()).encode()
+
+    @cache
+    def described() -> bytes:
+        return bytes(JSONResponse(app.openapi()).body)
 
     @router.get("/docs")
     async def docs() -> Response:
-        return HTMLResponse(page(app.openapi()), headers={"content-security-policy": policy()})
+        return HTMLResponse(shown(), headers={"content-security-policy": policy()})
 
     @router.get("/openapi.json")
     async def openapi() -> Response:
-        return JSONResponse(app.openapi())
+        return Response(described(), media_type="application/json")
 
     return router
