@@ -1,20 +1,28 @@
-"""Speak HTTP a little more strictly than uvicorn: bounded headers, and problems for what is no HTTP at all."""
+"""Speak HTTP a little more strictly than uvicorn: bounded headers and pipelines, and problems for what is no HTTP."""
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, ClassVar
 
 import httptools
 import structlog
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from app.web.backlog import Backlog
+from app.web.body import Room
 from app.web.edge import FOR_MACHINES, WHOLE_ANSWER
 from app.web.farewell import PatientTransport
 from app.web.problems import CLOSE, CONTENT_TYPE, STOPPING, Problem, Refused
 
 LARGEST_HEADERS = 65_536  # bytes, also of trailers: uvicorn sets no limit, so one sender could fill the memory
+MOST_HEADERS = 256  # of a request: in the memory a header of two letters takes a hundred bytes
 LONGEST_ADDRESS = 8_192  # bytes; RFC 9110, section 4.1 wants 8,000 at least
+READ_AHEAD = 2  # requests of a connection: the one that is being answered, and one that is read meanwhile
 NOT_HTTP = Problem(400, "not_http", "This is not HTTP/1.1.")
-HEADERS_TOO_LARGE = Problem(431, "headers_too_large", f"The headers are larger than {LARGEST_HEADERS} bytes.")
+HEADERS_TOO_LARGE = Problem(
+    431, "headers_too_large", f"The headers are larger than {LARGEST_HEADERS} bytes, or more than {MOST_HEADERS}."
+)
 ADDRESS_TOO_LONG = Problem(414, "address_too_long", f"The address is longer than {LONGEST_ADDRESS} bytes.")
 WRONG_HOST = Problem(400, "wrong_host", "Send exactly one Host header.")
 WRONG_CODING = Problem(
@@ -38,11 +46,24 @@ def raw_answer(problem: Problem) -> bytes:
     return b"\r\n".join([*head, b"", body])
 
 
+class _InTurn(FlowControl):
+    """Reads no more from a connection while what it has sent waits; whoever handles a request would read on."""
+
+    def __init__(self, transport: asyncio.Transport, may_read: Callable[[], bool]) -> None:
+        super().__init__(transport)
+        self._may_read = may_read
+
+    def resume_reading(self) -> None:
+        if self._may_read():
+            super().resume_reading()
+
+
 class StrictHttp(HttpToolsProtocol):
     """Give this to uvicorn as `http`.
 
     A connection may be idle for uvicorn's `timeout_keep_alive`, from its start on; once a request has begun, its
-    headers must be here within `headers_within`. A body is waited for by whoever reads it.
+    headers must be here within `headers_within`. A body is waited for by whoever reads it. Answers that nobody reads
+    are kept for `drains_within`, and requests that follow them wait unread, large ones of all connections in `room`.
 
     When the port closes, an idle connection stays open for `stays_for`, so that a request which is on its way over it
     is answered, as its last.
@@ -52,14 +73,17 @@ class StrictHttp(HttpToolsProtocol):
     lingers_for: ClassVar[float] = 2.0  # seconds
     headers_within: ClassVar[float] = 15.0  # seconds
     stays_for: ClassVar[float] = 0.5  # seconds
+    drains_within: ClassVar[float] = 30.0  # seconds
+    room: ClassVar[Room] = Room()
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self._backlog = Backlog(self.room)
         self._in_headers = False
         self._in_body = False
         self._unfinished = 0  # bytes of headers or trailers that are not complete
         self._size = 0  # bytes of the headers
-        self._body_came = False  # with what was fed to the parser last
+        self._came_on = False  # past its headers, or in its body, with what was fed to the parser last
         self._patience: asyncio.TimerHandle | None = None  # runs while headers are incomplete
         self._offer = b""  # the headers of a request that offers to upgrade, without the offer
         self._unanswered = 0  # requests whose headers were complete
@@ -67,36 +91,72 @@ class StrictHttp(HttpToolsProtocol):
         self._refusal: Problem | None = None  # waits for the answers to earlier requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
-        super().connection_made(
-            PatientTransport(
-                transport, is_half_read=lambda: self._in_headers or self._in_body, lingers_for=self.lingers_for
-            )
+        patient = PatientTransport(
+            transport,
+            is_half_read=self._is_half_read,
+            lingers_for=self.lingers_for,
+            drains_within=self.drains_within,
         )
+        super().connection_made(patient)
+        self.flow = _InTurn(patient, lambda: not (self._backlog or self.pipeline))
         self.timeout_keep_alive_task = self.loop.call_later(self.timeout_keep_alive, self.timeout_keep_alive_handler)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.transport.lost()
         self._stop_waiting_for_headers()
         self._unset_keepalive_if_required()
+        self._backlog.drop()
         super().connection_lost(exc)
+
+    def pause_writing(self) -> None:
+        self.transport.expect_to_drain()
+        super().pause_writing()
+
+    def resume_writing(self) -> None:
+        self.transport.drained()
+        super().resume_writing()
 
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None or self.transport.is_lingering:
             self.transport.throw_away(data)
             return
-        self._body_came = False
+        self._backlog.add(data)
+        self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what has come, no further ahead of the answers than may be."""
+        while self._backlog and self._unanswered < READ_AHEAD and self._refusal is None:
+            self._feed(self._backlog.next_piece())
+        if self._refusal is not None:
+            self._backlog.drop()
+        elif self._backlog:
+            self._hold_back()
+        elif not self._unanswered:
+            self.flow.resume_reading()
+
+    def _hold_back(self) -> None:
+        self.flow.pause_reading()
         try:
-            self.parser.feed_data(data)
+            self._backlog.hold()
+        except Refused as refused:
+            self._backlog.drop()
+            self._refuse(refused.problem)
+
+    def _feed(self, piece: bytes) -> None:
+        self._came_on = False
+        try:
+            self.parser.feed_data(piece)
         except httptools.HttpParserUpgrade as offer:
-            self._pass_over_the_offer(data[offer.args[0] :])
+            self._backlog.put_back(piece[offer.args[0] :])
+            self._pass_over_the_offer()
         except httptools.HttpParserError as error:
             refused = error.__context__
             self._refuse(refused.problem if isinstance(refused, Refused) else NOT_HTTP)
         else:
             if self._in_headers:
-                self._bound_headers(len(data))
+                self._bound_headers(len(piece))
             elif self._in_body:
-                self._bound_trailers(len(data))
+                self._bound_trailers(len(piece))
 
     def on_message_begin(self) -> None:
         # Not at each byte that comes, as uvicorn has it: line breaks between requests would keep a connection for ever.
@@ -114,12 +174,12 @@ class StrictHttp(HttpToolsProtocol):
         if self._in_body:
             return  # a trailer, which must not pass for a header (RFC 9110, section 6.5.1)
         self._size += len(name) + len(value)
-        if self._size > LARGEST_HEADERS:
+        if self._size > LARGEST_HEADERS or len(self.headers) >= MOST_HEADERS:
             raise Refused(HEADERS_TOO_LARGE)
         super().on_header(name, value)
 
     def on_body(self, body: bytes) -> None:
-        self._body_came = True
+        self._came_on = True
         super().on_body(body)
 
     def on_headers_complete(self) -> None:
@@ -133,6 +193,7 @@ class StrictHttp(HttpToolsProtocol):
         self.scope["extensions"] = {WHOLE_ANSWER: {"hold": self.transport.hold}}
         self._in_headers = False
         self._in_body = True
+        self._came_on = True
         self._unfinished = 0
         self._unanswered += 1
         if self._patience is not None:
@@ -149,7 +210,11 @@ class StrictHttp(HttpToolsProtocol):
         super().on_response_complete()
         if self._in_headers:
             self._unset_keepalive_if_required()
-        if self._refusal is not None and not self._unanswered:
+        if self.transport.is_closing():
+            return
+        if self._refusal is None:
+            self._read_on()
+        elif not self._unanswered:
             self._end_with(self._refusal)
 
     def shutdown(self) -> None:
@@ -169,6 +234,9 @@ class StrictHttp(HttpToolsProtocol):
         else:
             self.transport.close()
 
+    def _is_half_read(self) -> bool:
+        return self._in_headers or self._in_body or bool(self._backlog)
+
     def _check_headers(self) -> None:
         """Refuse what two servers in a row could read in two ways (RFC 9112, sections 3.2 and 6.1)."""
         names = [name for name, _ in self.headers]
@@ -181,7 +249,7 @@ class StrictHttp(HttpToolsProtocol):
                 raise Refused(WRONG_CODING)
 
     def _bound_trailers(self, more: int) -> None:
-        self._unfinished = 0 if self._body_came else self._unfinished + more
+        self._unfinished = 0 if self._came_on else self._unfinished + more
         if self._unfinished > LARGEST_HEADERS:
             self._refuse(HEADERS_TOO_LARGE)
 
@@ -203,15 +271,15 @@ class StrictHttp(HttpToolsProtocol):
         lines += [name + b": " + value for name, value in self.headers if name != b"upgrade"]
         return b"\r\n".join(lines) + b"\r\n\r\n"
 
-    def _pass_over_the_offer(self, rest: bytes) -> None:
+    def _pass_over_the_offer(self) -> None:
         """Read a request that offers HTTP/2 or WebSocket as if it did not, as a server may (RFC 9110, section 7.8).
 
         Java's own client makes that offer with each request, and the parser loses the body of such a one.
         """
         self.parser = httptools.HttpRequestParser(self)
         self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
-        again, self._offer = self._offer + rest, b""
-        self.data_received(again)
+        again, self._offer = self._offer, b""
+        self._feed(again)
 
     def _refuse(self, problem: Problem) -> None:
         """Answer and end the connection, once all earlier requests on it are answered."""

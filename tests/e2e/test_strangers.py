@@ -19,6 +19,8 @@ MANY = 10_000
 OWN_FILES = 500  # that this process needs besides
 MOST_FOR_MANY = 150_000  # kB for as many that have sent nothing: 15 kB each
 MOST_GROWTH = 100_000  # kB for all that are held open: a tenth of a megabyte each
+UNREAD = 100
+MOST_UNREAD = 25_000  # kB for as many that do not read what they are answered: a quarter of a megabyte each
 _numbers = count(1)
 
 
@@ -81,6 +83,17 @@ def held(relay: Relay, stack: ExitStack, sent: bytes = b"") -> socket.socket:
     return connection
 
 
+def held_unread(relay: Relay, stack: ExitStack, target: str) -> socket.socket:
+    """Ask 250 kB of one connection, as far as it takes that, and read nothing of the answers but their beginning."""
+    line = f"GET {target} HTTP/1.1\r\nHost: x\r\n\r\n".encode()
+    connection = held(relay, stack)
+    connection.setblocking(False)
+    connection.send(line * (250_000 // len(line)))
+    connection.setblocking(True)
+    connection.recv(1)
+    return connection
+
+
 def memory(relay: Relay) -> int:
     """Return how many kB the relay holds."""
     status = Path(f"/proc/{relay.process.child.pid}/status").read_text()
@@ -122,6 +135,16 @@ def test_ten_thousand_idle_connections_keep_nobody_waiting(relay: Relay) -> None
             held(relay, stack)
         assert_good_traffic(relay, 20)
         assert memory(relay) - before < MOST_FOR_MANY
+
+
+def test_who_does_not_read_the_answers_holds_little(relay: Relay) -> None:
+    """However many requests come at once, and however large their answers are."""
+    before = memory(relay)
+    with ExitStack() as stack:
+        for _ in range(UNREAD):
+            held_unread(relay, stack, "/openapi.json")
+        assert_good_traffic(relay)
+        assert memory(relay) - before < MOST_UNREAD
 
 
 SMUGGLED = request(address="smuggled@example.com")

@@ -57,6 +57,11 @@ class TestOffersToUpgrade:
         assert statuses(await relay.exchange(offering * 3 + LAST)) == [202] * 4
         assert [event.body for event in around.inbox.events] == [b"{}"] * 4
 
+    async def test_very_many_may(self, relay: Relay) -> None:
+        """Each is read anew, none inside the reading of the one before it."""
+        offering = b"GET /livez HTTP/1.1\r\nhost: x\r\nUpgrade: h2c\r\n" + OFFER + b"\r\n"
+        assert statuses(await relay.exchange(offering * 1_500 + LAST)) == [200] * 1_500 + [202]
+
     async def test_the_other_headers_stay_as_they_are(self, relay: Relay, around: Surroundings) -> None:
         sent = HEAD + b"Upgrade: h2c\r\nX-Upgrade: a:b \xff\r\n" + OFFER + b"Content-Length: 2\r\n\r\n{}"
         assert statuses(await relay.exchange(sent + LAST)) == [202, 202]
@@ -166,6 +171,7 @@ class TestBounds:
         [
             (HEAD + b"x: " + b"x" * 66_000 + b"\r\ncontent-length: 2\r\n\r\n{}", 431),
             (HEAD + b"x: x\r\n" * 40_000 + b"content-length: 2\r\n\r\n{}", 431),
+            (HEAD + b"x:\r\n" * 300 + b"content-length: 2\r\n\r\n{}", 431),
             (GOOD.replace(b"/pendo", b"/pendo?" + b"x" * 9_000), 414),
             (GOOD.replace(b"host: x", b"host: x\r\nhost: y"), 400),
             (GOOD.replace(b"host: x\r\n", b""), 400),
@@ -174,6 +180,7 @@ class TestBounds:
         ],
         ids=[
             "a large header",
+            "large headers",
             "many headers",
             "a long address",
             "two hosts",
