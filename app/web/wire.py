@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import httptools
 import structlog
 from uvicorn.protocols.http.flow_control import FlowControl
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from app.web.backlog import Backlog
 from app.web.body import Room
@@ -79,6 +79,7 @@ class StrictHttp(HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._backlog = Backlog(self.room)
+        self._running: RequestResponseCycle | None = None
         self._in_headers = False
         self._in_body = False
         self._unfinished = 0  # bytes of headers or trailers that are not complete
@@ -106,6 +107,10 @@ class StrictHttp(HttpToolsProtocol):
         self._stop_waiting_for_headers()
         self._unset_keepalive_if_required()
         self._backlog.drop()
+        self.pipeline.clear()
+        if self._running is not None:  # uvicorn tells the newest, which may be another
+            self._running.disconnected = True
+            self._running.message_event.set()
         super().connection_lost(exc)
 
     def pause_writing(self) -> None:
@@ -236,6 +241,10 @@ class StrictHttp(HttpToolsProtocol):
 
     def _is_half_read(self) -> bool:
         return self._in_headers or self._in_body or bool(self._backlog)
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
 
     def _check_headers(self) -> None:
         """Refuse what two servers in a row could read in two ways (RFC 9112, sections 3.2 and 6.1)."""

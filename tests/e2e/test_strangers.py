@@ -3,6 +3,7 @@
 import json
 import resource
 import socket
+import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from itertools import count
@@ -94,6 +95,12 @@ def held_unread(relay: Relay, stack: ExitStack, target: str) -> socket.socket:
     return connection
 
 
+def reset(connection: socket.socket) -> None:
+    """End it at once, as a sender does that is gone."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
 def memory(relay: Relay) -> int:
     """Return how many kB the relay holds."""
     status = Path(f"/proc/{relay.process.child.pid}/status").read_text()
@@ -145,6 +152,14 @@ def test_who_does_not_read_the_answers_holds_little(relay: Relay) -> None:
             held_unread(relay, stack, "/openapi.json")
         assert_good_traffic(relay)
         assert memory(relay) - before < MOST_UNREAD
+
+
+@pytest.mark.parametrize("target", ["/openapi.json", "/docs", "/console/sign-in", "/metrics", "/unknown"])
+def test_who_leaves_amid_the_answers_is_no_defect(relay: Relay, target: str) -> None:
+    """The log has nothing of it that needs a person."""
+    with ExitStack() as stack:
+        for _ in range(20):
+            reset(held_unread(relay, stack, target))
 
 
 SMUGGLED = request(address="smuggled@example.com")

@@ -141,3 +141,15 @@ class TestWhatWaits:
                 answers = await relay.exchange(SLOW + waiting + LAST)
                 assert statuses(answers) == [200] + [202] * (waiting.count(b"{}") + 1)
         Fitting.room.take(2 * len(waiting) - SMALL)
+
+
+async def test_all_that_a_sender_asked_ends_when_it_leaves(around: Surroundings) -> None:
+    """The one that is being answered too, not only what it asked last; and what waits is not begun."""
+    app = Talkative(around.app())
+    async with serving(app) as relay, relay.connection() as (reader, writer):
+        writer.write(SLOW * 3)
+        await reader.readline()
+        writer.transport.abort()
+        async with asyncio.timeout(20):
+            await app.is_left.wait()
+    assert app.asked == 1
