@@ -26,7 +26,11 @@ from app.domain import Json
 
 
 class RelayError(Exception):
-    """The root of everything that the relay raises on purpose."""
+    """The root of everything that the relay raises on purpose; `remedy` says what to do where the message does not."""
+
+    def __init__(self, said: str = "", *, remedy: str = "") -> None:
+        super().__init__(said)
+        self.remedy = remedy
 
 
 @dataclass(frozen=True, slots=True)

@@ -107,7 +107,8 @@ async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
     try:
         await prepare_store(url, may_migrate=False)
     except StoreUnavailable as problem:
-        raise StoreUnavailable(f"{problem}\nTo ask a running relay instead, set RELAY_URL and ADMIN_TOKEN.") from None
+        else_ask = f"{problem.remedy}\nTo ask a running relay instead, set RELAY_URL and ADMIN_TOKEN."
+        raise StoreUnavailable(str(problem), remedy=else_ask.lstrip()) from None
     token = secrets.token_urlsafe(32)  # of this process alone
     async with open_database(url, connections=2) as database:
         transport = httpx.ASGITransport(create_app(_parts(database, token)))

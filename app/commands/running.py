@@ -49,7 +49,8 @@ def run(work: Coroutine[object, object, Result], settings: Settings) -> Result:
     try:
         return uvloop.run(work)
     except RelayError as problem:
-        fail(Masker(settings.secrets()).mask(str(problem)), code=1)  # drivers repeat what they were given
+        told = "\n".join(filter(None, (str(problem), problem.remedy)))
+        fail(Masker(settings.secrets()).mask(told), code=1)  # drivers repeat what they were given
 
 
 def fail(text: str, *, code: int) -> NoReturn:

@@ -62,7 +62,7 @@ def _sources(house: House) -> Outcome | None:
 def _store(house: House) -> Outcome:
     store = house.store
     if store.problem:
-        return fail(f"{store.where}: {store.problem}", _STORE_ADVICE)
+        return fail(f"{store.where}: {store.problem}", store.remedy or _STORE_ADVICE)
     if store.is_new:
         return _to_be_made(house, f"{store.where} is not there yet", "relay serve makes it")
     if store.is_old:

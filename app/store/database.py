@@ -28,6 +28,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_en
 from sqlalchemy.sql.dml import Insert
 
 from app.errors import StoreUnavailable
+from app.store.remedies import remedy_for
 
 LOCK_WAIT = timedelta(seconds=2)  # senders give up after 3 s (Zoom) to 30 s
 SHORTLY = timedelta(seconds=3)  # for a sign of life, which is of no use later
@@ -252,7 +253,7 @@ async def _translated() -> AsyncIterator[None]:
         if task is not None and task.cancelling():  # the driver failed at ending, and would swallow that
             raise asyncio.CancelledError from problem
         cause = problem.orig if isinstance(problem, DBAPIError) else problem
-        raise StoreUnavailable(f"{type(cause).__name__}: {_said(cause)}") from problem
+        raise StoreUnavailable(f"{type(cause).__name__}: {_said(cause)}", remedy=remedy_for(cause)) from problem
 
 
 def _said(cause: BaseException | None) -> str:

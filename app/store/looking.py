@@ -21,11 +21,13 @@ _ANSWERS = timedelta(seconds=10)  # all in all
 class StoreState:
     """What a database is like. `where` names it without its password; `problem` is why it takes no writes.
 
+    `remedy` is what to do about that, where the trouble itself tells.
     `is_new`: there is none yet, and one can be made; `is_old`: its tables are not this version's.
     """
 
     where: str
     problem: str | None = None
+    remedy: str = ""
     is_new: bool = False
     is_old: bool = False
 
@@ -44,7 +46,7 @@ async def look_at_store(url: str, *, clock: Clock) -> StoreState:
         async with answered_within(_ANSWERS):
             return await _state(database, where, clock)
     except (StoreUnavailable, StoreTooNew) as problem:
-        return StoreState(where, str(problem))
+        return StoreState(where, str(problem), problem.remedy)
     finally:
         await database.close()
 

@@ -47,8 +47,8 @@ def _version(connection: Connection) -> str | None:
     found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
     if found is not None and found not in _KNOWN:
         raise StoreTooNew(
-            f"The database has schema {found}, this relay knows up to {HEAD}. "
-            "Start the newer relay that migrated it, or restore the backup taken before."
+            f"The database has schema {found}, this relay knows up to {HEAD}.",
+            remedy="Start the newer relay that migrated it, or restore the backup taken before.",
         )
     return found
 

@@ -12,6 +12,14 @@ from app.store.network_files import network_file_system
 _NO_TABLES = (
     "The database lacks this version's tables: run `relay migrate`, or start the relay with MIGRATE_ON_START=true."
 )
+_OF_SQLITE = (
+    "Its folder must exist or be makeable, and file and folder be writable for the user who runs the relay; another "
+    "program must not hold it locked."
+)
+_OF_POSTGRESQL = (
+    "Look whether PostgreSQL runs and can be reached from here, whether the database exists, and whether user and "
+    "password are right."
+)
 
 
 async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
@@ -27,7 +35,7 @@ async def prepare_store(url: str, *, may_migrate: bool = True) -> bool:
     try:
         is_ready, changed = await _prepared(url, may_migrate=may_migrate)
     except StoreUnavailable as problem:
-        raise StoreUnavailable(in_words(make_url(url), str(problem))) from problem
+        raise _of_the_setting(make_url(url), problem) from problem
     if not is_ready:
         raise StoreUnavailable(_NO_TABLES)
     return changed
@@ -56,19 +64,12 @@ def _refuse_network_files(url: URL) -> None:
         )
 
 
-def in_words(url: URL, problem: str) -> str:
+def _of_the_setting(url: URL, problem: StoreUnavailable) -> StoreUnavailable:
     """Say which database it is, without its password, what is wrong with it, and what to look at."""
-    if url.get_backend_name() == "sqlite":
-        advice = (
-            "Its folder must exist or be makeable, and file and folder be writable for the user who runs the relay; "
-            "another program must not hold it locked."
-        )
-    else:
-        advice = (
-            "Look whether PostgreSQL runs and can be reached from here, whether the database exists, and whether user "
-            "and password are right."
-        )
-    return f"The database that DATABASE_URL names ({shown_address(url)}) cannot be used.\n{problem}\n{advice}"
+    return StoreUnavailable(
+        f"The database that DATABASE_URL names ({shown_address(url)}) cannot be used.\n{problem}",
+        remedy=problem.remedy or (_OF_SQLITE if url.get_backend_name() == "sqlite" else _OF_POSTGRESQL),
+    )
 
 
 def shown_address(url: URL | str) -> str:

@@ -3,14 +3,17 @@
 from collections.abc import Sequence
 from http import HTTPStatus
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.errors import FieldProblem, StoreUnavailable
-from app.web.problems import CONTENT_TYPE, NOTHING_HERE, UNSTORED, Headers, Problem, Refused
+from app.web.problems import CONTENT_TYPE, NO_STORE, NOTHING_HERE, Headers, Problem, Refused
 from app.wording import path_of, problem_in_words
+
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 
 
 def respond(problem: Problem, request: Request) -> Response:
@@ -54,5 +57,6 @@ def add_error_answers(app: FastAPI) -> None:
         return respond(error.problem, request)
 
     @app.exception_handler(StoreUnavailable)
-    async def store_unavailable(request: Request, _error: StoreUnavailable) -> Response:
-        return respond(UNSTORED, request)
+    async def store_unavailable(request: Request, error: StoreUnavailable) -> Response:
+        _log.warning("store_unavailable", reason=str(error), remedy=error.remedy or None)
+        return respond(NO_STORE, request)

@@ -82,6 +82,12 @@ CROWDED = Problem(
     headers=(RETRY_AFTER, CLOSE),
 )
 UNSTORED = Problem(503, "store_unavailable", "It could not be stored; send it again later.", headers=(RETRY_AFTER,))
+NO_STORE = Problem(
+    503,
+    "store_unavailable",
+    "The store does not answer or takes no writes; ask again later. The relay's log says why.",
+    headers=(RETRY_AFTER,),
+)
 STOPPING = Problem(503, "stopping", "The relay is stopping; send it again later.", headers=(RETRY_AFTER,))
 DEFECT = Problem(500, "defect", "A defect in the relay; its log has the details under this requestId.")
 

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from app.checkup import check_up
 from app.doctor.own import settings_findings
 from app.doctor.pacing import Make
-from app.doctor.report import Verdict
+from app.doctor.report import Finding, Verdict
 from app.errors import SettingsInvalid
 from app.marketo.envelope import Reply
 from app.sandbox import seed
@@ -202,10 +202,15 @@ async def at_once(make: Make) -> Reply:
     return await make()
 
 
-async def store_of(patient: Patient, **changes: Any) -> tuple[Verdict, str]:
+async def finding_of_store(patient: Patient, **changes: Any) -> Finding:
     """Return what is said of the store. Calls to Marketo are not paced, for which no store is at hand here."""
     examined = await check_up(patient.settings(**changes), gate=at_once)
     [found] = [one for one in examined.report.findings if one.check == "store"]
+    return found
+
+
+async def store_of(patient: Patient, **changes: Any) -> tuple[Verdict, str]:
+    found = await finding_of_store(patient, **changes)
     return found.verdict, found.found
 
 
@@ -243,12 +248,14 @@ async def test_a_database_of_a_newer_relay_is_an_error(patient: Patient) -> None
     async with opened.write() as connection:
         await connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     await opened.close()
-    assert (await store_of(patient))[0] is Verdict.FAIL
+    found = await finding_of_store(patient)
+    assert (found.verdict, found.advice[:21]) == (Verdict.FAIL, "Start the newer relay")
 
 
 async def test_a_database_that_is_no_database_is_an_error(patient: Patient) -> None:
     (patient.folder / "relay.db").write_bytes(b"no database" * 1000)
-    assert (await store_of(patient))[0] is Verdict.FAIL
+    found = await finding_of_store(patient)
+    assert (found.verdict, "docs/runbook.md, Restore" in found.advice) == (Verdict.FAIL, True)
 
 
 async def test_a_postgresql_that_is_not_there_is_an_error_without_its_password(patient: Patient) -> None:

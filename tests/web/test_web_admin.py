@@ -7,6 +7,7 @@ import pytest
 
 from app.domain import EventState, RegistrationState
 from app.store.views import CallView, EventView, RegistrationFilter, RegistrationView, TimelineEntry
+from tests.web.log_capture import Lines
 from tests.web.relay_server import NOW, Relay, Surroundings, serving
 
 REGISTRATION = RegistrationView(
@@ -172,10 +173,14 @@ async def test_what_cannot_be_an_id_never_reaches_the_store(relay: Relay, path: 
     assert (await relay.get(path)).status_code == 422
 
 
-async def test_a_store_that_does_not_answer_is_503(relay: Relay, around: Surroundings) -> None:
+async def test_a_store_that_does_not_answer_is_503(relay: Relay, around: Surroundings, log: Lines) -> None:
+    """Who asks has sent nothing that could be stored; why it does not answer is in the log only."""
     around.lookup.broken = True
     answer = await relay.get("/api/registrations")
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "5")
+    assert "ask again" in answer.json()["detail"]
+    assert "stored" not in answer.text
+    assert [line["reason"] for line in log.facts("store_unavailable")] == ["locked"]
 
 
 async def test_an_event_is_shown_as_it_came_with_its_secrets_hidden(relay: Relay, around: Surroundings) -> None:
