@@ -165,7 +165,10 @@ def _advice(answer: httpx.Response, path: str, where: str) -> str:
     except (ValueError, KeyError, TypeError):
         return f"{where} answered {answer.status_code}; look whether RELAY_URL names a relay, without any path."
     if answer.status_code == 401:
-        return f"The relay at {where} does not know this ADMIN_TOKEN; set the one that it was started with."
+        return (
+            f"This is not the ADMIN_TOKEN of the relay at {where}, nor its ADMIN_READ_TOKEN; set one that it was "
+            "started with."
+        )
     if answer.status_code == 404:
         return _not_there(path, where)
     return f"{said}{fields}"

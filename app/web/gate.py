@@ -13,7 +13,18 @@ from app.web.parts import WebParts
 from app.web.problems import CHALLENGE, TOO_MANY_GUESSES, Problem, Refused
 
 ADMIN_IS_OFF = Problem(404, "admin_off", "The admin API is off; set ADMIN_TOKEN to turn it on.")
-NO_TOKEN = Problem(401, "not_authentic", "Send Authorization: Bearer with the ADMIN_TOKEN.", headers=(CHALLENGE,))
+NO_TOKEN = Problem(
+    401,
+    "not_authentic",
+    "Send Authorization: Bearer with the ADMIN_TOKEN; to look, the ADMIN_READ_TOKEN does, too.",
+    headers=(CHALLENGE,),
+)
+WRONG_TOKEN = Problem(
+    401,
+    "not_authentic",
+    "This token is wrong: compare it with ADMIN_TOKEN in the relay's settings; to look, ADMIN_READ_TOKEN does, too.",
+    headers=(CHALLENGE,),
+)
 READ_ONLY = Problem(403, "read_only", "This token may only look; send the ADMIN_TOKEN to change something.")
 
 _bearer = HTTPBearer(auto_error=False, description="The ADMIN_TOKEN; the ADMIN_READ_TOKEN does for every GET")
@@ -42,7 +53,7 @@ class Gate:
 
     async def _refusal(self, request: Request) -> Problem:
         _log.warning("admin_token_refused", client=request.client.host if request.client else None)
-        return NO_TOKEN if await self._waiting.sit() else TOO_MANY_GUESSES
+        return WRONG_TOKEN if await self._waiting.sit() else TOO_MANY_GUESSES
 
 
 def _clear(tokens: Sequence[SecretStr]) -> Sequence[bytes]:

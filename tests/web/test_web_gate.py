@@ -42,6 +42,17 @@ async def test_what_is_open_by_default_can_be_closed(around: Surroundings, setti
         assert (await relay.get("/livez", token=None)).status_code == 200
 
 
+async def test_a_wrong_token_is_told_from_none(relay: Relay) -> None:
+    """Who sends one need not be told how; and which of the settings it may be is said, as looking needs less."""
+    missing, wrong = [
+        (await relay.get("/api/registrations", token=token)).json()["detail"] for token in (None, "guess")
+    ]
+    assert "Authorization: Bearer" in missing
+    assert "wrong" in wrong
+    assert "ADMIN_READ_TOKEN" in missing
+    assert "ADMIN_READ_TOKEN" in wrong
+
+
 async def test_a_wrong_token_is_logged_without_the_token(relay: Relay, log: Lines) -> None:
     await relay.get("/api/registrations", token="guess-of-a-stranger")
     [line] = log.facts("admin_token_refused")
