@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from app.commands.kinds import SourceName
-from app.commands.running import ConfigOption, RelayOption, asking_settings, fail, run, settings_for
+from app.commands.running import UNFINISHED, ConfigOption, RelayOption, asking_settings, fail, run, settings_for
 from app.domain import Cause, is_person
 from app.errors import StoreUnavailable
 from app.settings import Settings
@@ -86,6 +86,8 @@ def forget(
 ) -> None:
     """Remove all that the store holds of a person, and print a certificate. Shows first what that is.
 
+    Exit code 3 when something is under way and therefore left: run it again until it is 0.
+
     It works on the store that DATABASE_URL names, never through RELAY_URL: no token removes people over the network.
     """
     from app.care import forget as caring  # noqa: PLC0415  # as above
@@ -95,7 +97,10 @@ def forget(
     settings = _own_store("forget", "no token removes people over the network", in_vain="Nobody is forgotten")
     url = settings.database_url.get_secret_value()
     if yes:
-        typer.echo(caring.certified(run(caring.forget(url, person), settings), as_json=as_json))
+        certificate = run(caring.forget(url, person), settings)
+        typer.echo(caring.certified(certificate, as_json=as_json))
+        if certificate.left_under_way:
+            raise typer.Exit(UNFINISHED)
     else:
         typer.echo(caring.shown(run(caring.traces_of(url, person), settings), as_json=as_json))
 

@@ -10,6 +10,7 @@ import uvloop
 from app.errors import RelayError, SettingsInvalid
 from app.settings import FILES, Checks, Settings, load_settings, render_problems
 
+UNFINISHED = 3  # the exit code of what was done in part: somebody must look, or run it again
 Result = TypeVar("Result")
 ConfigOption = Annotated[
     Path | None, typer.Option("--config", help="TOML file with settings and webinars.", show_default="relay.toml")
