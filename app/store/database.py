@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
@@ -207,6 +207,7 @@ def _open_sqlite(url: URL, lock_wait: timedelta) -> Database:
         path.parent.mkdir(parents=True, exist_ok=True)
     except OSError as problem:
         raise StoreUnavailable(f"the folder for {path} cannot be made: {problem.strerror}") from problem
+    _make_private(path)
     options: dict[str, Any] = {
         "hide_parameters": True,
         "pool_size": 5,
@@ -221,6 +222,13 @@ def _open_sqlite(url: URL, lock_wait: timedelta) -> Database:
         event.listen(engine, "connect", _prepare_sqlite)
         event.listen(engine, "begin", _begin_sqlite)
     return Database(reader, sqlite_writer=writer, lock_wait=lock_wait)
+
+
+def _make_private(path: Path) -> None:
+    """Make the file for its owner alone, since it holds people; SQLite gives those beside it the same mode."""
+    with suppress(OSError):  # SQLite says why it cannot be made
+        if not path.exists():
+            path.touch(mode=0o600)
 
 
 def _stop_once(connection: Any, _record: object) -> None:

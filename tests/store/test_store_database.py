@@ -1,7 +1,9 @@
 """Opening the database: durable settings, folders, and errors that say what is wrong and hold nobody's data."""
 
 import asyncio
+import os
 import sqlite3
+import stat
 import threading
 import traceback
 from datetime import timedelta
@@ -41,6 +43,35 @@ async def test_a_missing_folder_is_made(tmp_path: Path) -> None:
     assert await migrate(database)
     assert (tmp_path / "a" / "b" / "relay.db").is_file()
     await database.close()
+
+
+async def modes(folder: Path) -> dict[str, int]:
+    """Open and use the store in the folder, and return its files' modes while it is open."""
+    async with open_database(f"sqlite:///{folder / 'relay.db'}") as database:
+        await migrate(database)
+        async with database.read():
+            return _modes_now(folder)
+
+
+def _modes_now(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir()}
+
+
+async def test_a_store_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """It holds names and addresses, and most machines make files that everybody may read."""
+    before = os.umask(0o022)
+    try:
+        found = await modes(tmp_path)
+    finally:
+        os.umask(before)
+    assert found == dict.fromkeys(("relay.db", "relay.db-wal", "relay.db-shm"), 0o600)
+
+
+async def test_a_store_that_is_there_keeps_who_may_read_it(tmp_path: Path) -> None:
+    """Two users may share one; whoever allowed that must not be overruled."""
+    (tmp_path / "relay.db").touch()
+    (tmp_path / "relay.db").chmod(0o660)
+    assert set((await modes(tmp_path)).values()) == {0o660}
 
 
 async def test_a_path_below_the_home_folder_is_found(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
