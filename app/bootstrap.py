@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import structlog
-from pydantic import SecretStr
 
 from app import __version__
 from app.backroom import Backroom
@@ -62,6 +61,7 @@ from app.store.search import Search
 from app.tracing import Tracing, make_tracing
 from app.web.care_parts import CareParts
 from app.web.console.parts import Budget, ConsoleParts, WebinarTokens
+from app.web.masking import Masking
 from app.web.parts import WebParts
 from app.web.rate import Rate
 
@@ -163,6 +163,7 @@ async def _at_work(
         metrics_need_token=settings.metrics_need_token,
         max_body=settings.max_body_bytes,
         rates={name: Rate(most) for name in workshop.sources} if (most := settings.source_webhooks_per_second) else {},
+        masking=Masking(settings.secrets()),
         clock=utc_now,
         version=__version__,
         console=ConsoleParts(
@@ -179,7 +180,6 @@ async def _at_work(
             tokens=WebinarTokens(
                 settings.marketo_token_title, settings.marketo_token_join_link, settings.marketo_token_image
             ),
-            secrets=tuple(SecretStr(secret) for secret in settings.secrets()),
             public_url=settings.public_url,
         ),
     )

@@ -25,6 +25,7 @@ from app.store.lookup import Lookup
 from app.store.opening import prepare_store
 from app.store.reports import SetupReports
 from app.store.views import Receipt
+from app.web.masking import Masking
 from app.web.parts import WebParts
 
 _PATIENCE = 30.0  # seconds
@@ -111,7 +112,7 @@ async def _on_the_store(settings: Settings) -> AsyncIterator[Admin]:
         raise StoreUnavailable(str(problem), remedy=else_ask.lstrip()) from None
     token = secrets.token_urlsafe(32)  # of this process alone
     async with open_database(url, connections=2) as database:
-        transport = httpx.ASGITransport(create_app(_parts(database, token)))
+        transport = httpx.ASGITransport(create_app(_parts(database, token, Masking(settings.secrets()))))
         async with httpx.AsyncClient(transport=transport, base_url="http://store", headers=_headers(token)) as client:
             yield Admin(client, "the store")
 
@@ -120,7 +121,7 @@ def _headers(token: str) -> Mapping[str, str]:
     return {"Authorization": f"Bearer {token}", "User-Agent": f"marketo-webhook-relay/{__version__}"}
 
 
-def _parts(database: Database, token: str) -> WebParts:
+def _parts(database: Database, token: str, masking: Masking) -> WebParts:
     return WebParts(
         sources={},
         inbox=_Closed(),
@@ -129,6 +130,7 @@ def _parts(database: Database, token: str) -> WebParts:
         probe=_nothing,
         drain=_Closed(),
         admin_tokens=(SecretStr(token),),
+        masking=masking,
         version=__version__,
         setup=_LastReport(database),
     )

@@ -27,12 +27,14 @@ class Accepted:
     """The webhook is authentic and of interest: store it.
 
     `keep_headers` are the header values worth keeping (never secrets or signatures); `settle` is how long to wait
-    before work begins, for senders that poke several times or whose API lags behind its webhooks.
+    before work begins, for senders that poke several times or whose API lags behind its webhooks. `body` is what to
+    store where the body, as it came, may hold a secret.
     """
 
     dedupe: Dedupe | None = None
     keep_headers: Mapping[str, str] = field(default_factory=dict)
     settle: timedelta = timedelta(0)
+    body: bytes | None = None
 
 
 def lacks_something(fetched: Json) -> bool:

@@ -62,11 +62,11 @@ def admin_router(parts: WebParts) -> APIRouter:
             raise Refused(NO_SUCH_ID)
         return RegistrationWithTimeline.of(view)
 
-    @router.get("/events/{event_id}", summary="One webhook as it came")
+    @router.get("/events/{event_id}", summary="One webhook as it came, secrets masked")
     async def event(event_id: Id) -> Event:
         if (view := await parts.lookup.event(event_id)) is None:
             raise Refused(NO_SUCH_ID)
-        return Event.of(view)
+        return Event.of(view, parts.masking)
 
     @router.get("/forecast", summary="What waits, how many calls it costs, and when it will be through")
     async def forecast() -> Forecast:

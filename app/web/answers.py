@@ -1,6 +1,5 @@
 """What the admin API answers, in camelCase as the custom body has it. Read from the store's views by attribute."""
 
-import re
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Self
@@ -12,9 +11,7 @@ from app.domain import ADVICE, Cause, EventState, RegistrationState
 from app.store.tallies import Stats as StatsView
 from app.store.views import ActivityPage, CallView, CallWithRegistrations, EventView, Page, RegistrationView
 from app.store.views import EventLine as EventLineView
-
-MASK = "***"
-_SECRET_HEADER = re.compile(r"auth|cookie|key|secret|signature|token", re.IGNORECASE)
+from app.web.masking import Masking
 
 
 class Out(BaseModel):
@@ -108,7 +105,7 @@ class Registrations(Out):
 
 
 class Event(WithCause):
-    """One webhook as it came. The body is text, byte for byte where it is UTF-8."""
+    """One webhook as it came, secrets masked. Without any, the body is text, byte for byte where it is UTF-8."""
 
     id: str
     source: str
@@ -122,9 +119,9 @@ class Event(WithCause):
     timeline: list[TimelineEntry] = Field(description="Who replayed it and why, oldest first.")
 
     @classmethod
-    def of(cls, view: EventView) -> Self:
+    def of(cls, view: EventView, masking: Masking) -> Self:
         seen = {name: getattr(view, name) for name in cls.model_fields}
-        return cls(**seen | {"headers": masked(view.headers), "body": view.body.decode("utf-8", "replace")})
+        return cls(**seen | {"headers": masking.headers(view.headers), "body": masking.body(view.body)})
 
 
 class ProblemOut(Out):
@@ -136,11 +133,6 @@ class ProblemOut(Out):
     detail: str = Field(description="What to do about it.")
     errors: list[dict[str, str]] = Field([], description="The fields at fault: `field` and `problem`.")
     request_id: str = Field(description="The same as the X-Request-Id header and the log's request_id.")
-
-
-def masked(headers: Mapping[str, str]) -> dict[str, str]:
-    """Return headers with the values hidden whose names sound like a secret."""
-    return {name: MASK if _SECRET_HEADER.search(name) else value for name, value in headers.items()}
 
 
 class Backlog(Out):

@@ -28,6 +28,7 @@ from app.store.views import (
 from app.tracing import Tracing
 from app.web.body import Room
 from app.web.console.parts import ConsoleParts
+from app.web.masking import Masking
 from app.web.rate import Rate
 from app.web.waiting import WaitingRoom
 
@@ -117,7 +118,7 @@ class WebParts:
     bodies share that are not whole yet. `read_timeout` is how long a
     sender may take for its body. Without tokens the admin API is off;
     with `admin_read_tokens` one can only look. `waiting` is where wrong tokens are held back. A source without one of
-    the `rates` sends as much as it likes.
+    the `rates` sends as much as it likes. `masking` hides secrets wherever a webhook is shown.
     """
 
     sources: Mapping[str, Source]
@@ -131,6 +132,7 @@ class WebParts:
     admin_tokens: tuple[SecretStr, ...] = ()
     admin_read_tokens: tuple[SecretStr, ...] = ()
     waiting: WaitingRoom = field(default_factory=WaitingRoom)
+    masking: Masking = field(default_factory=Masking)
     max_body: int = 262_144
     room: Room = field(default_factory=Room)
     rates: Mapping[str, Rate] = field(default_factory=dict)

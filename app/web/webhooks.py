@@ -139,7 +139,7 @@ class Webhooks:
             received_at=now,
             due_at=now + verdict.settle,
             headers=verdict.keep_headers,
-            body=inbound.body,
+            body=inbound.body if verdict.body is None else verdict.body,
             dedupe=verdict.dedupe,
         )
         parts = self._parts

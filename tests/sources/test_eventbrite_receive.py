@@ -1,5 +1,6 @@
 """Eventbrite's webhooks at the door: what is let in, what is ignored, what is refused."""
 
+import json
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
@@ -49,13 +50,60 @@ def test_a_blank_secret_stops_the_start() -> None:
 def test_an_order_is_known_again_only_while_it_waits() -> None:
     """Its number is a subject, not an event's id: a later change must not be swallowed."""
     accepted = receive(sample("order_placed__captured"))
-    assert accepted == Accepted(Dedupe("order:1034608029", "pending"), {}, timedelta(seconds=2))
+    assert isinstance(accepted, Accepted)
+    assert (accepted.dedupe, accepted.settle) == (Dedupe("order:1034608029", "pending"), timedelta(seconds=2))
 
 
 def test_an_attendee_is_known_by_both_numbers() -> None:
     accepted = receive(sample("attendee_updated__captured"))
     assert isinstance(accepted, Accepted)
     assert accepted.dedupe == Dedupe("attendee:71059816825:1346364453", "pending")
+
+
+SPELLINGS = {
+    "as it is": SECRET,
+    "by the numbers of its characters": "".join(f"\\u{ord(one):04x}" for one in SECRET),
+    "as an address may be": "".join(f"%{ord(one):02X}" for one in SECRET),
+    "the older one": "the-older-one",
+}
+
+
+@pytest.mark.parametrize("spelt", SPELLINGS.values(), ids=SPELLINGS)
+@pytest.mark.parametrize("name", ["order_placed__captured", "order_placed__newer", "attendee_updated__captured"])
+def test_the_secret_address_is_not_stored(name: str, spelt: str) -> None:
+    """Eventbrite repeats it in config.endpoint_url. What the webhook is about stays."""
+    sent = sample(name)
+    accepted = receive(json.dumps(sent).replace("SECRET", spelt).encode())
+    assert isinstance(accepted, Accepted)
+    assert accepted.body is not None
+    stored = json.loads(accepted.body)
+    assert stored["config"].pop("endpoint_url") in ("https://relay.example.com/webhooks/eventbrite/***", "***")
+    del sent["config"]["endpoint_url"]
+    assert stored == sent
+    assert accepted.dedupe == receive_dedupe(name)
+
+
+def receive_dedupe(name: str) -> Dedupe | None:
+    accepted = receive(sample(name))
+    assert isinstance(accepted, Accepted)
+    return accepted.dedupe
+
+
+def test_what_holds_no_secret_is_stored_as_it_came() -> None:
+    body = (
+        b'\xef\xbb\xbf{"config": {"action":\t"order.placed"}, "api_url": "https://www.eventbriteapi.com/v3/orders/1"}\n'
+    )
+    accepted = receive(body)
+    assert isinstance(accepted, Accepted)
+    assert accepted.body == body
+
+
+def test_a_secret_that_only_repeated_names_hide_is_not_stored() -> None:
+    """Of a repeated name the last one counts, yet the bytes hold the first one too."""
+    body = json.dumps(sample("order_placed__captured")).replace('"endpoint_url"', f'"note": "{SECRET}", "note"', 1)
+    accepted = receive(body.encode())
+    assert isinstance(accepted, Accepted)
+    assert SECRET.encode() not in (accepted.body or b"")
 
 
 def test_a_refund_repeats_only_a_refund() -> None:

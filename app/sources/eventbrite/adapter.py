@@ -10,6 +10,7 @@ from datetime import timedelta
 
 from app.domain import Cause, Clock, Dedupe, Event, Finding, Ignored, Json, Ticks, Unusable, steady_seconds
 from app.errors import NotAuthentic, RequestRefused, ResolveFailed
+from app.hiding import Hiding
 from app.sources.base import Accepted, Inbound
 from app.sources.eventbrite.api import EventbriteApi
 from app.sources.eventbrite.links import digital_content_page, join_link_in
@@ -47,6 +48,7 @@ class EventbriteSource:
         ticks: Ticks = steady_seconds,
     ) -> None:
         self._path_secrets = not_empty(path_secrets, "a secret path segment")
+        self._hiding = Hiding(path_secrets)
         self._actions = frozenset(actions) | {REFUND}
         self._api = api
         self._catalogue = catalogue
@@ -68,7 +70,9 @@ class EventbriteSource:
             return Ignored(Cause.NOT_A_REGISTRATION, f"the action {action} is not one of EVENTBRITE_ACTIONS")
         kept = {name: request.headers[name][:200] for name in _KEEP_HEADERS if name in request.headers}
         # not the delivery header: Eventbrite repeats the webhook's own id there
-        return Accepted(Dedupe(_key(action, ref_of(document)), "pending"), keep_headers=kept, settle=self._settle)
+        dedupe = Dedupe(_key(action, ref_of(document)), "pending")
+        stored = self._hiding.body(request.body, document)  # config.endpoint_url is the secret address
+        return Accepted(dedupe, keep_headers=kept, settle=self._settle, body=stored)
 
     async def resolve(self, event: Event) -> Json:
         if self._api is None:

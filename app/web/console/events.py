@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from app.domain import EventState
 from app.store.views import EventFilter, EventLine, Page
-from app.web.answers import masked
 from app.web.console import shown, words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
 from app.web.console.live import Live
@@ -25,7 +24,6 @@ _NOTHING: Page[EventLine] = Page([], None)
 def events_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRouter:
     router = page_router()
     sources = sorted({*parts.sources, *words.SOURCES})  # of one that was turned off there may be webhooks
-    secrets = [secret.get_secret_value() for secret in console.secrets]
 
     @router.get("/events")
     @live.shared
@@ -56,8 +54,8 @@ def events_router(parts: WebParts, console: ConsoleParts, live: Live) -> APIRout
             "event.html",
             view=view,
             to_do=words.advice(view.cause),
-            headers=masked(view.headers),
-            payload=shown.payload(view.body, secrets) if view.body else None,
+            headers=parts.masking.headers(view.headers),
+            payload=shown.payload(parts.masking.body(view.body)) if view.body else None,
             made=[one for one in made if one is not None],
             more=max(0, len(view.registrations) - _MOST_SHOWN),
             names=console.tokens,

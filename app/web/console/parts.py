@@ -5,8 +5,6 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Protocol
 
-from pydantic import SecretStr
-
 from app.sources.trying import Sender, Tried
 from app.store.tallies import CauseTally, Now, Pausing, Webinars
 from app.store.views import CallWithRegistrations, EventFilter, EventLine, Page, RegistrationView, Wanted
@@ -111,9 +109,8 @@ class ConsoleParts:
     """What the console needs.
 
     `read_letter` returns the e-mail of a campaign, or why there is none to show. `try_out` tells what would become of a
-    body of a source; `senders` are the sources that are on, `examples` bodies of theirs. `secrets` are masked wherever
-    a payload holds one. `public_url` is where senders reach the relay; without it, it is taken to be where the console
-    is.
+    body of a source; `senders` are the sources that are on, `examples` bodies of theirs. `public_url` is where senders
+    reach the relay; without it, it is taken to be where the console is.
     """
 
     care: CareParts
@@ -127,5 +124,4 @@ class ConsoleParts:
     examples: Mapping[str, str] = field(default_factory=dict)
     budget: Budget = Budget()
     tokens: WebinarTokens = WebinarTokens()
-    secrets: Sequence[SecretStr] = ()
     public_url: str | None = None

@@ -7,7 +7,6 @@ from starlette.responses import Response
 
 from app.domain import FINAL_STATES
 from app.store.views import EventView, RegistrationView
-from app.web.answers import masked
 from app.web.console import email, shown, words
 from app.web.console.guard import NO_SUCH_THING, known_id, page_router
 from app.web.console.keeping import Kept
@@ -45,7 +44,7 @@ class _Letters:
 def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
     router = page_router()
     letters = _Letters(console.read_letter)
-    secrets = [secret.get_secret_value() for secret in console.secrets]
+    masking = parts.masking
 
     async def found(registration_id: str) -> RegistrationView:
         if (view := await parts.lookup.registration(known_id(registration_id))) is None:
@@ -78,7 +77,7 @@ def registration_router(parts: WebParts, console: ConsoleParts) -> APIRouter:
             steps=words.steps(view, events, campaigns),
             campaigns=campaigns,
             calls=view.calls,
-            webhooks=[(event, masked(event.headers), shown.payload(event.body, secrets)) for event in events],
+            webhooks=[(one, masking.headers(one.headers), shown.payload(masking.body(one.body))) for one in events],
             has_email=bool(view.tokens),
             is_purged=words.is_purged(view),
             replay_label=words.replay_label(view),

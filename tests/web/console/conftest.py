@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import SecretStr
 
 from app.checkup import Examined
 from app.dispatch.replaying import Replaying
@@ -27,6 +26,7 @@ from app.store.reports import SetupReports
 from app.store.search import Search
 from app.web.care_parts import CareParts
 from app.web.console.parts import ConsoleParts, NoLetter, ReadLetter, TryOut
+from app.web.masking import Masking
 from tests.dispatch.stage import JUDGE
 from tests.tables import make_tables
 from tests.web.relay_server import ADMIN_TOKEN, NOW, PATH_SECRET, Relay, Surroundings, serving
@@ -84,7 +84,6 @@ def console_over(
         calls=Calls(database),
         overview=Overview(database),
         webhooks=Listing(database, clock=lambda: NOW),
-        secrets=(SecretStr(PATH_SECRET),),
     )
 
 
@@ -103,7 +102,9 @@ async def keep_report(database: Database, **parts: Any) -> None:
 @pytest.fixture
 async def relay(around: Surroundings, database: Database) -> AsyncIterator[Relay]:
     setup = SetupWatch(nothing_found, shared=shared_over(database), clock=lambda: around.now)
-    async with serving(around.app(lookup=Lookup(database), console=console_over(database), setup=setup)) as running:
+    async with serving(
+        around.app(masking=Masking([PATH_SECRET]), lookup=Lookup(database), console=console_over(database), setup=setup)
+    ) as running:
         yield running
 
 
