@@ -222,10 +222,13 @@ class Dedupe:
     """How to know a webhook again: `forever` for a true event id, `pending` for a subject that is read when it is due.
 
     A `pending` key is forgotten as soon as work on the event begins, so that a later change is not swallowed.
+    `content` is what a repeat must say too, where the key alone does not make it one: what comes with the same key and
+    says something else is refused, and so never taken for stored.
     """
 
     key: str
     scope: Literal["forever", "pending"]
+    content: str = ""
 
 
 @dataclass(frozen=True, slots=True)

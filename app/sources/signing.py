@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from app.errors import NotAuthentic
 
@@ -21,6 +22,13 @@ LONGEST_HEADER = 4096  # room for more than 80 signatures; a sender has one or t
 _SECRET_PREFIX = "whsec_"  # noqa: S105  # the public prefix of the format, not a secret
 _MESSAGE_ID = re.compile(r"[!-~]{1,255}")
 _UNIX_SECONDS = re.compile(r"[1-9][0-9]{0,10}")
+
+
+class Signed(NamedTuple):
+    """An authentic message: its `webhook-id`, which its sender repeats when it sends again, and whose key it fits."""
+
+    message_id: str
+    key: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +47,8 @@ class StandardWebhooks:
         """Return a verifier for these `whsec_…` secrets. Raises ValueError when one is empty or no base64."""
         return cls(tuple(standard_key(secret) for secret in secrets), tolerance)
 
-    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> str:
-        """Return the `webhook-id` of an authentic message: what its sender repeats when it sends again.
+    def verify(self, headers: Mapping[str, str], body: bytes, *, now: datetime) -> Signed:
+        """Return an authentic message's id, and the first of the keys that signed it.
 
         Raises:
             NotAuthentic: a header is missing, malformed or huge, the time is off, or no signature fits.
@@ -50,10 +58,11 @@ class StandardWebhooks:
         if abs(now.timestamp() - int(timestamp)) > self.tolerance.total_seconds():
             raise NotAuthentic("the time in webhook-timestamp is more than 5 minutes off; check the sender's clock")
         presented = list(_signatures(headers.get("webhook-signature", "")))
-        expected = [_standard_digest(key, message_id, timestamp, body) for key in self.keys]
-        if not any([same(one, other) for one in presented for other in expected]):  # noqa: C419  # no early exit
+        expected = [(key, _standard_digest(key, message_id, timestamp, body)) for key in self.keys]
+        fitting = [key for key, digest in expected if any([same(one, digest) for one in presented])]  # noqa: C419  # no early exit
+        if not fitting:
             raise NotAuthentic("no webhook-signature fits: it must be v1,base64(HMAC-SHA256(id.timestamp.body))")
-        return message_id
+        return Signed(message_id, fitting[0])
 
 
 def standard_key(secret: str) -> bytes:

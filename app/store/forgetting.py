@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sqlalchemy import delete, func, select
+from sqlalchemy import delete, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import EventState, RegistrationState, is_email
@@ -225,5 +225,6 @@ async def _remove(connection: AsyncConnection, ids: Sequence[str]) -> int:
 async def _blank_settled(connection: AsyncConnection, ids: Sequence[str]) -> int:
     c = events.c
     settled = select(c.id).where(c.id.in_(ids), c.state != EventState.WAITING, c.body.is_not(None))
-    locked = await connection.execute(settled.order_by(c.id).with_for_update())
-    return await blank_events(connection, list(locked.scalars()))
+    locked = list((await connection.execute(settled.order_by(c.id).with_for_update())).scalars())
+    await connection.execute(update(events).where(c.id.in_(locked)).values(dedupe_content=None))
+    return await blank_events(connection, locked)

@@ -8,7 +8,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import Any, NamedTuple
 
 import structlog
 from sqlalchemy import select, tuple_
@@ -21,7 +21,6 @@ from app.store.people import People
 from app.store.tables import events
 from app.store.views import Receipt
 
-_KnownBy = tuple[str, str | None]  # a source, and what its sender repeats, if anything, as it is kept
 _TRIES = 3
 WAITS = timedelta(seconds=5)  # in the queue; most senders have hung up soon after, and come again
 WRITES = timedelta(seconds=5)  # one transaction
@@ -30,6 +29,21 @@ MOST_BYTES = 32 * 1024 * 1024  # of their bodies; as much again may be in the tr
 _UNHEARD = timedelta(seconds=1)  # more, and nobody relies on the writer any longer, whose thread may hang
 _AFTER_TROUBLE = 0.1  # seconds in which the writer's loop is the others', who need many turns of it
 _log = structlog.get_logger(__name__)
+
+
+class _Key(NamedTuple):
+    """What a sender repeats, if anything, as it is kept."""
+
+    source: str
+    sealed: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Mark:
+    """What an event is known again by, and what a repeat must say too, as it is kept."""
+
+    key: _Key
+    content: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,9 +178,9 @@ class Inbox:
         try:
             async with answered_within(self._writes):
                 await self._people.prepare()
-                known_by = {event.id: self._known_by(event) for event in new}
+                marks = {event.id: self._mark(event) for event in new}
                 async with self._database.write() as connection:
-                    receipts = await _store(connection, self._database, new, known_by)
+                    receipts = await _store(connection, self._database, new, marks)
         except asyncio.CancelledError:
             _refuse(together, "the relay is stopping")
             raise
@@ -179,8 +193,11 @@ class Inbox:
         _answer(together, receipts)
         return True
 
-    def _known_by(self, event: NewEvent) -> _KnownBy:
-        return event.source, self._people.sealed(event.dedupe.key) if event.dedupe else None
+    def _mark(self, event: NewEvent) -> _Mark:
+        if event.dedupe is None:
+            return _Mark(_Key(event.source, None))
+        key, content = self._people.sealed(event.dedupe.key), event.dedupe.content
+        return _Mark(_Key(event.source, key), self._people.sealed(content) if content else None)
 
 
 def _refuse(waiting: Collection[_Waiting], why: str) -> None:
@@ -210,16 +227,16 @@ def _tell(pairs: Sequence[tuple["asyncio.Future[Receipt]", Receipt | Exception]]
 
 
 async def _store(
-    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: Mapping[EventId, _KnownBy]
+    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], marks: Mapping[EventId, _Mark]
 ) -> list[Receipt]:
     receipts: dict[EventId, Receipt] = {}
     left = list(new)
     for _ in range(_TRIES):
-        stored = await _insert(connection, database, left, known_by)
+        stored = await _insert(connection, database, left, marks)
         receipts |= {event.id: Receipt(event.id, is_new=True) for event in left if event.id in stored}
         repeats = [event for event in left if event.id not in stored]
-        first = await _first_of(connection, {known_by[event.id] for event in repeats}) if repeats else {}
-        receipts |= {e.id: Receipt(first[known_by[e.id]], is_new=False) for e in repeats if known_by[e.id] in first}
+        first = await _first_of(connection, {marks[event.id].key for event in repeats}) if repeats else {}
+        receipts |= {e.id: found for e in repeats if (found := _receipt_of_repeat(marks[e.id], first))}
         left = [event for event in repeats if event.id not in receipts]  # its first was claimed in between: insert it
         if not left:
             break
@@ -229,24 +246,25 @@ async def _store(
 
 
 async def _insert(
-    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], known_by: Mapping[EventId, _KnownBy]
+    connection: AsyncConnection, database: Database, new: Sequence[NewEvent], marks: Mapping[EventId, _Mark]
 ) -> set[str]:
     statement = database.insert_or_ignore(events, on=["source", "dedupe_key"]).returning(events.c.id)
     rows = sorted(
-        (_row(event, known_by[event.id]) for event in new), key=lambda row: row["dedupe_key"] or ""
+        (_row(event, marks[event.id]) for event in new), key=lambda row: row["dedupe_key"] or ""
     )  # or two would deadlock
     return set((await connection.execute(statement, rows)).scalars())
 
 
-def _row(event: NewEvent, known_by: _KnownBy) -> dict[str, Any]:
+def _row(event: NewEvent, mark: _Mark) -> dict[str, Any]:
     return {
         "id": event.id,
         "source": event.source,
         "received_at": event.received_at,
         "headers": dict(event.headers),
         "body": event.body,
-        "dedupe_key": known_by[1],
+        "dedupe_key": mark.key.sealed,
         "dedupe_scope": event.dedupe.scope if event.dedupe else None,
+        "dedupe_content": mark.content,
         "state": EventState.WAITING,
         "due_at": event.due_at,
         "attempts": 0,
@@ -254,9 +272,17 @@ def _row(event: NewEvent, known_by: _KnownBy) -> dict[str, Any]:
     }
 
 
-async def _first_of(connection: AsyncConnection, wanted: set[_KnownBy]) -> dict[_KnownBy, str]:
+def _receipt_of_repeat(mark: _Mark, first: Mapping[_Key, tuple[str, str | None]]) -> Receipt | None:
+    if mark.key not in first:
+        return None
+    event_id, content = first[mark.key]
+    return Receipt(event_id, is_new=False, is_other=content != mark.content)
+
+
+async def _first_of(connection: AsyncConnection, wanted: set[_Key]) -> dict[_Key, tuple[str, str | None]]:
+    """Return the id of the event that has each key, and what a repeat of it must say too."""
     c = events.c
     rows = await connection.execute(
-        select(c.id, c.source, c.dedupe_key).where(tuple_(c.source, c.dedupe_key).in_(wanted))
+        select(c.id, c.source, c.dedupe_key, c.dedupe_content).where(tuple_(c.source, c.dedupe_key).in_(wanted))
     )
-    return {(row.source, row.dedupe_key): row.id for row in rows}
+    return {_Key(row.source, row.dedupe_key): (row.id, row.dedupe_content) for row in rows}

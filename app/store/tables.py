@@ -60,6 +60,7 @@ events = Table(
     Column("body", LargeBinary, nullable=True),  # NULL once the retention time has passed
     Column("dedupe_key", String(64), nullable=True),  # a keyed hash, see app.store.inbox
     Column("dedupe_scope", String(10), nullable=True),
+    Column("dedupe_content", String(64), nullable=True),  # the same of what a repeat must say too
     Column("state", String(12), nullable=False),
     Column("due_at", UtcDateTime, nullable=False),
     Column("attempts", Integer, nullable=False),

@@ -20,10 +20,14 @@ class Page(Generic[_Item]):
 
 @dataclass(frozen=True, slots=True)
 class Receipt:
-    """What became of an accepted webhook: its id, or, for a repeat, the id under which it came first."""
+    """What became of an accepted webhook: its id, or, for a repeat, the id under which it came first.
+
+    One that says something else than the one with its key `is_other`, and is not stored.
+    """
 
     event_id: str
     is_new: bool
+    is_other: bool = False
 
 
 @dataclass(frozen=True, slots=True)

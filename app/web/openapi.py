@@ -34,7 +34,7 @@ _PROBLEMS = {
     408: "The body did not arrive in time.",
     413: "The body is too large.",
     415: "The body is not of a JSON type.",
-    422: "Some fields are wrong; errors names each.",
+    422: "Some fields are wrong, errors names each; or something else came with this key before.",
     503: "It could not be stored; try again after Retry-After seconds.",
 }
 _IDEMPOTENCY_KEY = {
@@ -42,7 +42,8 @@ _IDEMPOTENCY_KEY = {
     "in": "header",
     "required": False,
     "schema": {"type": "string", "maxLength": 255},
-    "description": "With an API key: the same for a repeat. Signed webhooks are known by their webhook-id.",
+    "description": "The same for a repeat, another for anything else: what says something else under a key that came "
+    "with this API key before is refused with 422. Signed webhooks are known by their webhook-id in the same way.",
 }
 _SIGNED: list[dict[str, list[str]]] = [{"StandardWebhooks": []}, {"ApiKey": []}]
 

@@ -68,6 +68,12 @@ NO_SUCH_ID = Problem(
 NOT_A_POST = Problem(405, "wrong_method", "Send webhooks with POST.", headers=((b"allow", b"POST"),))
 NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: application/json.")
 ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")
+KEY_TAKEN = Problem(
+    422,
+    "key_taken",
+    "A webhook that says something else came with this Idempotency-Key or webhook-id before, so this one was not "
+    "stored: send it with a key of its own.",
+)
 TOO_MANY_GUESSES = Problem(
     429,
     "too_many_guesses",

@@ -16,6 +16,7 @@ from app.web.parts import WebParts
 from app.web.problems import (
     CONTENT_TYPE,
     ENCODED,
+    KEY_TAKEN,
     NOT_A_POST,
     NOT_JSON_TYPE,
     UNKNOWN_SOURCE,
@@ -145,6 +146,8 @@ class Webhooks:
         parts = self._parts
         accepted = parts.inbox.accept(event) if parts.tracing is None else self._traced(parts.tracing, event, inbound)
         receipt = await accepted
+        if receipt.is_other:
+            raise Refused(KEY_TAKEN)
         parts.wake()
         status, word = (202, "accepted") if receipt.is_new else (200, "duplicate")
         body = f'{{"id":"{receipt.event_id}","status":"{word}"}}'.encode()

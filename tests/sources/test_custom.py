@@ -21,6 +21,7 @@ from tests.sources.deliveries import NOW, as_bytes, inbound, stored
 from tests.sources.test_payload import REFUSED, documents
 
 SECRET = "whsec_" + base64.b64encode(b"a signing secret of some length").decode()
+OTHER_SECRET = "whsec_" + base64.b64encode(b"another signing secret, as long").decode()
 KEYS = ["an-older-key-of-some-length", "a-newer-key-of-some-length"]
 SAMPLES = Path(__file__).parents[2] / "app" / "sources" / "custom" / "samples"
 SOURCE = CustomSource(signing_secrets=[SECRET], api_keys=KEYS, allowed_campaigns=[CampaignId(1234)])
@@ -276,7 +277,16 @@ def signed(document: Any, message_id: str = "msg_1", at: datetime = NOW) -> dict
 
 def test_a_signed_body_is_known_again_by_its_message_id() -> None:
     accepted = SOURCE.receive(inbound(body(), headers=signed(body())))
-    assert accepted == Accepted(Dedupe("message:msg_1", "forever"), {"webhook-id": "msg_1"})
+    assert accepted.keep_headers == {"webhook-id": "msg_1"}
+    assert accepted == SOURCE.receive(inbound(body(), headers=signed(body(), at=NOW + timedelta(seconds=9))))
+    assert accepted != SOURCE.receive(inbound(body(), headers=signed(body(), "msg_2")))
+
+
+def known_by(*, document: Any = None, api_key: str = KEYS[0], key: str = "k-1") -> Dedupe:
+    sent = body() if document is None else document
+    dedupe = receive(sent, authorization=f"Bearer {api_key}", idempotency_key=key).dedupe
+    assert dedupe is not None
+    return dedupe
 
 
 @pytest.mark.parametrize("at", [NOW - timedelta(seconds=301), NOW + timedelta(seconds=301)])
@@ -300,8 +310,41 @@ def test_without_signing_secrets_no_signature_is_authentic() -> None:
 
 
 def test_a_request_with_a_key_is_known_again_as_its_sender_says() -> None:
-    assert receive(body(), idempotency_key="k-1").dedupe == Dedupe("key:k-1", "forever")
+    assert known_by() == known_by()
+    assert known_by().scope == "forever"
+    assert known_by().key != known_by(key="k-2").key
     assert receive(body()).dedupe is None  # its registrationId may be another app's too
+
+
+def test_a_repeat_may_be_spelt_in_another_way() -> None:
+    """An app that writes its body anew may write its fields in another order."""
+    anew = json.dumps(dict(reversed(body().items())), indent=1).encode()
+    assert known_by(document=anew) == known_by()
+
+
+def test_another_body_under_the_same_key_is_no_repeat() -> None:
+    other = known_by(document=body(email="second@example.com"))
+    assert other.key == known_by().key
+    assert other.content != known_by().content
+
+
+def test_two_apps_may_number_alike() -> None:
+    """Neither knows of the other; by its key or secret each is told from the other."""
+    assert known_by(api_key=KEYS[0]).key != known_by(api_key=KEYS[1]).key
+    both = CustomSource(signing_secrets=[OTHER_SECRET, SECRET], api_keys=[], allowed_campaigns=[CampaignId(1234)])
+    one, other = (
+        both.receive(inbound(body(), headers=sign_standard_webhook(secret, "msg_1", NOW, as_bytes(body())))).dedupe
+        for secret in (SECRET, OTHER_SECRET)
+    )
+    assert one is not None
+    assert other is not None
+    assert one.key != other.key
+
+
+def test_a_key_is_not_taken_for_a_message_id() -> None:
+    assert known_by(key="msg_1").key.startswith("key:")
+    assert SECRET not in str(known_by())
+    assert KEYS[0] not in str(known_by())
 
 
 @pytest.mark.parametrize("key", ["", " ", "é", "a b", "x" * 256, "\0"])

@@ -39,7 +39,7 @@ def signed(**changes: str) -> dict[str, str]:
 
 
 def verify(headers: dict[str, str], *secrets: str, now: datetime = NOW, body: bytes = BODY) -> str:
-    return StandardWebhooks.of(secrets or [SECRET]).verify(headers, body, now=now)
+    return StandardWebhooks.of(secrets or [SECRET]).verify(headers, body, now=now).message_id
 
 
 @pytest.mark.parametrize("vector", OFFICIAL["sign"], ids=["with prefix", "without prefix"])

@@ -10,7 +10,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from sqlalchemy import insert, select, text
+from sqlalchemy import func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import Dedupe, EventId, NewEvent, new_id
@@ -20,6 +20,7 @@ from app.store.events import EventQueue
 from app.store.inbox import Inbox
 from app.store.lookup import Lookup
 from app.store.people import People
+from app.store.retention import blank_events
 from app.store.tables import events
 from tests.conftest import MovableClock
 from tests.patience import PATIENT
@@ -64,6 +65,25 @@ async def test_repeats_that_arrive_together_are_known_too(inbox: Inbox, clock: M
     receipts = await asyncio.gather(*(inbox.accept(make_event(clock, key)) for _ in range(20)))
     assert len({receipt.event_id for receipt in receipts}) == 1
     assert sum(receipt.is_new for receipt in receipts) == 1
+
+
+async def test_what_says_something_else_under_a_key_is_told_and_not_stored(
+    database: Database, inbox: Inbox, clock: MovableClock
+) -> None:
+    """As a repeat it would be lost without a word. Also within one transaction, and when the first was purged."""
+    one, other = (Dedupe("key:1001", "forever", said) for said in ("first@example.com", "second@example.com"))
+    told = await asyncio.gather(*(inbox.accept(make_event(clock, key)) for key in (one, other, one)))
+    assert [(r.event_id == told[0].event_id, r.is_new, r.is_other) for r in told] == [
+        (True, True, False),
+        (True, False, True),
+        (True, False, False),
+    ]
+    await EventQueue(database).claim(now=clock(), fence=1, limit=10)
+    async with database.write() as connection:
+        await blank_events(connection, [told[0].event_id])
+    assert [(await inbox.accept(make_event(clock, key))).is_other for key in (other, one)] == [True, False]
+    async with database.read() as connection:
+        assert await connection.scalar(select(func.count()).select_from(events)) == 1
 
 
 async def test_events_without_a_key_are_all_kept(inbox: Inbox, clock: MovableClock) -> None:
@@ -188,11 +208,12 @@ async def test_what_a_sender_repeats_itself_by_cannot_be_read(
     database: Database, inbox: Inbox, clock: MovableClock
 ) -> None:
     """It stays for good, past the retention time and past forgetting, and a sender may take the person's address."""
-    assert (await inbox.accept(make_event(clock, Dedupe("key:ada@example.com", "forever")))).is_new
+    assert (await inbox.accept(make_event(clock, Dedupe("ada@example.com", "forever", "ada@example.com")))).is_new
     async with database.read() as connection:
-        kept = str(await connection.scalar(select(events.c.dedupe_key)))
-    assert re.fullmatch(r"[0-9a-f]{64}", kept)
-    assert kept != hashlib.sha256(b"key:ada@example.com").hexdigest()
+        (row,) = await connection.execute(select(events.c.dedupe_key, events.c.dedupe_content))
+    for kept in row:
+        assert re.fullmatch(r"[0-9a-f]{64}", kept)
+        assert kept != hashlib.sha256(b"ada@example.com").hexdigest()
 
 
 @pytest.mark.parametrize("database_url", ["postgresql"], indirect=True)  # SQLite has one writer

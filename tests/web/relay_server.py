@@ -34,7 +34,7 @@ class MemoryInbox:
     def __init__(self) -> None:
         self.events: list[NewEvent] = []
         self.broken = False
-        self._known: dict[tuple[str, str], str] = {}
+        self._known: dict[tuple[str, str], tuple[str, str]] = {}
 
     waiting = 0, 0
 
@@ -42,9 +42,10 @@ class MemoryInbox:
         if self.broken:
             raise StoreUnavailable("disk full at /var/lib/secret-place")
         if event.dedupe is not None:
-            first = self._known.setdefault((event.source, event.dedupe.key), event.id)
+            said = event.dedupe.content
+            first, content = self._known.setdefault((event.source, event.dedupe.key), (event.id, said))
             if first != event.id:
-                return Receipt(first, is_new=False)
+                return Receipt(first, is_new=False, is_other=content != said)
         self.events.append(event)
         return Receipt(event.id, is_new=True)
 
@@ -100,8 +101,8 @@ class LetterBox:
                 raise Invalid([FieldProblem(str(name), "is unknown") for name in fields])
             case {"bug": text}:
                 raise KeyError(f"{text} {PATH_SECRET} ada@example.com")
-            case {"id": str(key)}:
-                return Accepted(Dedupe(key, "forever"), {"x-kept": "yes"}, timedelta(seconds=7))
+            case {"id": str(key), **others}:
+                return Accepted(Dedupe(key, "forever", str(others)), {"x-kept": "yes"}, timedelta(seconds=7))
         return Accepted()
 
     async def resolve(self, event: Event) -> Json:

@@ -19,7 +19,7 @@ async def test_an_accepted_webhook_is_stored_before_the_sender_hears_202(relay: 
     [event] = around.inbox.events
     assert (answer.status_code, answer.json()) == (202, {"id": event.id, "status": "accepted"})
     assert (event.source, event.body) == ("custom", b'{"id": "order-1"}')
-    assert (event.dedupe, event.headers) == (Dedupe("order-1", "forever"), {"x-kept": "yes"})
+    assert (event.dedupe, event.headers) == (Dedupe("order-1", "forever", "{}"), {"x-kept": "yes"})
     assert (event.received_at, event.due_at) == (NOW, NOW + timedelta(seconds=7))
     assert around.wakes == 1
 
@@ -29,6 +29,15 @@ async def test_a_repeat_is_answered_with_the_first_id(relay: Relay, around: Surr
     repeat = await relay.post("/webhooks/custom", {"id": "order-1"})
     assert (repeat.status_code, repeat.json()) == (200, {"id": first.json()["id"], "status": "duplicate"})
     assert len(around.inbox.events) == 1
+
+
+async def test_what_says_something_else_under_a_used_key_is_told(relay: Relay, around: Surroundings) -> None:
+    """It is not stored, and nobody is led to believe so."""
+    await relay.post("/webhooks/custom", {"id": "order-1"})
+    other = await relay.post("/webhooks/custom", {"id": "order-1", "who": "else"})
+    assert (other.status_code, other.headers["content-type"]) == (422, "application/problem+json")
+    assert "not stored: send it with a key of its own" in other.json()["detail"]
+    assert (len(around.inbox.events), around.wakes) == (1, 1)
 
 
 async def test_what_is_of_no_interest_is_ignored_with_its_reason(relay: Relay, around: Surroundings) -> None:

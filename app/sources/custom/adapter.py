@@ -1,5 +1,7 @@
 """A custom app's three moments: check signature or key and every field, fetch nothing, pass it on."""
 
+import hashlib
+import json
 import re
 from collections.abc import Collection, Mapping, Sequence
 
@@ -49,11 +51,13 @@ class CustomSource:
         self._reserved_tokens = tuple(reserved_tokens)
 
     def receive(self, request: Inbound) -> Accepted:
-        message_id = self._authenticate(request)
-        self._read(request.body)
+        secret, message_id = self._authenticate(request)
+        document = read_json(request.body)
+        self._checked(document)
         if message_id is not None:
-            return Accepted(Dedupe(f"message:{message_id}", "forever"), {"webhook-id": message_id})
-        return Accepted(_dedupe_of_unsigned(request.headers))
+            return Accepted(_dedupe("message", message_id, secret, document), {"webhook-id": message_id})
+        key = _idempotency_key(request.headers)
+        return Accepted(_dedupe("key", key, secret, document) if key is not None else None)
 
     async def resolve(self, event: Event) -> Json:
         return None
@@ -61,36 +65,40 @@ class CustomSource:
     def map(self, event: Event, fetched: Json) -> Sequence[Finding]:
         """Read the stored body again: a campaign may have been disallowed since."""
         try:
-            return [_registered(self._read(event.body))]
+            return [_registered(self._checked(read_json(event.body)))]
         except RequestRefused as error:
             return [Unusable(_cause(error), str(error))]
 
-    def _authenticate(self, request: Inbound) -> str | None:
-        """Return the id of a signed message, None for one with a key."""
+    def _authenticate(self, request: Inbound) -> tuple[bytes, str | None]:
+        """Return which secret the sender has, and the id of its message if it is signed."""
         if "webhook-signature" in request.headers:
-            return self._standard_webhooks.verify(request.headers, request.body, now=request.received_at)
+            signed = self._standard_webhooks.verify(request.headers, request.body, now=request.received_at)
+            return signed.key, signed.message_id
         scheme, _, key = request.headers.get("authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not matches_any(key.strip(), self._api_keys):
             raise NotAuthentic("neither webhook-signature nor Authorization: Bearer with one of the API keys")
-        return None
+        return key.strip().encode(), None
 
-    def _read(self, body: bytes) -> CustomBody:
-        return checked_body(
-            read_json(body), allowed_campaigns=self._allowed_campaigns, reserved_tokens=self._reserved_tokens
-        )
+    def _checked(self, document: Json) -> CustomBody:
+        return checked_body(document, allowed_campaigns=self._allowed_campaigns, reserved_tokens=self._reserved_tokens)
 
 
-def _dedupe_of_unsigned(headers: Mapping[str, str]) -> Dedupe | None:
-    """Return what makes an unsigned request the same as an earlier one, if its sender says so.
-
-    A registrationId does not: apps may share ids, and a second event about one registration updates it.
-    """
+def _idempotency_key(headers: Mapping[str, str]) -> str | None:
     key = headers.get("idempotency-key")
-    if key is None:
-        return None
-    if not _KEY.fullmatch(key):
+    if key is not None and not _KEY.fullmatch(key):
         raise Invalid([FieldProblem("Idempotency-Key", "must be 1 to 255 visible ASCII characters")])
-    return Dedupe(f"key:{key}", "forever")
+    return key
+
+
+def _dedupe(kind: str, key: str, secret: bytes, document: Json) -> Dedupe:
+    """Return what makes a request the same as an earlier one: its sender calls it so, and it says the same.
+
+    Apps number alike without knowing of each other, so a key counts for one secret. A repeat that comes with the next
+    secret, while it is changed, is taken anew: better than to lose somebody, and no second reminder. A registrationId
+    makes nothing a repeat: apps may share ids, and a second event about one registration updates it.
+    """
+    sender, said = hashlib.sha256(secret), hashlib.sha256(json.dumps(document, sort_keys=True).encode())
+    return Dedupe(f"{kind}:{sender.hexdigest()}:{key}", "forever", said.hexdigest())
 
 
 def _registered(body: CustomBody) -> Registered:

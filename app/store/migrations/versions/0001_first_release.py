@@ -40,6 +40,7 @@ def upgrade() -> None:
         sa.Column("body", sa.LargeBinary(), nullable=True),
         sa.Column("dedupe_key", sa.String(length=64), nullable=True),
         sa.Column("dedupe_scope", sa.String(length=10), nullable=True),
+        sa.Column("dedupe_content", sa.String(length=64), nullable=True),
         sa.Column("state", sa.String(length=12), nullable=False),
         sa.Column("due_at", UtcDateTime, nullable=False),
         sa.Column("attempts", sa.Integer(), nullable=False),
