@@ -89,6 +89,7 @@ class StrictHttp(HttpToolsProtocol):
         self._offer = b""  # the headers of a request that offers to upgrade, without the offer
         self._unanswered = 0  # requests whose headers were complete
         self._is_leaving = False
+        self._has_ended = False  # what the sender sends
         self._refusal: Problem | None = None  # waits for the answers to earlier requests
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # uvicorn's own way
@@ -127,6 +128,15 @@ class StrictHttp(HttpToolsProtocol):
             return
         self._backlog.add(data)
         self._read_on()
+
+    def eof_received(self) -> bool:  # type: ignore[override]  # asyncio asks for an answer, uvicorn gives none
+        """Keep the connection for the answers to what was asked before its sender ended its half of it."""
+        self._has_ended = True
+        self._stop_waiting_for_headers()
+        self._cut_off()
+        if not self._unanswered or self.transport.is_closing():
+            self.transport.finish()
+        return True
 
     def _read_on(self) -> None:
         """Read what has come, no further ahead of the answers than may be."""
@@ -221,6 +231,8 @@ class StrictHttp(HttpToolsProtocol):
             self._read_on()
         elif not self._unanswered:
             self._end_with(self._refusal)
+        if self._has_ended and not self._unanswered:
+            self.transport.finish()
 
     def shutdown(self) -> None:
         """Let the connection end with the request that is under way, or with one that comes soon."""
@@ -240,7 +252,7 @@ class StrictHttp(HttpToolsProtocol):
             self.transport.close()
 
     def _is_half_read(self) -> bool:
-        return self._in_headers or self._in_body or bool(self._backlog)
+        return not self._has_ended and (self._in_headers or self._in_body or bool(self._backlog))
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
@@ -294,13 +306,14 @@ class StrictHttp(HttpToolsProtocol):
         """Answer and end the connection, once all earlier requests on it are answered."""
         self._stop_waiting_for_headers()
         self._refusal = problem
-        if self._in_body and not self.cycle.response_complete:
-            self._cut_off()
+        self._cut_off()
         if not self._unanswered:
             self._end_with(problem)
 
     def _cut_off(self) -> None:
-        """Give up the request that is being read; whoever handles it learns that the rest will not come."""
+        """Give up the request that is being read, if any; whoever handles it learns that the rest will not come."""
+        if not self._in_body or self.cycle.response_complete or self.cycle.disconnected:
+            return
         self._unanswered -= 1
         self.cycle.disconnected = True
         self.cycle.message_event.set()

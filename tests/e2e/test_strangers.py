@@ -219,6 +219,16 @@ def test_http_1_0_is_answered_and_closed(relay: Relay) -> None:
     assert statuses(relay.exchange(request(version="1.0", close=False))) == [202]
 
 
+@pytest.mark.parametrize("times", [1, 50])
+def test_who_ends_its_half_of_the_connection_is_answered(relay: Relay, times: int) -> None:
+    """As `nc -N` does once it has sent what it was given."""
+    with ExitStack() as stack:
+        connection = held(relay, stack, b"".join(request(close=False) for _ in range(times)))
+        connection.shutdown(socket.SHUT_WR)
+        answers = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert statuses(answers) == [202] * times
+
+
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PROPFIND"])
 def test_another_method_is_refused_and_the_next_request_is_not(relay: Relay, method: str) -> None:
     other = request(close=False).replace(b"POST", method.encode(), 1)

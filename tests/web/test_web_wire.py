@@ -142,6 +142,34 @@ class TestPipelined:
         assert len(around.inbox.events) == 2
 
 
+class TestHalfClosed:
+    """Some senders tell that nothing follows their request (`nc -N`), and wait for the answer."""
+
+    @pytest.mark.parametrize("asked", [0, 1, 100])
+    async def test_what_was_asked_is_answered(self, relay: Relay, around: Surroundings, asked: int) -> None:
+        """Though the end comes long before the answers; then the connection ends."""
+        around.hold_probe = asyncio.Event()
+        async with relay.connection() as (reader, writer):
+            writer.write(b"GET /readyz HTTP/1.1\r\nhost: x\r\n\r\n" + GOOD * asked)
+            writer.write_eof()
+            await around.probe_begun.wait()
+            assert statuses(await relay.exchange(LAST)) == [202]
+            around.hold_probe.set()
+            async with asyncio.timeout(20):
+                assert statuses(await reader.read()) == [200] + [202] * asked
+        assert len(around.inbox.events) == 1 + asked
+
+    @pytest.mark.parametrize("half", [b"POST", HEAD, LAST[:-1]], ids=["a word", "headers", "a body"])
+    async def test_half_a_request_is_none(self, relay: Relay, around: Surroundings, half: bytes) -> None:
+        """The rest of it will not come; what came whole is answered."""
+        async with relay.connection() as (reader, writer):
+            writer.write(GOOD + half)
+            writer.write_eof()
+            async with asyncio.timeout(20):
+                assert statuses(await reader.read()) == [202]
+        assert len(around.inbox.events) == 1
+
+
 class TestBounds:
     """What one sender may keep in the memory, or say in two ways."""
 
