@@ -76,6 +76,7 @@ def _registration(page: "Console", one: Any, setup: Any) -> None:
                 "campaign": campaign_name(one["campaignId"], campaigns),
                 **{f"{{{{my.{name}}}}}": value for name, value in one["tokens"].items()},
                 "starts": at(one["startsAt"]) if one["startsAt"] else None,
+                "sent (UTC)": at(one["sentAt"]) if one["sentAt"] else None,
             }
         )
     )

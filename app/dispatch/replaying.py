@@ -36,7 +36,7 @@ class Preview:
 
     Of them `webhooks` would be read again; who is in the `to_fetch` among these only their source can tell.
     `registrations` would be mapped again, `would_send` people would get an e-mail, `already_sent` got one, or may have,
-    and are left out (with `resend` they are among those who would). `still_dead` counts by cause what would die again,
+    and are left out (with `resend` they are among those who would). `still_dead` counts by cause what cannot be sent,
     `left_out` what is not replayed for other reasons. It would cost `calls` to Marketo at most.
     """
 
@@ -194,13 +194,17 @@ class Replaying:
             drafts += found
             if not found and not needs_fetching(stored):
                 tally.still_dead[str(stored.cause)] += 1
-        states = await self.store.states([draft.identity for draft in drafts])
+        there = await self.store.standing([draft.identity for draft in drafts])
         for draft in drafts:
-            state = states.get(draft.identity)
-            if state in (RegistrationState.SENT, RegistrationState.SENDING):
+            one = there.get(draft.identity)
+            if one is None:
+                tally.mapped(draft)
+            elif one.state in WAITING_STATES:
+                tally.left_out["underWay"] += 1
+            elif one.state is RegistrationState.CANCELLED:
+                tally.left_out["cancelled"] += 1
+            elif one.had_one:
                 tally.had_one(draft)
-            elif state in (RegistrationState.CANCELLED, *WAITING_STATES):
-                tally.left_out["notDead"] += 1
             else:
                 tally.mapped(draft)
 

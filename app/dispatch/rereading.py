@@ -8,12 +8,12 @@ from typing import Literal
 import structlog
 
 from app.dispatch.judgement import Judge
-from app.domain import CampaignId, Cause, LeadId, Person, Registered, RegistrationState, Webinar
+from app.domain import OPEN_STATES, CampaignId, Cause, LeadId, Person, Registered, Webinar
 from app.sources.base import Source
 from app.store.drafts import Draft
 from app.store.replays import StoredEvent, StoredRegistration
 
-LeftOut = Literal["alreadySent", "underWay", "notDead", "purged"]
+LeftOut = Literal["alreadySent", "underWay", "cancelled", "purged"]
 _FROM_THE_SOURCE = frozenset(
     {
         Cause.SOURCE_NOT_FOUND,
@@ -24,7 +24,6 @@ _FROM_THE_SOURCE = frozenset(
     }
 )
 _log = structlog.get_logger(__name__)
-_DONE = frozenset({RegistrationState.DEAD, RegistrationState.IGNORED})
 
 
 @dataclass(slots=True)
@@ -39,13 +38,12 @@ class Rereader:
     def left_out(self, stored: StoredRegistration, *, resend: bool) -> LeftOut | None:
         """Say why a registration is not replayed; None when it is."""
         draft = stored.draft
-        was_sent = draft.state is RegistrationState.SENT or draft.cause is Cause.ANSWER_LOST
-        if was_sent and not resend:
-            return "alreadySent"
-        if draft.state in (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.SENDING):
+        if draft.state in OPEN_STATES:
             return "underWay"
-        if not was_sent and draft.state not in _DONE:
-            return "notDead"
+        if stored.is_cancelled:
+            return "cancelled"
+        if stored.had_one and not resend:
+            return "alreadySent"
         if draft.email is None and draft.lead_id is None and (stored.event is None or stored.event.is_purged):
             return "purged"
         return None

@@ -1,4 +1,4 @@
-"""A registration as an event wants it, and what makes two of them the same."""
+"""A registration as an event wants it, what makes two of them the same, and how one stands in the table."""
 
 import hashlib
 from collections.abc import Mapping
@@ -8,6 +8,8 @@ from typing import Any
 
 from app.domain import Cause, RegistrationState
 from app.store.links import field_values
+
+_PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +58,12 @@ class Draft:
 def identity_of(source: str, webinar_id: str, person_key: str) -> str:
     """Return what makes two registrations the same: the source, its webinar and the person, as a hash."""
     return hashlib.sha256(f"{source}\x00{webinar_id}\x00{person_key}".encode()).hexdigest()
+
+
+def had_one(row: Mapping[Any, Any]) -> bool:
+    """Tell whether an e-mail went out for a row of the table, or may have, whatever became of it since."""
+    is_known = row["sent_at"] is not None or row["lost_at"] is not None
+    return is_known or row["state"] in _PERHAPS_SENT or row["cause"] == Cause.ANSWER_LOST
 
 
 def draft_of(row: Mapping[Any, Any]) -> Draft:

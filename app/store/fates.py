@@ -5,13 +5,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import WAITING_STATES, Cause, LeadId, RegistrationState
 from app.store.claims import Call, Claimed
 from app.store.links import fall_back
-from app.store.tables import registrations, timeline
+from app.store.tables import UtcDateTime, registrations, timeline
 from app.store.unsettled import note_lost
 
 _SENDING = RegistrationState.SENDING
@@ -113,7 +113,7 @@ _SETTLE = (
             "lead_id": bindparam("new_lead_id"),
             "lookup": bindparam("new_lookup"),
             "relooked": bindparam("new_relooked"),
-            "sent_at": bindparam("new_sent_at"),
+            "sent_at": func.coalesce(bindparam("new_sent_at", type_=UtcDateTime), registrations.c.sent_at),
             "updated_at": bindparam("new_updated_at"),
             "attempts": registrations.c.attempts + bindparam("counted"),
             "claimed_by": None,

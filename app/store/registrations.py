@@ -5,13 +5,13 @@ from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, insert, select, update
+from sqlalchemy import bindparam, case, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import WAITING_STATES, CampaignId, Cancelled, Cause, Event, LeadId, RegistrationState
 from app.store.batched import batched
 from app.store.database import Database
-from app.store.drafts import Draft, draft_of, identity_of
+from app.store.drafts import Draft, draft_of, had_one, identity_of
 from app.store.events import EventFate, settle_events
 from app.store.links import Holders, batch_key, passed_tokens, read_holders
 from app.store.people import People
@@ -20,7 +20,7 @@ from app.store.tables import registrations, timeline
 
 _OF_THE_FIRST = ("id", "state", "lookup", "lead_id", "due_at", "came_at")  # what a later webhook leaves alone
 _BEGINNINGS = frozenset({"registered", "reopened", "replayed"})  # what has a flaw ends there, which is told as well
-_PERHAPS_SENT = (RegistrationState.SENT, RegistrationState.SENDING)
+NOT_AGAIN = "not sent again"
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +64,26 @@ class Change:
 class _Known:
     """A registration in the hands of one recording: as stored, then as changed.
 
-    `is_new` tells INSERT from UPDATE; `is_released` takes it from whoever has it in a call to Marketo.
+    `had_one`: an e-mail went out, the latest at `sent_at`, or may have. `is_new` tells INSERT from UPDATE;
+    `is_released` takes it from whoever has it in a call to Marketo.
     """
 
     draft: Draft
-    sent_at: datetime | None
+    sent_at: datetime | None = None
+    had_one: bool = False
     cancelled_at: datetime | None = None
     is_new: bool = False
     is_changed: bool = False
     is_released: bool = False
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> "_Known":
+        cancelled_at = row["updated_at"] if row["state"] == RegistrationState.CANCELLED else None
+        return cls(draft_of(row), row["sent_at"], had_one(row), cancelled_at)
+
+    @property
+    def is_waiting(self) -> bool:
+        return self.draft.state in WAITING_STATES
 
 
 @dataclass(slots=True)
@@ -87,11 +98,14 @@ class _Recording:
     now: datetime
 
     def note(self, known: _Known, what: str, detail: str, event_id: str | None) -> None:
+        self.tell(known, what, detail, event_id)
+        self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what, event_id))
+        if what in _BEGINNINGS and not known.is_waiting:
+            self.tell(known, known.draft.state, known.draft.detail or "", event_id)
+
+    def tell(self, known: _Known, what: str, detail: str, event_id: str | None) -> None:
         row = {"registration_id": known.draft.id, "at": self.now, "what": what, "detail": detail, "event_id": event_id}
         self.entries.append(row)
-        self.changes.append(Change(known.draft.id, known.draft.source, known.draft.state, what, event_id))
-        if what in _BEGINNINGS and known.draft.state not in WAITING_STATES:
-            self.entries.append(row | {"what": known.draft.state, "detail": known.draft.detail or ""})
 
 
 class Registrations:
@@ -134,7 +148,8 @@ class Registrations:
     ) -> list[Change]:
         """Let these registrations begin anew in the caller's transaction, `said` in their timelines; return which did.
 
-        One that has changed since it was read is left alone, and so is one for which another stands by now.
+        One that has changed since it was read is left alone, and so is one for which another stands by now. Whoever had
+        an e-mail, or may have, and cannot be sent a second, stays as before: that is only noted, as NOT_AGAIN.
         """
         by_id = await _load_again(connection, again)
         taken = await _identities(connection, [one.draft.identity for one in again], self._people)
@@ -142,12 +157,9 @@ class Registrations:
         for one in again:
             known = by_id.get(one.id)
             if known and taken.setdefault(one.draft.identity, one.id) == one.id:
-                known.draft = replace(_begun(recording, one.draft), id=one.id)
-                known.is_changed = known.is_released = True
-                recording.note(known, "replayed", said, one.event_id)
-        anew = {"attempts": 0, "relooked": 0, "sent_at": None}
-        ids = [change.registration_id for change in recording.changes]
-        await connection.execute(update(registrations).where(registrations.c.id.in_(ids)).values(anew))
+                _take_up(recording, known, one, said)
+        ids = [known.draft.id for known in by_id.values() if known.is_changed]
+        await connection.execute(_ANEW.where(registrations.c.id.in_(ids)))
         await _save(connection, recording, self._people)
         return recording.changes
 
@@ -160,6 +172,25 @@ class Registrations:
         shared = {draft.person_key for draft in drafts if draft.fields}
         holders = await read_holders(connection, shared, since=now - self._hold)
         return _Recording(known, leads, holders, [], [], now)
+
+
+_ANEW = update(registrations).values(
+    attempts=0,
+    relooked=0,
+    lost_at=case(
+        (registrations.c.cause == Cause.ANSWER_LOST, registrations.c.updated_at), else_=registrations.c.lost_at
+    ),
+)
+
+
+def _take_up(recording: _Recording, known: _Known, one: Again, said: str) -> None:
+    if known.had_one and one.draft.state not in WAITING_STATES:
+        recording.tell(known, "replayed", said, one.event_id)
+        recording.note(known, NOT_AGAIN, f"No second reminder is sent: {one.draft.detail}", one.event_id)
+        return
+    known.draft = replace(_begun(recording, one.draft), id=one.id)
+    known.is_changed = known.is_released = True
+    recording.note(known, "replayed", said, one.event_id)
 
 
 def _apply(recording: _Recording, meaning: Meaning) -> None:
@@ -200,19 +231,19 @@ def _register(recording: _Recording, draft: Draft, event: Event, asked_at: datet
     known = recording.known.get(draft.identity)
     if known is None:
         draft = _begun(recording, draft)
-        known = recording.known[draft.identity] = _Known(draft, sent_at=None, is_new=True)
+        known = recording.known[draft.identity] = _Known(draft, is_new=True)
         recording.note(known, "registered", f"A webhook registered this person.{_unlike(draft)}", event_id)
         return
     old = known.draft
-    if _was_sent(known):
+    if known.had_one and not known.is_waiting:
         recording.note(known, "repeated", "Registered again; the reminder is not sent a second time.", event_id)
     elif event.replayed_at and old.state is RegistrationState.CANCELLED:
         recording.note(known, "repeated", "Cancelled since this webhook came; a replay does not change that.", event_id)
     elif _is_outdated(known, draft, asked_at):
         recording.note(known, "repeated", "Read at the source before it was cancelled there.", event_id)
-    elif draft.state not in WAITING_STATES and old.state in WAITING_STATES:
+    elif draft.state not in WAITING_STATES and known.is_waiting:
         recording.note(known, "repeated", f"A later webhook could not be used: {draft.detail}", event_id)
-    elif old.state in WAITING_STATES:
+    elif known.is_waiting:
         kept = {name: getattr(old, name) for name in _OF_THE_FIRST}
         same = replace(draft, **kept)
         if old.by_field and draft.values == old.values:  # others may be in the field already, so it passes them itself
@@ -229,11 +260,6 @@ def _is_outdated(known: _Known, draft: Draft, asked_at: datetime | None) -> bool
     if known.cancelled_at is None or asked_at is None:
         return False
     return draft.subject is not None and draft.subject == known.draft.subject and asked_at <= known.cancelled_at
-
-
-def _was_sent(known: _Known) -> bool:
-    lost = known.draft.cause == Cause.ANSWER_LOST
-    return known.sent_at is not None or known.draft.state in _PERHAPS_SENT or lost
 
 
 def _replace(recording: _Recording, known: _Known, draft: Draft, *, what: str, detail: str, event_id: str) -> None:
@@ -253,13 +279,23 @@ def _cancel(recording: _Recording, known: _Known, cancelled: Cancelled, event_id
         known.draft = replace(known.draft, cause=cancelled.cause)  # seen when the request is settled
         known.is_changed = True
         recording.note(known, "cancelled late", "Cancelled during the campaign request; it is not repeated.", event_id)
-    elif _was_sent(known):
+    elif known.had_one and known.is_waiting:
+        detail = "Cancelled before the reminder was sent a second time."
+        _replace(recording, known, _as_before(known), what="cancelled late", detail=detail, event_id=event_id)
+    elif known.had_one:
         recording.note(known, "cancelled late", "Cancelled after the reminder was sent.", event_id)
     else:
         draft = replace(known.draft, state=RegistrationState.CANCELLED, cause=cancelled.cause, detail=None)
         detail = "Cancelled before the reminder was sent."
         _replace(recording, known, draft, what="cancelled", detail=detail, event_id=event_id)
         known.cancelled_at = recording.now
+
+
+def _as_before(known: _Known) -> Draft:
+    """Return a registration as it ended before a second e-mail was asked for."""
+    if known.sent_at is not None:
+        return replace(known.draft, state=RegistrationState.SENT, cause=None, detail=None)
+    return replace(known.draft, state=RegistrationState.DEAD, cause=Cause.ANSWER_LOST, detail=None)
 
 
 async def _load(connection: AsyncConnection, meanings: Sequence[Meaning], people: People) -> dict[str, _Known]:
@@ -274,9 +310,7 @@ async def _load(connection: AsyncConnection, meanings: Sequence[Meaning], people
         those = select(registrations).where(registrations.c.identity.in_(some))
         rows = await connection.execute(those.order_by(registrations.c.id).with_for_update())
         for row in rows.mappings():
-            is_cancelled = row["state"] == RegistrationState.CANCELLED
-            cancelled_at = row["updated_at"] if is_cancelled else None
-            found[by_seal[row["identity"]]] = _Known(draft_of(row), row["sent_at"], cancelled_at)
+            found[by_seal[row["identity"]]] = _Known.of(row)
     return found
 
 
@@ -285,7 +319,7 @@ async def _load_again(connection: AsyncConnection, again: Sequence[Again]) -> di
     seen = {one.id: one.seen_at for one in again}
     these = select(registrations).where(registrations.c.id.in_(seen)).order_by(registrations.c.id).with_for_update()
     rows = (await connection.execute(these)).mappings()
-    return {r["id"]: _Known(draft_of(r), sent_at=None) for r in rows if r["updated_at"] == seen[r["id"]]}
+    return {r["id"]: _Known.of(r) for r in rows if r["updated_at"] == seen[r["id"]]}
 
 
 async def _identities(connection: AsyncConnection, wanted: Sequence[str], people: People) -> dict[str, str]:

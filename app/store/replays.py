@@ -7,10 +7,10 @@ leaves nothing out. Dead webhooks are put back to be read again, first; registra
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from sqlalchemy import ColumnElement, Row, Select, Table, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -19,13 +19,14 @@ from app.domain import Event, EventState, RegistrationState, new_id
 from app.errors import ReplayRefused
 from app.store.batched import batched
 from app.store.database import Database
-from app.store.drafts import Draft, draft_of
+from app.store.drafts import Draft, draft_of, had_one
 from app.store.events import event_of
 from app.store.people import People
-from app.store.registrations import Again, Registrations
+from app.store.registrations import NOT_AGAIN, Again, Change, Registrations
 from app.store.search import first_id
 from app.store.spelling import spelt
 from app.store.tables import events, registrations, replays, timeline
+from app.store.unsettled import cancelled_late
 from app.wording import without_addresses
 
 ReplayState = Literal["running", "done", "stopped"]
@@ -103,11 +104,28 @@ class StoredEvent:
 
 @dataclass(frozen=True, slots=True)
 class StoredRegistration:
-    """A registration as it stands in the store, with the last webhook that brought it."""
+    """A registration as it stands in the store, with the last webhook that brought it.
+
+    `had_one`: an e-mail went out, or may have. `is_cancelled`: also when that came too late to stop it.
+    """
 
     draft: Draft
     updated_at: datetime
     event: StoredEvent | None
+    had_one: bool
+    is_cancelled: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """What is asked of a registration before a webhook about it is read again."""
+
+    state: RegistrationState
+    had_one: bool
+
+    @classmethod
+    def of(cls, row: Mapping[Any, Any]) -> Self:
+        return cls(RegistrationState(row["state"]), had_one(row))
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,19 +218,21 @@ class Replays:
                 if rows := (await connection.execute(statement)).all():
                     if table is events:
                         return Chunk([_stored_event(row) for row in rows], (), rows[-1].id)
-                    return Chunk((), await _with_events(connection, rows), rows[-1].id)
+                    found = await _with_events(connection, [row._mapping for row in rows])  # noqa: SLF001  # SQLAlchemy's public name
+                    return Chunk((), found, rows[-1].id)
         return Chunk((), (), None)
 
-    async def states(self, identities: Sequence[str]) -> dict[str, RegistrationState]:
-        """Return the states of the registrations that have these identities."""
+    async def standing(self, identities: Sequence[str]) -> dict[str, Standing]:
+        """Return how the registrations stand that have these identities."""
         await self._people.prepare()
         c = registrations.c
         by_seal = {self._people.sealed(identity): identity for identity in identities}
-        found: dict[str, RegistrationState] = {}
+        found: dict[str, Standing] = {}
+        columns = select(c.identity, c.state, c.cause, c.sent_at, c.lost_at)
         async with self._database.read() as connection:
             for some in batched(by_seal, _AT_ONCE):
-                rows = await connection.execute(select(c.identity, c.state).where(c.identity.in_(some)))
-                found |= {by_seal[row.identity]: RegistrationState(row.state) for row in rows}
+                rows = (await connection.execute(columns.where(c.identity.in_(some)))).mappings()
+                found |= {by_seal[row["identity"]]: Standing.of(row) for row in rows}
         return found
 
     async def advance(self, replay: Replay, progress: Progress, made: Registrations, *, now: datetime) -> bool:
@@ -224,7 +244,7 @@ class Replays:
             put_back = await _put_back(connection, progress.put_back, replay, now)
             changes = await made.take_up(connection, progress.again, said=replay.said, now=now)
             counts = Counter(replay.counts) + Counter(progress.left_out)
-            counts += Counter({"webhooks": put_back}) + Counter(_BECAME.get(one.state, "again") for one in changes)
+            counts += Counter({"webhooks": put_back}) + Counter(map(_became, changes))
             missed = len(progress.put_back) - put_back + len(progress.again) - len(changes)
             counts += Counter({"changed": missed})
             await connection.execute(_moved_on(replay, progress.last_id, counts, now))
@@ -293,20 +313,24 @@ def _narrowed(table: Table, selection: Selection) -> Iterator[ColumnElement[bool
         yield c.webinar_id == selection.webinar_id
 
 
-async def _with_events(connection: AsyncConnection, rows: Sequence[Row[Any]]) -> list[StoredRegistration]:
+async def _with_events(connection: AsyncConnection, rows: Sequence[Mapping[Any, Any]]) -> list[StoredRegistration]:
     t, e = timeline.c, events.c
     brought = await connection.execute(
         select(t.registration_id, t.event_id)
-        .where(t.registration_id.in_([row.id for row in rows]), t.event_id.is_not(None), t.what.in_(_BROUGHT))
+        .where(t.registration_id.in_([row["id"] for row in rows]), t.event_id.is_not(None), t.what.in_(_BROUGHT))
         .order_by(t.id)
     )
     last = {row.registration_id: row.event_id for row in brought}
     found = await connection.execute(select(events).where(e.id.in_(set(last.values()))))
     by_id = {row.id: _stored_event(row) for row in found}
-    return [
-        StoredRegistration(draft_of(row._mapping), row.updated_at, by_id.get(last.get(row.id, "")))  # noqa: SLF001  # SQLAlchemy's public name
-        for row in rows
-    ]
+    gone = await cancelled_late(connection, [row["id"] for row in rows])
+    return [_stored(row, by_id.get(last.get(row["id"], "")), gone) for row in rows]
+
+
+def _stored(row: Mapping[Any, Any], event: StoredEvent | None, gone: Collection[str]) -> StoredRegistration:
+    draft = draft_of(row)
+    is_cancelled = draft.state is RegistrationState.CANCELLED or row["id"] in gone
+    return StoredRegistration(draft, row["updated_at"], event, had_one(row), is_cancelled)
 
 
 async def _is_ours(connection: AsyncConnection, replay: Replay) -> bool:
@@ -332,6 +356,10 @@ async def _put_back(connection: AsyncConnection, ids: Sequence[str], replay: Rep
     said = [entry | {"registration_id": row.id, "detail": f"{replay.said} It was dead: {row.cause}."} for row in rows]
     await connection.execute(insert(timeline), said)
     return len(rows)
+
+
+def _became(change: Change) -> str:
+    return "notSentAgain" if change.what == NOT_AGAIN else _BECAME.get(change.state, "again")
 
 
 def _moved_on(replay: Replay, last_id: str | None, counts: Mapping[str, int], now: datetime) -> Any:

@@ -158,7 +158,7 @@ class Unsettled:
                 return []
             undecided = {one.id for one in await _undecided(connection, lost.id)}
             ours = [one for one in decisions if one.registration.id in undecided]
-            cancelled = await _cancelled(connection, [one.registration.id for one in ours])
+            cancelled = await cancelled_late(connection, [one.registration.id for one in ours])
             ours = [_unless_cancelled(one, cancelled) for one in ours]
             for decision in ours:
                 await connection.execute(
@@ -169,7 +169,7 @@ class Unsettled:
                         cause=decision.cause,
                         detail=decision.detail,
                         due_at=decision.due_at or now,
-                        sent_at=decision.sent_at,
+                        sent_at=func.coalesce(literal(decision.sent_at, UtcDateTime), registrations.c.sent_at),
                         updated_at=now,
                     )
                 )
@@ -220,8 +220,8 @@ async def _plan(connection: AsyncConnection, lost: LostRequest, look_at: datetim
     return planned.rowcount == 1
 
 
-async def _cancelled(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
-    """Find who cancelled while it was unknown whether the e-mail was on its way, and did not register again."""
+async def cancelled_late(connection: AsyncConnection, ids: Sequence[str]) -> set[str]:
+    """Find who cancelled when the e-mail was on its way, or may have been, and did not register again."""
     t = timeline.c
     rows = await connection.execute(
         select(t.registration_id, t.what)

@@ -59,7 +59,10 @@ class CallView:
 
 @dataclass(frozen=True, slots=True)
 class RegistrationView:
-    """One registration as a person wants to read it. `cause` has its sentence in `app.domain.ADVICE`."""
+    """One registration as a person wants to read it. `cause` has its sentence in `app.domain.ADVICE`.
+
+    `sent_at` is of the latest e-mail, whatever became of it since; `lost_at` of one that may have gone out.
+    """
 
     id: str
     source: str
@@ -78,6 +81,7 @@ class RegistrationView:
     created_at: datetime
     updated_at: datetime
     sent_at: datetime | None
+    lost_at: datetime | None = None
     timeline: Sequence[TimelineEntry] = ()
     calls: Sequence[CallView] = ()
 

@@ -79,7 +79,7 @@ class Registration(WithCause):
     due_at: datetime
     created_at: datetime
     updated_at: datetime
-    sent_at: datetime | None
+    sent_at: datetime | None = Field(description="When Marketo took the latest request, whatever `state` says now.")
 
 
 class RegistrationWithTimeline(Registration):

@@ -152,8 +152,10 @@ class PreviewOut(Out):
     would_send_to: Sequence[str] = Field(description="The first of them.")
     already_sent: int = Field(description="Who got one already, or may have, and is left out.")
     already_sent_to: Sequence[str] = Field(description="The first of them.")
-    still_dead: Mapping[str, int] = Field(description="What would die again, by cause.")
-    left_out: Mapping[str, int] = Field(description="What else is not replayed: underWay, notDead, purged, unknown.")
+    still_dead: Mapping[str, int] = Field(description="What still cannot be sent, by cause.")
+    left_out: Mapping[str, int] = Field(
+        description="What else is not replayed: underWay, cancelled, notDead, purged, unknown."
+    )
     calls: int = Field(description="How many calls to Marketo it costs, at most.")
     resend: bool
 

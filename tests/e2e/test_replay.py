@@ -56,6 +56,36 @@ def test_a_kill_in_the_middle_of_a_replay_mails_each_once(start: StartRelay, san
     assert sandbox.get("violations") == []
 
 
+def test_a_resend_that_cannot_be_made_forgets_nobody(
+    start: StartRelay, sandbox: Sandbox, database_url: str, tmp_path: Path
+) -> None:
+    """The title is gone when a second e-mail is asked for, and back later: who was mailed still needs `--resend`."""
+    relay = start(DATABASE_URL=database_url, DEFAULT_WEBINAR_TITLE="There")
+    relay.send(untitled("carol@example.com"))
+    one = relay.in_state("carol@example.com", "sent")
+    relay.process.stop()
+    relay = start(DATABASE_URL=database_url)
+    ask = {"RELAY_URL": relay.url, "ADMIN_TOKEN": ADMIN_TOKEN}
+    twice = ("replay", "--webinar", "w-9", "--sent", "--resend")
+    assert "title_missing 1" in run(*twice, folder=tmp_path, **ask).stdout
+    assert "not sent a second time" in run(*twice, "--yes", folder=tmp_path, **ask).stdout
+    shown = run("show", one["id"], folder=tmp_path, **ask).stdout
+    assert "not sent again" in shown
+    assert "sent (UTC)" in shown
+    relay.process.stop()
+    relay = start(DATABASE_URL=database_url, DEFAULT_WEBINAR_TITLE="There again")
+    ask["RELAY_URL"] = relay.url
+    told = json.loads(run("replay", one["id"], "--json", folder=tmp_path, **ask).stdout)
+    assert (told["wouldSend"], told["alreadySentTo"]) == (0, ["carol@example.com"])
+    for chosen in (["--all"], ["--cause", "title_missing"], [one["id"]]):
+        run("replay", *chosen, "--yes", folder=tmp_path, **ask)
+    relay.send(untitled("carol@example.com"))
+    until(lambda: relay.api(f"registrations/{one['id']}")["timeline"][-1]["what"] == "repeated", what="the webhook")
+    assert len(sandbox.emails_to("carol@example.com")) == 1
+    run(*twice, "--yes", folder=tmp_path, **ask)
+    until(lambda: len(sandbox.emails_to("carol@example.com")) == 2, what="the second e-mail")
+
+
 @pytest.fixture
 def died(start: StartRelay) -> Relay:
     relay = start()

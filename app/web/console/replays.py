@@ -26,7 +26,8 @@ BAD_REPLAY = Problem(
 )
 LEFT_OUT = {
     "underWay": "on their way anyway",
-    "notDead": "not dead any more, or cancelled",
+    "cancelled": "cancelled",
+    "notDead": "not dead any more",
     "purged": "blanked after the retention time: nothing is left to read again",
 }
 BECAME = {
@@ -34,6 +35,7 @@ BECAME = {
     "again": "registrations are on their way again",
     "stillDead": "cannot be sent still",
     "ignored": "need no reminder",
+    "notSentAgain": "cannot be sent a second time: their timelines say why",
     "alreadySent": "got an e-mail already and are left out",
     "changed": "changed meanwhile and are left out",
 } | LEFT_OUT

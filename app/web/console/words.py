@@ -37,6 +37,7 @@ HEADINGS = {
     "updated": "Changed",
     "reopened": "Taken up again",
     "replayed": "Replayed",
+    "not sent again": "Not sent again",
     "kept": "Kept",
     "cancelled": "Cancelled",
     "cancelled late": "Cancelled too late",
@@ -52,6 +53,7 @@ HEADINGS = {
 _TONES: Mapping[str, Tone] = {
     "sent": "good",
     "dead": "bad",
+    "not sent again": "bad",
     "answer lost": "bad",
     "waiting": "busy",
     "several people": "busy",
@@ -179,7 +181,7 @@ def verdict(
         case RegistrationState.NEW | RegistrationState.KNOWN:
             return _waiting(view, pauses, day)
         case RegistrationState.DEAD:
-            return Verdict("bad", "No reminder was sent.", view.detail, advice(view.cause))
+            return Verdict("bad", _not_sent(view), view.detail, advice(view.cause))
         case RegistrationState.CANCELLED:
             return Verdict("idle", "No reminder: the registration was cancelled.", view.detail, advice(view.cause))
     return Verdict("idle", "No reminder: there was no need for one.", view.detail, advice(view.cause))
@@ -190,6 +192,14 @@ def _sent(view: RegistrationView, doubts: Sequence[Doubt]) -> Verdict:
     if any(doubt.verdict == "fail" for doubt in doubts):
         return Verdict("bad", f"{handed} But Marketo may have sent nothing.", None, None, doubts)
     return Verdict("good", handed, None, _AFTER_SENT, doubts)
+
+
+def _not_sent(view: RegistrationView) -> str:
+    if view.sent_at:
+        return f"No second reminder was sent. The first was handed to Marketo: {moment(view.sent_at)} UTC."
+    if view.lost_at or view.cause == Cause.ANSWER_LOST:
+        return "Whether a reminder was sent is not known."
+    return "No reminder was sent."
 
 
 def _waiting(view: RegistrationView, pauses: Iterable[Pausing], day: str | None) -> Verdict:

@@ -13,7 +13,8 @@ from app.store.calls import CallLog, Pause
 from app.store.database import Database
 from app.store.events import EventQueue
 from app.store.lookup import Lookup
-from app.store.registrations import Meaning, Registrations
+from app.store.registrations import Again, Meaning, Registrations
+from app.store.sending import Sending
 from app.store.views import TimelineEntry
 from app.web.console import email, shown, words
 from app.web.console.parts import Letter, NoLetter, WebinarTokens
@@ -62,6 +63,26 @@ async def test_who_was_not_is_told_why_and_what_to_do(signed_in: Relay, database
     await record(database, NOW, dead)
     text = text_of(await signed_in.client.get(f"/console/registrations/{dead.id}"))
     assert "No reminder was sent. The webinar has no title. What to do: Send a title" in text
+
+
+async def test_of_a_second_reminder_it_is_told_that_there_was_a_first(signed_in: Relay, database: Database) -> None:
+    """Or one would mail a third time for want of a first."""
+    sent = await seen(database, await ended(database, NOW, state="sent"))
+    store, again = Registrations(database), Again(sent.id, sent.updated_at, draft(NOW), None)
+    await store.prepare()
+    async with database.write() as connection:
+        await store.take_up(connection, [again], said="Replayed by ada (rpl_1).", now=NOW)
+    await Sending(database).expire(NOW + timedelta(days=8))
+    text = text_of(await signed_in.client.get(f"/console/registrations/{sent.id}"))
+    assert "No second reminder was sent. The first was handed to Marketo: 23 Nov 2026, 12:00:00 UTC." in text
+
+
+async def test_where_the_answer_was_lost_it_is_not_said_that_nothing_was_sent(
+    signed_in: Relay, database: Database
+) -> None:
+    perhaps = await ended(database, NOW, state="answer lost")
+    text = text_of(await signed_in.client.get(f"/console/registrations/{perhaps}"))
+    assert "Whether a reminder was sent is not known." in text
 
 
 async def test_who_waits_is_told_what_for(signed_in: Relay, database: Database, around: Surroundings) -> None:

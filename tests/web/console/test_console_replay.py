@@ -292,5 +292,5 @@ def test_a_replay_asked_for_elsewhere_is_told_in_words_too(selection: Selection,
 
 
 def test_every_reason_has_words() -> None:
-    assert {"underWay", "notDead", "purged"} == set(LEFT_OUT)
-    assert {"webhooks", "again", "stillDead", "ignored", "alreadySent", "changed"} <= set(BECAME)
+    assert {"underWay", "cancelled", "notDead", "purged"} == set(LEFT_OUT)
+    assert {"webhooks", "again", "stillDead", "ignored", "notSentAgain", "alreadySent", "changed"} <= set(BECAME)

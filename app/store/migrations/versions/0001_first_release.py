@@ -159,6 +159,7 @@ def upgrade() -> None:
         sa.Column("created_at", UtcDateTime, nullable=False),
         sa.Column("updated_at", UtcDateTime, nullable=False),
         sa.Column("sent_at", UtcDateTime, nullable=True),
+        sa.Column("lost_at", UtcDateTime, nullable=True),
         sa.Column("purged_at", UtcDateTime, nullable=True),
         sa.Column("traceparent", sa.String(length=55), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_registrations")),
