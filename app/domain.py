@@ -27,6 +27,7 @@ Adobe documents it under *API limits* and in *Marketo Integration Best Practices
 """
 LARGEST_LEAD_ID = 2**31 - 1  # Adobe's Swagger gives lead ids the format int32
 _STEADY: int | None = getattr(time, "CLOCK_BOOTTIME", None)
+_ID = re.compile(r"[0-9a-z]{1,36}")
 _EMAIL = re.compile(
     r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~.-]{1,64}@(?=.{4,255}$)([A-Za-z0-9](-*[A-Za-z0-9])*\.)+[A-Za-z0-9-]{2,63}"
 )
@@ -47,6 +48,12 @@ def new_id(prefix: str, now: datetime) -> str:
     It is unlike all others, but no secret: it opens nothing.
     """
     return f"{prefix}_{int(now.timestamp() * 1000):012x}{random.getrandbits(64):016x}"
+
+
+def is_id(text: str, *prefixes: str) -> bool:
+    """Tell whether this can be an id that begins so: it is safe in a path then."""
+    prefix, _, rest = text.partition("_")
+    return prefix in prefixes and _ID.fullmatch(rest) is not None
 
 
 def is_email(text: str) -> bool:

@@ -15,6 +15,7 @@ RelayError
 ├── NotNow                 a call of a check was not made: Marketo is paused, or registrations need the places
 ├── ResolveFailed          a source could not fetch what an event needs
 ├── AskedInVain            the command line asked a relay or its store and got no answer          (exit code 1)
+│   └── Unclear            what was asked for may have been done all the same
 └── CallFailed             Marketo did not do what was asked (app.marketo.codes says what follows)
 """
 
@@ -99,6 +100,10 @@ class NotNow(RelayError):
 
 class AskedInVain(RelayError):
     """A command of `relay` got no answer to its question; the message says what to do."""
+
+
+class Unclear(AskedInVain):
+    """What a command asked for may have been done: only the answer is missing."""
 
 
 class ResolveFailed(RelayError):

@@ -22,10 +22,10 @@ from hypothesis import strategies as st
 from pydantic import SecretStr
 
 import app
-from app.care.at_hand import Refusal, RunningRelay
+from app.commands.replaying import RunningRelay
 from app.dispatch.alarm import NotDelivered
 from app.domain import Clock, utc_now
-from app.errors import ResolveFailed
+from app.errors import AskedInVain, ResolveFailed
 from app.marketo.address import base_urls
 from app.marketo.auth import MarketoAuth
 from app.marketo.client import MarketoClient
@@ -166,8 +166,7 @@ def test_no_request_is_made_past_these_clients() -> None:
     texts = {str(path.relative_to(root)): path.read_text(encoding="utf-8") for path in root.rglob("*.py")}
     found = {name: {next(filter(None, one)) for one in MADE.findall(text)} for name, text in texts.items()}
     assert {name: made for name, made in found.items() if made and not name.startswith("sandbox/")} == {
-        "care/at_hand.py": {"HTTPSConnection"},  # RELAY_URL
-        "commands/asking.py": {"AsyncClient"},  # the same, or the own store
+        "commands/asking.py": {"AsyncClient"},  # RELAY_URL, or the own store
         "commands/send.py": {"AsyncClient"},  # the same, or --relay
         "commands/serving.py": {"HTTPConnection"},  # the health check of this machine
         "marketo/transport.py": {"AsyncClient", "AsyncHTTPTransport"},
@@ -244,7 +243,7 @@ async def test_only_a_certificate_for_that_name_by_a_known_authority_will_do(
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(name.upper(), raising=False)
     async with vendor(authority, "localhost") as (port, asked):
-        with pytest.raises((httpx.ConnectError, Refusal), match=r"(?i)certificate.verify.failed"):
+        with pytest.raises((httpx.ConnectError, AskedInVain), match=r"(?i)certificate.verify.failed"):
             await way(port)
         file = tmp_path / "authority.pem"
         authority.cert_pem.write_to_path(str(file))
@@ -252,6 +251,6 @@ async def test_only_a_certificate_for_that_name_by_a_known_authority_will_do(
         await way(port)
         assert len(asked) == 1
     async with vendor(authority, "elsewhere.example.com") as (port, asked):
-        with pytest.raises((httpx.ConnectError, Refusal), match=r"(?i)mismatch|not valid for"):
+        with pytest.raises((httpx.ConnectError, AskedInVain), match=r"(?i)mismatch|not valid for"):
             await way(port)
     assert asked == []

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from app.care.at_hand import AtHand
+from app.errors import AskedInVain, RelayError, Unclear
 
 Say = Callable[[str], None]
 _LOOK_EVERY = 0.5  # seconds
@@ -28,7 +29,7 @@ _WORDS = {
 
 async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json: bool, say: Say, note: Say) -> None:
     """Preview, or do it. `say` is for what was asked for, `note` for how it goes on."""
-    answer = await at_hand.replay({**body, "confirm": yes})
+    answer = await (_begun(at_hand, {**body, "confirm": True}, note) if yes else at_hand.replay(body))
     if unknown := answer.get("unknown"):
         note(f"Nothing here has these ids: {', '.join(unknown)}. Look whether each is whole.")
     if not yes:
@@ -37,8 +38,34 @@ async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json
     await follow(at_hand, answer["replay"], as_json=as_json, say=say, note=note)
 
 
+async def _begun(at_hand: AtHand, body: Mapping[str, Any], note: Say) -> Mapping[str, Any]:
+    """Ask for it, and once more where the answer got lost: the key in the body begins it once."""
+    try:
+        return await at_hand.replay(body)
+    except Unclear as problem:
+        note(f"{problem}\nIt is asked for once more; it begins once.")
+    try:
+        return await at_hand.replay(body)
+    except AskedInVain as problem:
+        again = f"It may have begun all the same: repeat the command with --key {body['key']}, and it begins once."
+        raise _with(problem, again) from problem
+
+
+def _with(problem: RelayError, more: str) -> AskedInVain:
+    return AskedInVain(str(problem), remedy="\n".join(filter(None, (problem.remedy, more))))
+
+
 async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, say: Say, note: Say) -> None:
     """Tell how far a replay is until its end, or at once where nobody does it now."""
+    try:
+        now = await _ended(at_hand, begun, note)
+    except RelayError as problem:
+        later = f"The replay goes on by itself while a relay leads. `relay replay --follow {begun['id']}` looks again."
+        raise _with(problem, later) from problem
+    say(json.dumps(now, indent=2, ensure_ascii=False) if as_json else replay_in_words(now))
+
+
+async def _ended(at_hand: AtHand, begun: Mapping[str, Any], note: Say) -> Mapping[str, Any]:
     told, idle, now = -1, _IDLE, begun
     while now["state"] == "running" and (idle < _IDLE or await at_hand.has_leader()):
         idle = idle % _IDLE + 1
@@ -47,7 +74,7 @@ async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, sa
             note(f"{now['id']}: {told} of {now['total']}")
         await asyncio.sleep(_LOOK_EVERY)
         now = await at_hand.progress(now["id"])
-    say(json.dumps(now, indent=2, ensure_ascii=False) if as_json else replay_in_words(now))
+    return now
 
 
 def preview_in_words(answer: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 
 from app import __version__
 from app.domain import NewEvent, utc_now
-from app.errors import AskedInVain, RelayError, StoreUnavailable
+from app.errors import AskedInVain, RelayError, StoreUnavailable, Unclear
 from app.log import configure_logging
 from app.main import create_app
 from app.settings import Settings
@@ -25,6 +25,7 @@ from app.store.lookup import Lookup
 from app.store.opening import prepare_store
 from app.store.reports import SetupReports
 from app.store.views import Receipt
+from app.web.gate import ADMIN_IS_OFF
 from app.web.masking import Masking
 from app.web.parts import WebParts
 
@@ -46,20 +47,40 @@ class Admin:
             AskedInVain: there is no such answer.
         """
         given = {name: str(value) for name, value in parameters.items() if value is not None}
+        return await self._asked("GET", path, params=given)
+
+    async def post(self, path: str, body: object) -> Any:
+        """Ask for something to be done, and return the answer as JSON.
+
+        Raises:
+            Unclear: it may have been done.
+            AskedInVain: it was refused, or nobody was there to hear it.
+        """
+        return await self._asked("POST", path, json=body)
+
+    async def _asked(self, method: str, path: str, **more: Any) -> Any:
         try:
-            answer = await self.client.get(f"/api/{path}", params=given)
+            answer = await self.client.request(method, f"/api/{path}", **more)
+        except (httpx.ConnectError, httpx.ConnectTimeout) as problem:
+            raise AskedInVain(self._silence(problem)) from None
         except httpx.HTTPError as problem:
-            said = str(problem) or type(problem).__name__
-            raise AskedInVain(
-                f"The relay at {self.where} does not answer: {said}.\n"
-                "Look whether it runs and whether RELAY_URL is right; without RELAY_URL the store is read."
-            ) from None
-        if answer.status_code != 200:
-            raise AskedInVain(_advice(answer, path, self.where))
+            raise Unclear(self._silence(problem)) from None
+        if not answer.is_success:
+            kind = Unclear if answer.is_server_error else AskedInVain
+            raise kind(_advice(answer, path, self.where))
         try:
-            return answer.json()
+            told = answer.json()
         except ValueError:
-            raise AskedInVain(f"What answers at {self.where} is no relay; look whether RELAY_URL is right.") from None
+            told = None
+        if not isinstance(told, dict):
+            raise AskedInVain(f"What answers at {self.where} is no relay; look whether RELAY_URL is right.")
+        return told
+
+    def _silence(self, problem: httpx.HTTPError) -> str:
+        return (
+            f"The relay at {self.where} does not answer: {str(problem) or type(problem).__name__}.\n"
+            "Look whether it runs and whether RELAY_URL is right; without RELAY_URL the store is asked."
+        )
 
     async def setup(self) -> Any:
         """Return the last check of the set-up, with what the campaigns are called and what is wrong with them."""
@@ -85,20 +106,26 @@ async def open_admin(settings: Settings) -> AsyncIterator[Admin]:
         StoreUnavailable: the store cannot be read.
     """
     if settings.relay_url:
-        async with _running(settings, settings.relay_url.rstrip("/")) as admin:
+        async with open_relay(settings.relay_url, _token(settings)) as admin:
             yield admin
     else:
         async with _on_the_store(settings) as admin:
             yield admin
 
 
+def _token(settings: Settings) -> str:
+    if tokens := settings.admin_token or settings.admin_read_token:
+        return tokens[0].get_secret_value()
+    where = settings.relay_url
+    raise AskedInVain(f"Set ADMIN_TOKEN to that of the relay at {where}; or unset RELAY_URL to read the store here.")
+
+
 @asynccontextmanager
-async def _running(settings: Settings, url: str) -> AsyncIterator[Admin]:
-    if not (tokens := settings.admin_token or settings.admin_read_token):
-        raise AskedInVain(f"Set ADMIN_TOKEN to that of the relay at {url}; or unset RELAY_URL to read the store here.")
-    headers = _headers(tokens[0].get_secret_value())
-    async with httpx.AsyncClient(base_url=url, headers=headers, timeout=_PATIENCE) as client:
-        yield Admin(client, url)
+async def open_relay(url: str, token: str, *, patience: float = _PATIENCE) -> AsyncIterator[Admin]:
+    """Give the admin API of the relay at this address. Redirects are not followed: the token is for this host."""
+    where = url.rstrip("/")
+    async with httpx.AsyncClient(base_url=where, headers=_headers(token), timeout=patience) as client:
+        yield Admin(client, where)
 
 
 @asynccontextmanager
@@ -171,16 +198,21 @@ def _advice(answer: httpx.Response, path: str, where: str) -> str:
             f"This is not the ADMIN_TOKEN of the relay at {where}, nor its ADMIN_READ_TOKEN; set one that it was "
             "started with."
         )
-    if answer.status_code == 404:
+    if said == ADMIN_IS_OFF.detail:
+        return f"The relay at {where} shows nothing: start it with an ADMIN_TOKEN, and set the same here."
+    if answer.status_code == 404 and not fields:
         return _not_there(path, where)
     return f"{said}{fields}"
 
 
 def _not_there(path: str, where: str) -> str:
-    _, _, asked = path.partition("/")
-    if not asked:
-        return f"The relay at {where} shows nothing: start it with an ADMIN_TOKEN, and set the same here."
-    return (
-        f"There is no {asked} in {where}. Look whether the id is whole: `relay events` lists webhooks, and `relay show "
-        "EMAIL` a person's registrations and the requests to Marketo in their timelines."
+    kind, *rest = path.split("/")
+    if not rest:
+        return f"{where} has no /api/{kind}; look whether RELAY_URL names a relay of this version, without any path."
+    lists = (
+        "the console lists the latest replays at Dead letters, and GET /api/replays does"
+        if kind == "replays"
+        else "`relay events` lists webhooks, and `relay show EMAIL` a person's registrations and the requests to "
+        "Marketo in their timelines"
     )
+    return f"There is no {rest[0]} in {where}. Look whether the id is whole: {lists}."

@@ -1,6 +1,7 @@
 """`relay replay`, `relay forget`, `relay backup`: look after what is stored."""
 
 import json
+import secrets
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -10,7 +11,7 @@ import typer
 
 from app.commands.kinds import SourceName
 from app.commands.running import UNFINISHED, ConfigOption, RelayOption, asking_settings, fail, run, settings_for
-from app.domain import Cause, is_person
+from app.domain import Cause, is_id, is_person
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -35,6 +36,7 @@ def replay(
     resend: Annotated[bool, typer.Option("--resend", help="Mail those too who got an e-mail, or may have.")] = False,
     why: Annotated[str, typer.Option(help="It stands in each timeline.")] = "",
     by: Annotated[str, typer.Option(envvar="USER", help="Who asks; it stands there too.")] = "relay replay",
+    key: Annotated[str | None, typer.Option(help="Repeat, as it was told you, what got no answer.")] = None,
     follow: Annotated[str | None, typer.Option(metavar="ID", help="Follow a replay that runs.")] = None,
     stop: Annotated[str | None, typer.Option(metavar="ID", help="Go on with a replay no further.")] = None,
     relay: RelayOption = None,
@@ -47,6 +49,9 @@ def replay(
 
     wanted = {"ids": ids or None, "cause": cause, "source": source, "webinar": webinar, "all": every, "sent": sent}
     body = {name: value for name, value in wanted.items() if value} | {"resend": resend, "why": why, "by": by}
+    body["key"] = key or secrets.token_urlsafe()
+    if (one := stop or follow) and not is_id(one, "rpl"):
+        fail(f"{one!r} is no replay's id: those begin with rpl_, and `relay replay … --yes` tells them.", code=2)
     if not (stop or follow) and (wrong := wrong_with(body)):
         fail(f"{wrong[0].upper()}{wrong[1:]}. `relay replay --help` names the options.", code=2)
     at_hand, settings = _at_hand(relay, config)
@@ -63,7 +68,8 @@ def replay(
 
 def _at_hand(relay: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
     """Return what replays are asked of: the running relay that is named, or else the store of the settings."""
-    from app.care.at_hand import OwnStore, Refusal, RunningRelay  # noqa: PLC0415  # as above
+    from app.care.at_hand import OwnStore  # noqa: PLC0415  # as above
+    from app.commands.replaying import RunningRelay  # noqa: PLC0415  # as above
     from app.making import CHECKS  # noqa: PLC0415  # as above
 
     settings = asking_settings(relay, config, in_vain=_NOT_REPLAYED)
@@ -72,10 +78,7 @@ def _at_hand(relay: str | None, config: Path | None) -> "tuple[AtHand, Settings]
         return OwnStore(settings), settings
     if not settings.admin_token:
         fail("Set ADMIN_TOKEN to the relay's, to ask it at RELAY_URL.", code=2)
-    try:
-        return RunningRelay(settings.relay_url, settings.admin_token[0].get_secret_value()), settings
-    except Refusal as refusal:
-        fail(str(refusal), code=2)
+    return RunningRelay(settings.relay_url, settings.admin_token[0].get_secret_value()), settings
 
 
 def forget(

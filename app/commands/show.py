@@ -7,7 +7,7 @@ import typer
 
 from app.commands.printing import at, console, facts, print_json, shown, table, who
 from app.commands.running import JsonOption, RelayOption, asking_settings, fail, run
-from app.domain import RegistrationState, campaign_name
+from app.domain import RegistrationState, campaign_name, is_id
 from app.errors import AskedInVain
 from app.settings import Settings
 from app.web.console.words import with_names
@@ -27,7 +27,7 @@ def show(
 ) -> None:
     """Show what became of a registration, a webhook, a call to Marketo, or of everything about a person."""
     what = what.strip()
-    if "@" not in what and what.partition("_")[0] not in _KINDS:
+    if "@" not in what and not is_id(what, *_KINDS):
         fail(f"{what!r} is no e-mail address and no id; ids begin with reg_, evt_ or call_.", code=2)
     settings = asking_settings(relay, in_vain="Nothing is looked up")
     kind, found, setup = run(_ask(settings, what), settings)

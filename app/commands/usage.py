@@ -37,6 +37,15 @@ class Command(TyperCommand):
 class Group(TyperGroup):
     """What holds commands."""
 
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the command line. Raises BadParameter for what is not UTF-8, which no store and no relay could take."""
+        for one in args:
+            try:
+                one.encode()
+            except UnicodeEncodeError:
+                raise typer.BadParameter(f"{one!r} is not UTF-8. Look at the terminal's locale.") from None
+        return super().parse_args(ctx, args)
+
     def get_params(self, ctx: Any) -> list[Any]:
         return _without_types_of_flags(super().get_params(ctx))
 

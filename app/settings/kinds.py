@@ -89,6 +89,22 @@ def _web_link(text: str) -> str:
     return text
 
 
+def _relay_address(text: str) -> str:
+    if not (is_web_link(text) and _can_be_asked(text)):
+        raise ValueError("must be like https://relay.example.com or http://127.0.0.1:8080, without user and query")
+    return text
+
+
+def _can_be_asked(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        (parts.hostname or "").encode("idna")
+        has_port = parts.port != 0
+    except ValueError:  # of the port, or of a name that nothing can have
+        return False
+    return has_port and not (parts.query or parts.fragment or parts.username)
+
+
 def _vendor_id(text: str) -> str:
     if problem := placeholder(text):
         raise ValueError(f"{problem}. {COPY_AGAIN}")
@@ -219,6 +235,7 @@ def _token_fields(value: object) -> object:
 CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 AlertUrl = Annotated[SecretStr, AfterValidator(_alert_url)]
 WebLink = Annotated[str, AfterValidator(_web_link)]
+RelayAddress = Annotated[str, AfterValidator(_relay_address)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 TokenName = Annotated[str, AfterValidator(_token_name)]
 VendorId = Annotated[str, AfterValidator(_vendor_id)]

@@ -23,6 +23,7 @@ from app.settings.kinds import (
     PathSecrets,
     PendoUrl,
     Proxies,
+    RelayAddress,
     SigningSecrets,
     TokenFields,
     TokenName,
@@ -395,7 +396,7 @@ class Settings(BaseSettings):
         "Proxies whose `X-Forwarded-*` headers are believed: addresses or networks, comma-separated, or `*`; "
         "by default nobody's",
     )
-    relay_url: WebLink | None = _setting(
+    relay_url: RelayAddress | None = _setting(
         None,
         "Address of a running relay, which `relay events`, `show`, `tail`, `stats`, `replay` and `send` then ask (with "
         "`ADMIN_TOKEN`); without it they look into the store themselves. `relay forget` and `backup` work on the "

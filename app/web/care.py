@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Annotated, Self
 
+import structlog
 from fastapi import APIRouter, Body, Query
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
@@ -32,6 +33,7 @@ NOT_KNOWN_TO_HAVE_BEGUN = replace(
 Name = Annotated[Word, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Who = Annotated[str, Field(max_length=80, pattern=PRINTABLE), AfterValidator(str.strip)]
+_log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
 _ID = r"(reg|evt)_[0-9a-z]{1,36}"
 
 
@@ -259,7 +261,8 @@ async def begin(care: CareParts, asked: Asked) -> Replay:
 async def _begun(care: CareParts, asked: Asked) -> Replay:
     try:
         return await begin(care, asked)
-    except StoreUnavailable:
+    except StoreUnavailable as error:
+        _log.warning("store_unavailable", reason=str(error), remedy=error.remedy or None)
         raise Refused(NOT_KNOWN_TO_HAVE_BEGUN) from None
 
 

@@ -51,6 +51,55 @@ def test_the_relay_that_the_settings_name_is_asked(command: list[str], place: st
     assert "does not answer" in ended.stderr
 
 
+@pytest.mark.parametrize("command", [*ASKING, ["send", "custom", "--email", "ada@example.com"]], ids=" ".join)
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://127.0.0.1:99999",
+        "http://127.0.0.1:0",
+        "http://127.0.0.1:abc",
+        "http://ä..b",
+        "http://a..b",
+        "https://relay.example.com/?x",
+        "https://ada:pw-Kq7xB2@relay.example.com",
+    ],
+)
+def test_an_address_at_which_nothing_can_be_is_refused_when_it_is_read(command: list[str], address: str) -> None:
+    environ = {"RELAY_URL": address, "ADMIN_TOKEN": "adm-Kq7xB2vT9mZ4", "CUSTOM_API_KEYS": "key-Kq7xB2vT9mZ4pW3c"}
+    ended = CliRunner().invoke(app, command, env=environ)
+    assert ended.exit_code == 2
+    assert "RELAY_URL\n      must be like https://relay.example.com" in ended.stderr
+    assert "pw-Kq7xB2" not in ended.stderr
+
+
+@pytest.mark.parametrize("address", ["http://[::1]:1", "http://127.0.0.1:1/relay/", "http://ä.invalid"])
+def test_an_address_at_which_something_could_be_is_asked(address: str) -> None:
+    ended = CliRunner().invoke(app, ["events"], env={"RELAY_URL": address, "ADMIN_TOKEN": "adm-Kq7xB2vT9mZ4"})
+    assert (ended.exit_code, "does not answer" in ended.stderr) == (1, True), ended.stderr
+
+
+@pytest.mark.parametrize("what", ["reg_a b/../x?y", "reg_ä", "reg_", "evt_1/x", "call_\n"])
+def test_what_can_be_no_id_is_refused_before_anything_is_asked(what: str, nobody: str) -> None:
+    """It would stand in the path of another request."""
+    ended = CliRunner().invoke(app, ["show", what, "--relay", f"http://{nobody}"])
+    assert (ended.exit_code, "is no e-mail address and no id" in ended.stderr) == (2, True), ended.stderr
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["show", "reg_\udcff"],
+        ["forget", "a\udcff@example.com"],
+        ["events", "--cursor", "\udcff"],
+        ["replay", "--follow", "\udcff"],
+    ],
+)
+def test_what_is_typed_in_another_encoding_is_told(command: list[str]) -> None:
+    """The system hands it over as it is, and nothing could store it or send it."""
+    ended = CliRunner().invoke(app, command, env={"COLUMNS": "200"})
+    assert (ended.exit_code, "is not UTF-8" in ended.stderr) == (2, True), ended.stderr
+
+
 def test_a_replay_that_may_not_ask_says_what_it_needs(nobody: str, tmp_path: Path) -> None:
     ended = CliRunner().invoke(app, ["replay", "--all", "--relay", f"http://{nobody}"])
     assert (ended.exit_code, "Set ADMIN_TOKEN" in ended.stderr) == (2, True)
