@@ -1,19 +1,20 @@
 """Forget a person: every registration with its timeline, the memory of the lead, and each webhook that names them.
 
 What Marketo said of the person elsewhere goes too, see `app.store.hearsay`.
-Also what was purged already is found, by the keyed hash that was left. A webhook that names others too is blanked
+A person who is asked for by lead is found by the addresses too that are known to be this lead's. Also what was purged
+already is found, by the keyed hash that was left. A webhook that names others too is blanked
 whole. What a call to Marketo holds at the moment, or waits to be read, is left and told: ask again a little later.
 """
 
 import json
 import re
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 from urllib.parse import unquote_plus
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import EventState, RegistrationState, is_email
@@ -27,6 +28,7 @@ from app.store.tables import events, people, registrations, timeline
 # An address begins and ends where no other goes on; a letter behind a backslash is a line's end, say.
 _BEGINS = r"(?:(?<![\w.+-])|(?<=\\[bfnrt]))"
 _ENDS = r"(?![\w-])(?!\.[\w-])"
+_LEAD = "lead:"  # before Marketo's id, where that is all that a person is known by
 _AT_ONCE = 500
 
 
@@ -71,18 +73,15 @@ class Forgetting:
         """Return what there is, and change nothing. Reads every webhook and message that is not blanked yet."""
         await self._people.prepare()
         key = person_key.lower()
-        hashed = self._people.sealed(key)
         async with self._database.read() as connection:
-            rows = await _registrations_of(connection, [key, GONE + hashed])
-            leads = {f"lead:{row.lead_id}" for row in rows if row.lead_id is not None}
-            sealed = [GONE + self._people.sealed(lead) for lead in leads]
-            by_number = await _registrations_of(connection, [*leads, *sealed])
-            rows += [row for row in by_number if row.id not in {known.id for known in rows}]
+            rows, remembered = await self._rows_of(connection, key)
             told = await _told(connection, [row.id for row in rows])
             lead_ids = await _lead_ids(connection, key, rows)
-        named = {event_id: state async for event_id, state in self._naming(key)}
-        said = await hear(self._database, [row.id for row in rows], marks(key, lead_ids, _names_in(rows)))
-        return replace(_traces(hashed, rows, told, named), hearsay=said)
+        keys = {key, *(row.person_key for row in rows if not row.person_key.startswith((GONE, _LEAD)))}
+        named = {event_id: state async for event_id, state in self._naming(keys)}
+        said = await hear(self._database, [row.id for row in rows], marks(keys, lead_ids, _names_in(rows)))
+        found = _traces(self._people.sealed(key), rows, told, named)
+        return replace(found, remembered=sorted({*found.remembered, *remembered}), hearsay=said)
 
     async def forget(self, person_key: str, *, now: datetime) -> Certificate:
         """Remove it in one transaction, and certify it."""
@@ -97,8 +96,30 @@ class Forgetting:
         left = sorted({*found.under_way, *begun})
         return Certificate(found.person, now, len(ids), entries, blanked, gone.rowcount, said, left)
 
-    async def _naming(self, key: str) -> AsyncIterator[tuple[str, str]]:
-        """Yield (id, state) of each webhook in which this address stands, however it is spelt there."""
+    async def _rows_of(self, connection: AsyncConnection, key: str) -> tuple[list[Any], set[str]]:
+        """Return the person's registrations, and the hashes by which a lead that was asked for is remembered.
+
+        An address is followed to the leads that it was found to be, and a lead to the addresses that it was found by.
+        """
+        number, c = _lead_in(key), registrations.c
+        if number is None:
+            rows = await self._with_keys(connection, {key})
+            leads = {f"{_LEAD}{row.lead_id}" for row in rows if row.lead_id is not None}
+            return _together(rows, await self._with_keys(connection, leads)), set()
+        remembered = {
+            *(await connection.execute(select(people.c.key_hash).where(people.c.lead_id == number))).scalars()
+        }
+        found = await _registrations_where(connection, or_(c.lead_id == number, c.person_hash.in_(remembered)))
+        keys = {key, *(row.person_key for row in found)}
+        return _together(found, await self._with_keys(connection, keys)), remembered
+
+    async def _with_keys(self, connection: AsyncConnection, keys: Collection[str]) -> list[Any]:
+        """Return the registrations of these keys, also those that were purged."""
+        either = [*keys, *(GONE + self._people.sealed(key) for key in keys)]
+        return await _registrations_where(connection, registrations.c.person_key.in_(either))
+
+    async def _naming(self, keys: Collection[str]) -> AsyncIterator[tuple[str, str]]:
+        """Yield (id, state) of each webhook in which one of these stands, however it is spelt there."""
         last = ""
         c = events.c
         while True:
@@ -106,7 +127,7 @@ class Forgetting:
             async with self._database.read() as connection:
                 rows = (await connection.execute(page.order_by(c.id).limit(_AT_ONCE))).all()
             for row in rows:
-                if names(key, row.body, row.fetched):
+                if any(names(key, row.body, row.fetched) for key in keys):
                     yield row.id, row.state
             if len(rows) < _AT_ONCE:
                 return
@@ -176,20 +197,29 @@ def _traces(person: str, rows: Sequence[Any], told: Mapping[str, Sequence[str]],
     )
 
 
-async def _registrations_of(connection: AsyncConnection, keys: Sequence[str]) -> list[Any]:
+def _together(some: Sequence[Any], others: Sequence[Any]) -> list[Any]:
+    known = {row.id for row in some}
+    return [*some, *(row for row in others if row.id not in known)]
+
+
+async def _registrations_where(connection: AsyncConnection, which: ColumnElement[bool]) -> list[Any]:
     c, t = registrations.c, timeline.c
     entries = select(func.count()).where(t.registration_id == c.id).correlate(registrations).scalar_subquery()
-    columns = select(c.id, c.state, c.lead_id, c.person_hash, c.first_name, c.last_name, entries.label("entries"))
-    rows = await connection.execute(columns.where(c.person_key.in_(keys)).order_by(c.id))
-    return [*rows]
+    names = (c.first_name, c.last_name)
+    columns = select(c.id, c.state, c.lead_id, c.person_key, c.person_hash, *names, entries.label("entries"))
+    return [*(await connection.execute(columns.where(which).order_by(c.id)))]
+
+
+def _lead_in(key: str) -> int | None:
+    number = key.removeprefix(_LEAD)
+    return int(number) if number != key and number.isdecimal() else None
 
 
 async def _lead_ids(connection: AsyncConnection, key: str, rows: Sequence[Any]) -> set[int]:
     """Return the numbers that Marketo knows the person by, as far as the store knows."""
     hashes = {row.person_hash for row in rows}
     remembered = await connection.execute(select(people.c.lead_id).where(people.c.key_hash.in_(hashes)))
-    given = key.removeprefix("lead:") if key.startswith("lead:") else ""
-    known = {*remembered.scalars(), *(row.lead_id for row in rows), int(given) if given.isdecimal() else None}
+    known = {*remembered.scalars(), *(row.lead_id for row in rows), _lead_in(key)}
     return {lead_id for lead_id in known if lead_id is not None}
 
 

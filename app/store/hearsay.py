@@ -33,11 +33,11 @@ class Hearsay:
         return len(self.calls) + len(self.entries)
 
 
-def marks(key: str, lead_ids: Iterable[int], names: Iterable[str]) -> re.Pattern[str]:
-    """Return what finds the person in a sentence: the address, a lead's number, a name, of which part is no mark."""
+def marks(keys: Iterable[str], lead_ids: Iterable[int], names: Iterable[str]) -> re.Pattern[str]:
+    """Return what finds the person in a sentence: an address, a lead's number, a name, of which part is no mark."""
     numbers = [rf"(?<!\w){lead_id}(?!\w)" for lead_id in sorted(set(lead_ids))]
     words = [rf"(?<!\w){re.escape(name)}(?!\w)" for name in sorted(set(names)) if name]
-    return re.compile("|".join([re.escape(key), *numbers, *words]), re.IGNORECASE)
+    return re.compile("|".join([*map(re.escape, sorted(set(keys))), *numbers, *words]), re.IGNORECASE)
 
 
 async def hear(database: Database, ids: Sequence[str], mark: re.Pattern[str]) -> Hearsay:

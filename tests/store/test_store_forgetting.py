@@ -95,6 +95,36 @@ async def test_who_was_registered_by_number_too_is_found_by_the_address(
     assert not await Forgetting(database).traces("lead:7")
 
 
+async def test_who_is_asked_for_by_lead_is_found_with_the_addresses(database: Database, clock: MovableClock) -> None:
+    """`relay show` tells the lead's number of whoever registered by address; what was purged is found with it."""
+    old = await ended(database, clock(), state="sent")
+    clock.move(timedelta(days=31))
+    await Retention(database, keep=timedelta(days=30)).step(clock())
+    new = draft(clock(), webinar="w-2", lead_id=1002201)
+    await registered_by(database, clock, b"{}", new)
+    await registered_by(database, clock, b'"ADA@example.com"')
+    assert (await seen(database, new.id)).lead_id == 1002201
+    certificate = await Forgetting(database).forget("lead:1002201", now=clock())
+    assert (certificate.registrations, certificate.webhooks_blanked) == (2, 2)
+    assert "ada@" not in (await everything(database)).lower()
+    assert await Lookup(database).registration(old) is None
+    assert not await Forgetting(database).traces("ada@example.com")
+
+
+async def test_a_lead_that_is_only_remembered_is_found(database: Database, clock: MovableClock) -> None:
+    """Its registration may not be known to be the lead's: the hash of its address is."""
+    memory = People(database)
+    await memory.prepare()
+    await record(database, clock(), draft(clock()), draft(clock(), "bob@example.com"))
+    async with database.write() as connection:
+        await remember(database, connection, {memory.hashed("ada@example.com"): LeadId(7)}, clock())
+    certificate = await Forgetting(database).forget("lead:7", now=clock())
+    assert (certificate.registrations, certificate.remembered_people) == (1, 1)
+    assert "ada@" not in await everything(database)
+    assert "bob@" in await everything(database)
+    assert not await Forgetting(database).traces("lead:7")
+
+
 async def test_what_is_under_way_is_left_and_told(database: Database, clock: MovableClock) -> None:
     """A campaign that is requested right now must be settled first."""
     call = await sending(database, clock())
@@ -174,7 +204,7 @@ async def test_sentences_about_a_person_are_found_by_indexes(database: Database,
     """Beside a million timelines; only what was said is read whole, and that for no longer than it is kept."""
     await refused_together(database, clock, "Lead 1002207 not found")
     with written_down() as statements:
-        await hear(database, ["reg_1"], marks("ada@example.com", [1002207], []))
+        await hear(database, ["reg_1"], marks(["ada@example.com"], [1002207], []))
     for statement, plan in await plans(database, statements):
         assert not reads_all(plan, is_sqlite=database.is_sqlite), f"{statement}\n{plan}"
 
