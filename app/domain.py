@@ -185,7 +185,10 @@ ADVICE: Mapping[Cause, str] = {
     Cause.UNKNOWN_PERSON: ("Create the person in Marketo, or set MARKETO_LEAD_MODE=upsert so that the relay does."),
     Cause.PERSON_REFUSED: "Marketo would not save this person; its message says why.",
     Cause.SEVERAL_PEOPLE: "Merge the duplicate people in Marketo.",
-    Cause.LEAD_NOT_FOUND: "The person was deleted in Marketo; register again or create the person there.",
+    Cause.LEAD_NOT_FOUND: (
+        "Marketo has no person with this lead id: it is wrong, or the person was deleted or merged. Look whether your "
+        "app sends the right one, or let it send the e-mail address."
+    ),
     Cause.CAMPAIGN_REFUSED: (
         "Marketo refused the campaign: it must be an active trigger campaign with 'Campaign is "
         "Requested', source Web Service API."

@@ -195,7 +195,9 @@ TABLE: Mapping[str, Meaning] = {
     "713": _UNAVAILABLE,
     "719": _no(Consequence.RETRY, "Marketo was busy with the same record; it is tried again."),
     "1003": _REFUSED_DATA,
-    "1004": _no(Consequence.PERSON_GONE, "The person was deleted or merged in Marketo."),
+    "1004": _no(
+        Consequence.PERSON_GONE, "The person was deleted or merged in Marketo, or there never was one of this id."
+    ),
     "1006": _FIELD,
     "1007": _no(Consequence.SEVERAL_PEOPLE, "Several people in Marketo match; merge the duplicates there."),
     "1008": _PARTITION,

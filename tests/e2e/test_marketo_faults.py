@@ -283,6 +283,8 @@ def test_a_deleted_person_is_made_anew_and_holds_up_nobody(relay: Relay, sandbox
     until(lambda: len(relay.registrations(webinar="w-2", state="sent")) == 7, within=PATIENCE, what="seven sent")
     [dead] = until(lambda: relay.registrations(webinar="w-2", state="dead"), what="the deleted lead id")
     assert (dead["leadId"], dead["cause"]) == (gone, "lead_not_found")
+    assert "has no person with this lead id" in dead["advice"]
+    assert "or there never was one" in dead["detail"]
     again = next(r for r in relay.registrations(email=people[3]) if r["webinarId"] == "w-2")
     assert "person gone" in timeline(relay, again)
     assert again["leadId"] != gone
