@@ -198,7 +198,10 @@ ADVICE: Mapping[Cause, str] = {
     Cause.EXPIRED: (
         "It could not be sent in time (until the webinar's start, at most 8 days); the timeline says what held it up."
     ),
-    Cause.ANSWER_LOST: ("Marketo's answer was lost; look in the person's activity log whether the e-mail went out."),
+    Cause.ANSWER_LOST: (
+        "Look in the person's activity log in Marketo whether it has 'Send Email' at the time of the campaign request. "
+        "Only if it has not, replay it as one who may be mailed a second time."
+    ),
 }
 
 _FIELDS: Mapping[Cause, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from itertools import chain
 from app.dispatch.backoff import Return, delay_after
 from app.domain import Cause, LeadId, RegistrationState
 from app.marketo.answers import FoundPerson, PersonOutcome, Reason, SyncAnswer, TriggerAnswer
-from app.marketo.codes import Consequence
+from app.marketo.codes import Consequence, Trouble
 from app.marketo.failures import CallFailed
 from app.marketo.requests import PersonRecord
 from app.store.claims import Call, CallResult, Claimed
@@ -18,6 +18,7 @@ from app.store.takeover import OnAmbiguous
 _ONE_BY_ONE = frozenset({Consequence.SPLIT, Consequence.PERSON_GONE, Consequence.SEVERAL_PEOPLE, Consequence.RECORD})
 _STOPPED = timedelta(minutes=10)  # after half of which a call comes back, or one half of it; the other after all of it
 _TOO_LARGE = frozenset({"413", "414"})
+_NOT_MARKETOS = frozenset(Trouble)  # codes of our own, which tell nobody anything
 _FEW = 3
 _SHARED = (
     "Several of the request were refused alone in the same words: the reason is what they share, as a token's value."
@@ -277,7 +278,10 @@ def _bury(registration: Claimed, cause: Cause, detail: str, *, what: str = "dead
 
 
 def _sentence(failed: CallFailed) -> str:
-    return f"Marketo {failed.code}: {(failed.message or 'no message').removesuffix('.')}. {failed.advice}"
+    said = (failed.message or "no message").removesuffix(".")
+    if failed.code in _NOT_MARKETOS:
+        return f"{failed.advice.removesuffix('.')} ({said})."
+    return f"Marketo {failed.code}: {said}. {failed.advice}"
 
 
 def _words(reason: Reason) -> str:

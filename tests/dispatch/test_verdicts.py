@@ -115,7 +115,7 @@ def test_whatever_refusal_comes_each_registration_gets_one_fate(names: list[str]
     assert ids(fates) == [r.id for r in call.registrations]
     for fate in fates:
         assert fate.state in (RegistrationState.NEW, RegistrationState.KNOWN, RegistrationState.DEAD)
-        assert code in fate.detail
+        assert (failed.advice.removesuffix(".") if code in set(Trouble) else code) in fate.detail
         assert not fate.counts or (fate.due_at is not None and fate.due_at > NOON)
 
 
@@ -231,6 +231,17 @@ def test_a_record_that_is_refused_alone_is_dead_with_marketos_words(kind: CallKi
     fate = fate_of(call_with(registration(1, lead=1), kind=kind), code)
     assert (fate.state, fate.cause) == (RegistrationState.DEAD, cause)
     assert fate.detail.startswith(f"Marketo {code}: no.")
+
+
+def test_what_marketo_did_not_say_is_told_in_words() -> None:
+    """A connection that broke has no code of Marketo's; its name in the program comes last, for whoever mends it."""
+    failed = failure(Endpoint.TRIGGER, Trouble.ANSWER_LOST, "ReadError at the trigger call: gone.")
+    call = call_with(registration(1, lead=1), kind="trigger")
+    [fate] = verdicts.after_refusal(call, failed, policy=Policy(on_ambiguous="hold"), now=NOON)
+    assert fate.detail == (
+        "The connection to Marketo broke before its answer came (ReadError at the trigger call: gone). The campaign "
+        "may have run. A person decides (MARKETO_ON_AMBIGUOUS=hold)."
+    )
 
 
 @pytest.mark.parametrize("code", ["413", "1003", "1004", "709", "1007"])

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from app.store.views import RegistrationView
 from app.web.console.parts import WebinarTokens
-from app.web.console.words import advice, source_name, state_word
+from app.web.console.words import advice, end_word, source_name
 
 COLUMNS = (
     "id", "registered (UTC)", "state", "reason", "what to do", "source", "webinar id", "webinar", "starts (UTC)",
@@ -30,7 +30,7 @@ def _cells(view: RegistrationView, names: WebinarTokens) -> list[str]:
     return [
         view.id,
         _time(view.created_at),
-        state_word(view.state),
+        end_word(view),
         view.detail or "",
         advice(view.cause) or "",
         source_name(view.source),

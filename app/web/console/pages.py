@@ -46,6 +46,7 @@ def _templates() -> Environment:
         "iso": lambda at: at.astimezone(UTC).isoformat(),
         "source": words.source_name,
         "state": words.state_word,
+        "end": words.end_word,
         "webhook_state": words.webhook_word,
         "tone": words.state_tone,
         "advice": words.advice,
@@ -54,6 +55,7 @@ def _templates() -> Environment:
         "count": lambda number: f"{number:,}",
         "query": urlencode,
     }
+    environment.tests["unknown"] = words.is_unknown
     environment.globals |= {"asset": asset_address, "menu": MENU, "only_looks": words.ONLY_LOOKS}
     return environment
 

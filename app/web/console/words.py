@@ -134,6 +134,17 @@ def state_word(state: str) -> str:
     return _STATE_WORDS.get(state, (state.capitalize(), "idle"))[0]
 
 
+def end_word(view: RegistrationView) -> str:
+    """Return a registration's state as people call it: who may have been mailed is not 'not sent'."""
+    return "Not known" if is_unknown(view) else state_word(view.state)
+
+
+def is_unknown(view: RegistrationView) -> bool:
+    """Tell whether nobody knows if a reminder was sent: the answer to the campaign request was lost."""
+    is_lost = view.lost_at is not None or view.cause == Cause.ANSWER_LOST
+    return view.state is RegistrationState.DEAD and is_lost and view.sent_at is None
+
+
 def webhook_word(state: str) -> str:
     """Return a webhook's state as people call it: nothing is sent of it, it is read or not."""
     return "Not usable" if state == EventState.DEAD else state_word(state)
@@ -197,7 +208,7 @@ def _sent(view: RegistrationView, doubts: Sequence[Doubt]) -> Verdict:
 def _not_sent(view: RegistrationView) -> str:
     if view.sent_at:
         return f"No second reminder was sent. The first was handed to Marketo: {moment(view.sent_at)} UTC."
-    if view.lost_at or view.cause == Cause.ANSWER_LOST:
+    if is_unknown(view):
         return "Whether a reminder was sent is not known."
     return "No reminder was sent."
 

@@ -1,6 +1,7 @@
 """One registration: 'no reminder came, why?' is answered by one page."""
 
 import json
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -77,12 +78,17 @@ async def test_of_a_second_reminder_it_is_told_that_there_was_a_first(signed_in:
     assert "No second reminder was sent. The first was handed to Marketo: 23 Nov 2026, 12:00:00 UTC." in text
 
 
-async def test_where_the_answer_was_lost_it_is_not_said_that_nothing_was_sent(
-    signed_in: Relay, database: Database
-) -> None:
-    perhaps = await ended(database, NOW, state="answer lost")
-    text = text_of(await signed_in.client.get(f"/console/registrations/{perhaps}"))
-    assert "Whether a reminder was sent is not known." in text
+async def test_of_a_lost_answer_it_is_said_that_nobody_knows(signed_in: Relay, database: Database) -> None:
+    """Whoever reads that none was sent sends it a second time."""
+    detail = "The campaign may have run. A person decides (MARKETO_ON_AMBIGUOUS=hold)."
+    lost = draft(NOW, state=RegistrationState.DEAD, cause=Cause.ANSWER_LOST, detail=detail)
+    await record(database, NOW, lost)
+    text = text_of(await signed_in.client.get(f"/console/registrations/{lost.id}"))
+    assert "Not known Whether a reminder was sent is not known. The campaign may have run." in text
+    assert "activity log in Marketo whether it has 'Send Email'" in text
+    assert "Not known" in text_of(await signed_in.client.get("/console/registrations"))
+    assert ",Not known," in (await signed_in.client.get("/console/registrations.csv")).text
+    assert not re.search(r"(No|None|Not sent|no) (reminder )?was sent", text)
 
 
 async def test_who_waits_is_told_what_for(signed_in: Relay, database: Database, around: Surroundings) -> None:
