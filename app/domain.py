@@ -289,7 +289,10 @@ class Person:
 
     @property
     def key(self) -> str:
-        """Return what makes two registrations the same person's: the address in lower case, else the lead id."""
+        """Return what makes two registrations the same person's: the address in lower case, else the lead id.
+
+        An address and a lead id are not compared: whose lead is whose is known only after the person was found.
+        """
         return self.email.lower() if self.email else f"lead:{self.lead_id}"
 
 

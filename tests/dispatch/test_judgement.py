@@ -46,6 +46,12 @@ def test_a_known_lead_needs_no_look_up() -> None:
     assert (made.state, made.lead_id, made.person_key) == (RegistrationState.KNOWN, 42, "lead:42")
 
 
+def test_beside_an_address_the_lead_id_saves_the_look_up_and_names_nobody() -> None:
+    """So that who sends it in one call and not in the next is one person."""
+    made = draft(Registered(replace(ADA, lead_id=LeadId(42)), TALK))
+    assert (made.state, made.lead_id, made.person_key) == (RegistrationState.KNOWN, 42, "ada@example.com")
+
+
 def test_a_webinar_is_the_same_under_its_name_and_under_its_aliases() -> None:
     """Else one person would get two reminders of one webinar."""
     judge = replace(JUDGE, catalogue=Catalogue([ConfiguredWebinar("w-9", aliases=("w-1",))]))
