@@ -11,6 +11,7 @@ from sqlalchemy.engine import make_url
 from app.errors import StoreUnavailable
 
 _PATIENCE = 30.0  # seconds for a lock that another holds
+_OF_THE_STORE = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +28,8 @@ def back_up(url: str, file: Path) -> Backup:
     """Write a whole copy of the store as it is at one moment; accepting and sending go on meanwhile.
 
     Raises:
-        StoreUnavailable: there is no such store, the file is there already or cannot be written, or the copy is
-            not whole.
+        StoreUnavailable: there is no such store or it cannot be read, the file is there already or cannot be written,
+            or the copy is not whole.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
@@ -46,14 +47,16 @@ def back_up(url: str, file: Path) -> Backup:
         part.unlink(missing_ok=True)  # of a backup that was cut off
         part.touch(mode=0o600)  # it holds names and addresses
         return _copied(source, part, file)
+    except StoreUnavailable:
+        part.unlink(missing_ok=True)
+        raise
     except (sqlite3.Error, OSError) as problem:
         part.unlink(missing_ok=True)
         raise StoreUnavailable(f"The backup could not be written to {file}: {problem}") from problem
 
 
 def _copied(source: Path, part: Path, file: Path) -> Backup:
-    with closing(sqlite3.connect(f"file:{source}?mode=rw", uri=True, timeout=_PATIENCE)) as store:
-        store.execute("VACUUM INTO ?", (str(part),))
+    _vacuum(source, part)
     with closing(sqlite3.connect(part)) as copy:
         (verdict,) = copy.execute("PRAGMA integrity_check").fetchone()
         if verdict != "ok":
@@ -64,3 +67,26 @@ def _copied(source: Path, part: Path, file: Path) -> Backup:
         os.fsync(written.fileno())
     part.rename(file)
     return Backup(file, file.stat().st_size, events, registrations)
+
+
+def _vacuum(source: Path, part: Path) -> None:
+    """Copy the store; what is wrong with it is told apart from what is wrong with the place of the copy."""
+    address = f"{source.absolute().as_uri()}?mode=rw"  # a path may hold what means something in an address
+    with closing(sqlite3.connect(address, uri=True, timeout=_PATIENCE)) as store:
+        try:
+            store.execute("SELECT 1 FROM events").fetchone()
+        except sqlite3.Error as problem:
+            raise _unreadable(source, problem) from problem
+        try:
+            store.execute("VACUUM INTO ?", (str(part),))
+        except sqlite3.Error as problem:
+            if problem.sqlite_errorcode & 0xFF in _OF_THE_STORE:
+                raise _unreadable(source, problem) from problem
+            raise
+
+
+def _unreadable(source: Path, problem: sqlite3.Error) -> StoreUnavailable:
+    return StoreUnavailable(
+        f"The store at {source} could not be read: {problem}. DATABASE_URL says where it is; if it is damaged, bring "
+        "back the last backup."
+    )

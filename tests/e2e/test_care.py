@@ -62,4 +62,5 @@ def test_a_backup_overwrites_nothing_and_leaves_no_half(tmp_path: Path) -> None:
     assert (told.returncode, "could not be written" in told.stderr) == (1, True)
     (tmp_path / "broken.db").write_text("no database" * 1000)
     told = run("backup", "copy.db", folder=tmp_path, DATABASE_URL="sqlite:///broken.db")
-    assert (told.returncode, list(tmp_path.glob("copy*"))) == (1, [])
+    assert (told.returncode, "store at broken.db could not be read" in told.stderr) == (1, True), told.stderr
+    assert not list(tmp_path.glob("copy*"))
