@@ -37,13 +37,14 @@ _NETWORK = frozenset(_KERNELS).union(f"fuse.{name}" for name in _FUSES)
 
 def network_file_system(path: Path, mounts: Path = _MOUNTS) -> str | None:
     """Return the network file system that holds this path; None when it is a local one, or nobody can tell."""
+    held = path.absolute().resolve()  # before the list is read: looking at it mounts what is mounted when needed
     try:
         lines = mounts.read_text().splitlines()
     except OSError:
         return None
-    held = path.absolute().resolve()
     found = [(point, kind) for point, kind in map(_mount, lines) if held.is_relative_to(point)]
-    kind = max(found, key=lambda one: len(one[0].parts), default=(Path(), ""))[1]
+    # Of several on one point, as autofs and what it mounts, the last one counts, of which `max` would take the first.
+    kind = max(reversed(found), key=lambda one: len(one[0].parts), default=(Path(), ""))[1]
     return kind if kind in _NETWORK else None
 
 

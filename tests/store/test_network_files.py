@@ -14,6 +14,10 @@ proc /proc proc rw 0 0
 server:/export /srv/shared\040data nfs4 rw,vers=4.2 0 0
 tmpfs /srv/shared\040data/scratch tmpfs rw 0 0
 //server/share /mnt/share cifs rw 0 0
+systemd-1 /mnt/nfs autofs rw,fd=59,pgrp=1,timeout=60,minproto=5,maxproto=5,direct 0 0
+server:/export /mnt/nfs nfs4 rw,vers=4.2 0 0
+server:/export /mnt/hidden nfs4 rw,vers=4.2 0 0
+tmpfs /mnt/hidden tmpfs rw 0 0
 """
 
 
@@ -31,11 +35,16 @@ def mounts(tmp_path: Path) -> Path:
         ("/mnt/share/relay.db", "cifs"),
         ("/srv/shared data/scratch/relay.db", None),
         ("/mnt/shared/relay.db", None),
+        ("/mnt/nfs/relay.db", "nfs4"),
+        ("/mnt/hidden/relay.db", None),
         ("/data/relay.db", None),
     ],
 )
 def test_the_innermost_mount_counts(mounts: Path, path: str, kind: str | None) -> None:
-    """A local disk within a network's is local, and names that begin alike are no folders of one another."""
+    """A local disk within a network's is local, and names that begin alike are no folders of one another.
+
+    Of two mounts on one point, as systemd's automount has them, the one mounted last counts.
+    """
     assert network_file_system(Path(path), mounts) == kind
 
 
