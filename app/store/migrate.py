@@ -5,13 +5,15 @@ from pathlib import Path
 
 from sqlalchemy import Connection, inspect, text
 
-from app.errors import StoreTooNew
+from app.errors import StoreTooNew, StoreUnavailable
 from app.store.database import Database
+from app.store.tables import metadata
 
 HEAD = "0001"
 MIGRATION_WAIT = timedelta(seconds=30)  # for the database to be opened with: others migrate it first
 _ADVISORY_LOCK = 0x52454C4159  # 'RELAY': PostgreSQL's lock that makes other processes wait here
 _KNOWN = {HEAD}
+_OF_EVERY_RELAY = {"events", "registrations", "timeline", "leases"}  # of each version, a newer one's too
 
 
 async def migrate(database: Database) -> bool:
@@ -36,21 +38,37 @@ async def schema_version(database: Database) -> str | None:
 
     Raises:
         StoreTooNew: the version is one that this program does not know.
+        StoreUnavailable: another program's tables are in the database.
     """
     async with database.read() as connection:
         return await connection.run_sync(_version)
 
 
 def _version(connection: Connection) -> str | None:
-    if not inspect(connection).has_table("alembic_version"):
-        return None
-    found: str | None = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    there = set(inspect(connection).get_table_names())
+    found: str | None = None
+    if "alembic_version" in there:
+        found = connection.execute(text("SELECT version_num FROM alembic_version")).scalar()
+    _refuse_foreign(there, found)
     if found is not None and found not in _KNOWN:
         raise StoreTooNew(
             f"The database has schema {found}, this relay knows up to {HEAD}.",
             remedy="Start the newer relay that migrated it, or restore the backup taken before.",
         )
     return found
+
+
+def _refuse_foreign(there: set[str], version: str | None) -> None:
+    """Raise StoreUnavailable for a database whose tables no relay made."""
+    if version is None:
+        foreign = ", ".join(sorted(there & metadata.tables.keys()))
+    else:
+        foreign = "" if there >= _OF_EVERY_RELAY else f"alembic_version {version}"
+    if foreign:
+        raise StoreUnavailable(
+            f"Another program's tables are in it ({foreign}).",
+            remedy="Give the relay a database of its own, and name that in DATABASE_URL.",
+        )
 
 
 def _upgrade(connection: Connection) -> bool:

@@ -10,7 +10,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from app.errors import FieldProblem, StoreUnavailable
-from app.web.problems import CONTENT_TYPE, NO_STORE, NOTHING_HERE, Headers, Problem, Refused
+from app.web.problems import CONTENT_TYPE, NO_STORE, NOTHING_HERE, UNREADABLE, Headers, Problem, Refused
 from app.wording import path_of, problem_in_words
 
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
@@ -35,6 +35,8 @@ def _field(location: Sequence[int | str], kind: str) -> str:
 def problem_of_status(error: HTTPException) -> Problem:
     if error.status_code == 404:
         return NOTHING_HERE
+    if error.status_code == 400:
+        return UNREADABLE
     headers: Headers = tuple((n.lower().encode(), v.encode()) for n, v in (error.headers or {}).items())
     detail = HTTPStatus(error.status_code).description or "The request was refused."
     return Problem(error.status_code, "refused", f"{detail}.", headers=headers)

@@ -67,6 +67,7 @@ NO_SUCH_ID = Problem(
 )
 NOT_A_POST = Problem(405, "wrong_method", "Send webhooks with POST.", headers=((b"allow", b"POST"),))
 NOT_JSON_TYPE = Problem(415, "wrong_type", "Send the body as Content-Type: application/json.")
+UNREADABLE = Problem(400, "unreadable", "The body cannot be read: send JSON in UTF-8.")
 ENCODED = Problem(415, "wrong_encoding", "Send the body as it is, without Content-Encoding.")
 KEY_TAKEN = Problem(
     422,

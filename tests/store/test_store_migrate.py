@@ -21,6 +21,7 @@ import app.store.migrate
 from app.errors import StoreTooNew, StoreUnavailable
 from app.store.database import Database, open_database
 from app.store.migrate import HEAD, migrate, schema_version
+from app.store.opening import prepare_store
 from app.store.tables import metadata
 from tests.tables import make_tables
 
@@ -99,12 +100,12 @@ async def test_a_kill_in_the_middle_leaves_the_old_schema(database_url: str, emp
 
 
 async def test_a_failure_in_the_middle_leaves_the_old_schema(empty_database: Database) -> None:
-    """The last of the tables is there already, so that the migration fails behind all others."""
+    """Something has the name of one of the last indexes, so that the migration fails behind nearly all tables."""
     async with empty_database.write() as connection:
-        await connection.execute(text("CREATE TABLE timeline (id INTEGER)"))
-    with pytest.raises(StoreUnavailable, match="already exists"):
+        await connection.execute(text("CREATE TABLE ix_timeline_event_id (id INTEGER)"))
+    with pytest.raises(StoreUnavailable, match="already"):
         await migrate(empty_database)
-    assert await tables_of(empty_database) == {"timeline"}
+    assert await tables_of(empty_database) == {"ix_timeline_event_id"}
 
 
 async def test_a_newer_schema_is_left_alone(empty_database: Database) -> None:
@@ -115,6 +116,33 @@ async def test_a_newer_schema_is_left_alone(empty_database: Database) -> None:
     with pytest.raises(StoreTooNew, match=f"has schema 9999, this relay knows up to {HEAD}") as refused:
         await migrate(empty_database)
     assert refused.value.remedy.startswith("Start the newer relay")
+
+
+@pytest.mark.parametrize(
+    ("tables", "told"),
+    [
+        (["events (id INTEGER)"], "events"),
+        (["alembic_version (version_num VARCHAR(32))"], "alembic_version 4f8c1d92"),
+        (["alembic_version (version_num VARCHAR(32))", "events (id INTEGER)"], "alembic_version 4f8c1d92"),
+    ],
+    ids=["a table of the same name", "migrated by the same tool", "both"],
+)
+@pytest.mark.parametrize("version", ["4f8c1d92", HEAD])
+async def test_a_database_of_another_program_is_told_as_that(
+    database_url: str, empty_database: Database, tables: list[str], told: str, version: str
+) -> None:
+    """No newer relay would help, and PostgreSQL runs well: the relay needs a database of its own."""
+    async with empty_database.write() as connection:
+        for table in tables:
+            await connection.execute(text(f"CREATE TABLE {table}"))
+        if "alembic_version" in told:
+            await connection.execute(text("INSERT INTO alembic_version VALUES (:version)"), {"version": version})
+    before = await tables_of(empty_database)
+    with pytest.raises(StoreUnavailable) as refused:
+        await prepare_store(database_url)
+    assert f"Another program's tables are in it ({told.replace('4f8c1d92', version)})." in str(refused.value)
+    assert refused.value.remedy == "Give the relay a database of its own, and name that in DATABASE_URL."
+    assert await tables_of(empty_database) == before
 
 
 def _differences(connection: Connection) -> list[Any]:

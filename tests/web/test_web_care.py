@@ -228,6 +228,12 @@ async def test_what_is_wrong_with_a_replay_is_said_with_its_field(
     assert told["errors"] == [{"field": field, "problem": problem}]
 
 
+@pytest.mark.parametrize("body", [b'{"all": true, "why": "\xfc"}', b"\xff"])
+async def test_a_body_in_another_encoding_is_told(cared: Relay, body: bytes) -> None:
+    answer = await ask(cared, body)
+    assert (answer.status_code, answer.json()["detail"]) == (400, "The body cannot be read: send JSON in UTF-8.")
+
+
 @pytest.mark.parametrize("path", ["/api/replays/rpl_9", "/api/replays/rpl_9/stop"])
 async def test_an_unknown_replay_is_404(cared: Relay, path: str) -> None:
     answer = await (ask(cared, {}, path=path) if path.endswith("stop") else cared.get(path))
