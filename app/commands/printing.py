@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from app.domain import FINAL_STATES
 from app.web.console.shown import plain
 
+BODY_REMOVED = "removed after the retention time, or because somebody in it was to be forgotten"
 STYLES = {
     "sent": "green",
     "mapped": "green",
@@ -70,4 +72,11 @@ def facts(pairs: Mapping[str, object]) -> Table:
 
 def who(item: Mapping[str, Any]) -> str:
     """Return a registration's person as one calls them."""
-    return str(item["email"] or f"lead {item['leadId']}")
+    if item["email"] or item["leadId"]:
+        return str(item["email"] or f"lead {item['leadId']}")
+    return "Somebody whose data was removed" if is_blanked(item) else "Somebody without an address"
+
+
+def is_blanked(item: Mapping[str, Any]) -> bool:
+    """Tell whether the retention time took what was known of a registration's person."""
+    return item["state"] in FINAL_STATES and not (item["email"] or item["leadId"] or item["tokens"])

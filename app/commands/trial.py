@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import SecretStr
 
 from app.commands.kinds import SourceName
+from app.commands.printing import BODY_REMOVED
 from app.dispatch.trial import try_out
 from app.domain import ADVICE, Cause, utc_now
 from app.making import make_catalogue, make_judge, make_senders, make_sources
@@ -89,11 +90,12 @@ def _advice(cause: str | None) -> str | None:
 
 @dataclass(frozen=True, slots=True)
 class _Payload:
-    """A body with what a capture says of it."""
+    """A body with what a capture says of it. A capture without one is of a webhook whose body was removed."""
 
     source: SourceName | None
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict)
+    is_removed: bool = False
 
 
 async def try_all(
@@ -114,6 +116,9 @@ async def try_all(
             payload = _read(content, source)
             if (name := payload.source) is None:
                 raise Unnamed(file)
+            if payload.is_removed:
+                trials.append(Trial(file, name, "refused", f"its body was {BODY_REMOVED}; there is nothing to try"))
+                continue
             request = senders[name].request(payload.body, utc_now())
             asked = replace(request, headers={**payload.headers, **request.headers})
             trials.append(_trial(file, name, await try_out(sources[name], judge, asked), settings))
@@ -166,4 +171,5 @@ def _read(content: bytes, source: SourceName | None) -> _Payload:
     known = SourceName(named) if isinstance(named, str) and named in set(SourceName) else None
     headers = as_object(document.get("headers"))
     kept = {name.lower(): value for name, value in headers.items() if isinstance(value, str)}
-    return _Payload(source or known, body.encode() if isinstance(body, str) else json.dumps(body).encode(), kept)
+    content = body.encode() if isinstance(body, str) else json.dumps(body).encode()
+    return _Payload(source or known, content, kept, is_removed=not content)

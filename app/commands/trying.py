@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from app.commands.kinds import SourceName
 from app.commands.printing import console, facts, print_json, shown
@@ -80,7 +81,8 @@ def _payloads(files: Sequence[Path]) -> tuple[list[tuple[str, bytes]], list[str]
 
 def _print(trial: dict[str, object]) -> None:
     page = console()
-    page.print(shown(f"{trial['file']}: "), shown(trial["outcome"]), shown(trial["detail"]), sep=" ")
+    said = (shown(f"{trial['file']}:"), " ", shown(trial["outcome"]), ": ", shown(trial["detail"]))
+    page.print(Text.assemble(*said, overflow="fold"))
     registrations = trial["registrations"]
     for one in registrations if isinstance(registrations, list) else ():
         page.print(facts({f"  {name}": value for name, value in _said(one).items()}))

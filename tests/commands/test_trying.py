@@ -114,7 +114,7 @@ def test_people_read_a_line_and_the_tokens(tmp_path: Path) -> None:
     (tmp_path / "p.json").write_text(json.dumps(hostile))
     ended = relay("try", "p.json", "--source", "custom")
     assert ended.exit_code == 0
-    assert "registers" in ended.stdout
+    assert "p.json: registers: 1 registration\n" in ended.stdout
     assert "[red]x[/red]" in ended.stdout
     assert "\u202e" not in ended.stdout
 

@@ -217,15 +217,22 @@ def _waiting(view: RegistrationView, pauses: Iterable[Pausing], day: str | None)
     next_is = (
         "its person is looked for in Marketo" if view.state is RegistrationState.NEW else "the campaign is requested"
     )
-    held = [pause for pause in pauses if pause.scope in ("marketo", f"campaign:{view.campaign_id}")]
-    if held:
-        until = moment(max(pause.until for pause in held))
-        reason, routine = " ".join(pause.reason for pause in held), all(pause.is_routine for pause in held)
-        headline = f"The reminder waits until {until} UTC: Marketo is paused."
-        return Verdict("busy" if routine else "bad", headline, reason, _GOES_ON if routine else _GOES_ON_ONCE_MENDED)
+    if held := held_by(pauses, view.campaign_id):
+        return held
     if day:
         return Verdict("busy", "The reminder waits: the day's calls to Marketo run short.", day, _GOES_ON)
     return Verdict("busy", f"The reminder waits; next, {next_is}.", view.detail, None)
+
+
+def held_by(pauses: Iterable[Pausing], campaign_id: int) -> Verdict | None:
+    """Say until when a campaign's registrations wait, and why; None when they do not wait for a pause."""
+    held = [pause for pause in pauses if pause.scope in ("marketo", f"campaign:{campaign_id}")]
+    if not held:
+        return None
+    until = moment(max(pause.until for pause in held))
+    reason, routine = " ".join(pause.reason for pause in held), all(pause.is_routine for pause in held)
+    headline = f"The reminder waits until {until} UTC: Marketo is paused."
+    return Verdict("busy" if routine else "bad", headline, reason, _GOES_ON if routine else _GOES_ON_ONCE_MENDED)
 
 
 def is_purged(view: RegistrationView) -> bool:
