@@ -38,6 +38,7 @@ def shown(found: Traces, *, as_json: bool) -> str:
         "timelineEntries": found.timeline_entries,
         "webhooksToBlank": len(found.webhooks),
         "sentencesToBlank": len(found.hearsay),
+        "copiesToBlank": len(found.copies),
         "underWay": list(found.under_way),
     }
     if as_json:
@@ -49,6 +50,7 @@ def shown(found: Traces, *, as_json: bool) -> str:
         f"  entries of their timelines  {told['timelineEntries']:>6}",
         f"  webhooks to blank           {told['webhooksToBlank']:>6}  (each whole, also where it names others)",
         f"  sentences to blank          {told['sentencesToBlank']:>6}  (in calls, and in others' timelines)",
+        f"  registrations to clean      {told['copiesToBlank']:>6}  (others', whose title or tokens hold the address)",
         *_left(found.under_way),
         "Nothing was removed. --yes does it, for good.",
     ]
@@ -63,6 +65,7 @@ def certified(certificate: Certificate, *, as_json: bool) -> str:
         "timelineEntriesRemoved": certificate.timeline_entries,
         "webhooksBlanked": certificate.webhooks_blanked,
         "sentencesBlanked": certificate.sentences_blanked,
+        "copiesBlanked": certificate.copies_blanked,
         "rememberedPeopleRemoved": certificate.remembered_people,
         "leftUnderWay": list(certificate.left_under_way),
     }
@@ -74,6 +77,7 @@ def certified(certificate: Certificate, *, as_json: bool) -> str:
         f"  entries of their timelines  {certificate.timeline_entries:>6}",
         f"  webhooks, blanked           {certificate.webhooks_blanked:>6}",
         f"  sentences, blanked          {certificate.sentences_blanked:>6}",
+        f"  others' registrations       {certificate.copies_blanked:>6}  (the address in their titles or tokens)",
         f"  memories of the lead        {certificate.remembered_people:>6}",
         *_left(certificate.left_under_way),
         "Marketo, the source, backups and logs of proxies are not the relay's to clean.",

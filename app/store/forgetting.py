@@ -1,6 +1,7 @@
 """Forget a person: every registration with its timeline, the memory of the lead, and each webhook that names them.
 
-What Marketo said of the person elsewhere goes too, see `app.store.hearsay`.
+What Marketo said of the person elsewhere goes too, see `app.store.hearsay`, and what others' registrations copied, see
+`app.store.copies`.
 A person who is asked for by lead is found by the addresses too that are known to be this lead's. Also what was purged
 already is found, by the keyed hash that was left. A webhook that names others too is blanked
 whole. What a call to Marketo holds at the moment, or waits to be read, is left and told: ask again a little later.
@@ -8,7 +9,7 @@ whole. What a call to Marketo holds at the moment, or waits to be read, is left 
 
 import json
 import re
-from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -18,6 +19,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import EventState, RegistrationState, is_email
+from app.store.copies import blank_copies, find_copies
 from app.store.database import Database
 from app.store.hearsay import Hearsay, hear, hush, marks
 from app.store.people import People
@@ -43,9 +45,12 @@ class Traces:
     timeline_entries: int = 0
     under_way: Sequence[str] = ()
     hearsay: Hearsay = field(default_factory=Hearsay)
+    keys: Collection[str] = field(default=(), repr=False)
+    copies: Sequence[str] = ()
 
     def __bool__(self) -> bool:
-        return bool(self.registrations or self.webhooks or self.remembered or self.under_way or self.hearsay)
+        own = self.registrations or self.remembered
+        return bool(own or self.webhooks or self.under_way or self.hearsay or self.copies)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +64,7 @@ class Certificate:
     webhooks_blanked: int
     remembered_people: int
     sentences_blanked: int
+    copies_blanked: int
     left_under_way: Sequence[str]
 
 
@@ -70,7 +76,7 @@ class Forgetting:
         self._people = People(database)
 
     async def traces(self, person_key: str) -> Traces:
-        """Return what there is, and change nothing. Reads every webhook and message that is not blanked yet."""
+        """Return what there is, and change nothing. It reads all that is not blanked yet."""
         await self._people.prepare()
         key = person_key.lower()
         async with self._database.read() as connection:
@@ -80,8 +86,16 @@ class Forgetting:
         keys = {key, *(row.person_key for row in rows if not row.person_key.startswith((GONE, _LEAD)))}
         named = {event_id: state async for event_id, state in self._naming(keys)}
         said = await hear(self._database, [row.id for row in rows], marks(keys, lead_ids, _names_in(rows)))
+        copies = await find_copies(self._database, keys, _naming_any(keys), but=[row.id for row in rows])
         found = _traces(self._people.sealed(key), rows, told, named)
-        return replace(found, remembered=sorted({*found.remembered, *remembered}), hearsay=said)
+        return replace(
+            found,
+            remembered=sorted({*found.remembered, *remembered}),
+            hearsay=said,
+            keys=keys,
+            copies=copies.ended,
+            under_way=sorted({*found.under_way, *copies.under_way}),
+        )
 
     async def forget(self, person_key: str, *, now: datetime) -> Certificate:
         """Remove it in one transaction, and certify it."""
@@ -89,12 +103,13 @@ class Forgetting:
         async with self._database.write() as connection:
             ids = await _not_sending(connection, found.registrations)
             said = await hush(connection, found.hearsay, ids)
+            copies = await blank_copies(connection, found.copies, _naming_any(found.keys), self._people.sealed)
             entries = await _remove(connection, ids)
             blanked = await _blank_settled(connection, found.webhooks)
             gone = await connection.execute(delete(people).where(people.c.key_hash.in_(found.remembered)))
         begun = [one for one in found.registrations if one not in set(ids)]
         left = sorted({*found.under_way, *begun})
-        return Certificate(found.person, now, len(ids), entries, blanked, gone.rowcount, said, left)
+        return Certificate(found.person, now, len(ids), entries, blanked, gone.rowcount, said, copies, left)
 
     async def _rows_of(self, connection: AsyncConnection, key: str) -> tuple[list[Any], set[str]]:
         """Return the person's registrations, and the hashes by which a lead that was asked for is remembered.
@@ -137,6 +152,10 @@ class Forgetting:
 def names(key: str, body: bytes, fetched: object) -> bool:
     """Tell whether the address stands in a webhook's body, or in what was fetched for it; not as a part of another."""
     return any(_names(key, text) for text in (*_texts_of(key, body), *_texts(fetched)))
+
+
+def _naming_any(keys: Collection[str]) -> Callable[[str], bool]:
+    return lambda text: any(_names(key, text.lower()) for key in keys)
 
 
 def _names(key: str, text: str) -> bool:

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 
 import pytest
 from sqlalchemy import insert, select, update
@@ -17,11 +18,25 @@ from app.store.hearsay import hear, marks
 from app.store.lookup import Lookup
 from app.store.people import People, remember
 from app.store.registrations import Meaning, Registrations
-from app.store.retention import Retention
+from app.store.retention import Retention, blank_events
 from app.store.sending import Sending
+from app.store.spelling import spelt
 from app.store.tables import calls, events, people
 from tests.conftest import MovableClock
-from tests.store.given import FENCE, accept, batch, claimed_event, draft, ended, fate, new_event, record, seen, sending
+from tests.store.given import (
+    DONE,
+    FENCE,
+    accept,
+    batch,
+    claimed_event,
+    draft,
+    ended,
+    fate,
+    new_event,
+    record,
+    seen,
+    sending,
+)
 from tests.store.test_store_plans import plans, reads_all, written_down
 from tests.store.test_store_retention import everything
 
@@ -93,6 +108,72 @@ async def test_who_was_registered_by_number_too_is_found_by_the_address(
     await record(database, clock(), by_number)
     assert (await Forgetting(database).forget("ada@example.com", now=clock())).registrations == 2
     assert not await Forgetting(database).traces("lead:7")
+
+
+async def copying(database: Database, clock: MovableClock, **changes: Any) -> tuple[str, str]:
+    """Let a webhook that names Zoe register Bob, with her address in what he is sent; return both ids."""
+    tokens = {"WebinarTitle": "Hi Zoe.Quux@example.com", "Friend": "Zoe Quuxington zoe.quux@example.com", "Hall": "7"}
+    given = {"webinar_key": spelt(tokens["WebinarTitle"]), "tokens": tokens, "batch_key": "key of w-1", "lead_id": 7}
+    bobs = draft(clock(), "bob@example.com", **given | changes)
+    event = await registered_by(database, clock, json.dumps(tokens).encode(), bobs)
+    return bobs.id, event
+
+
+async def test_what_others_copied_from_the_webhook_is_blanked(database: Database, clock: MovableClock) -> None:
+    """Bob keeps his registration, and what of it does not hold the address; he may share no request by what it held."""
+    own = {
+        "state": RegistrationState.DEAD,
+        "webinar_id": "Hi zoe.quux@example.com",
+        "last_name": "(zoe.quux@example.com)",
+    }
+    bob, event = await copying(database, clock, **own)
+    async with database.write() as connection:
+        await blank_events(connection, [event])  # its time may be over before that of the registration
+    assert (await Forgetting(database).traces("zoe.quux@example.com")).copies == [bob]
+    certificate = await Forgetting(database).forget("zoe.quux@example.com", now=clock())
+    assert (certificate.copies_blanked, certificate.registrations, certificate.left_under_way) == (1, 0, [])
+    left = await seen(database, bob)
+    assert left.tokens == {"WebinarTitle": "", "Friend": "", "Hall": "7"}
+    assert (left.email, left.first_name, left.last_name) == ("bob@example.com", "Ada", None)
+    told = (await everything(database)).lower()
+    assert "quux" not in told
+    assert "key of w-1" not in told
+    assert not await Forgetting(database).traces("zoe.quux@example.com")
+
+
+async def test_a_webinar_that_names_the_person_is_blanked_after_the_purge_too(
+    database: Database, clock: MovableClock
+) -> None:
+    """What became of a registration stays for good, and with it for which webinar it was."""
+    await copying(database, clock, state=RegistrationState.DEAD, webinar_id="Hi zoe.quux@example.com")
+    clock.move(timedelta(days=31))
+    await Retention(database, keep=timedelta(days=30)).step(clock())
+    assert "quux" in await everything(database)
+    assert (await Forgetting(database).forget("zoe.quux@example.com", now=clock())).copies_blanked == 1
+    assert "quux" not in await everything(database)
+
+
+async def test_what_is_still_to_be_sent_to_others_is_left_and_told(database: Database, clock: MovableClock) -> None:
+    """Its e-mail would lack its title. It is found again once it is sent, though its webhook is blank by then."""
+    bob, _ = await copying(database, clock, state=RegistrationState.KNOWN)
+    certificate = await Forgetting(database).forget("zoe.quux@example.com", now=clock())
+    assert (certificate.left_under_way, certificate.copies_blanked, certificate.webhooks_blanked) == ([bob], 0, 1)
+    call = await batch(database, clock())
+    assert call is not None
+    (registration,) = call.registrations
+    assert registration.tokens["WebinarTitle"] == "Hi Zoe.Quux@example.com"
+    end = fate(registration, RegistrationState.SENT)
+    await Sending(database).settle(call, DONE, [end], fence=FENCE, now=clock())
+    certificate = await Forgetting(database).forget("zoe.quux@example.com", now=clock())
+    assert (certificate.left_under_way, certificate.copies_blanked) == ([], 1)
+    assert "quux" not in (await everything(database)).lower()
+
+
+async def test_what_holds_anothers_address_stays(database: Database, clock: MovableClock) -> None:
+    """Of which hers is only the end."""
+    bob, _ = await copying(database, clock, state=RegistrationState.DEAD)
+    assert (await Forgetting(database).forget("quux@example.com", now=clock())).copies_blanked == 0
+    assert (await seen(database, bob)).tokens["WebinarTitle"] == "Hi Zoe.Quux@example.com"
 
 
 async def test_who_is_asked_for_by_lead_is_found_with_the_addresses(database: Database, clock: MovableClock) -> None:
