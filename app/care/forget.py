@@ -80,7 +80,8 @@ def certified(certificate: Certificate, *, as_json: bool) -> str:
         f"  others' registrations       {certificate.copies_blanked:>6}  (the address in their titles or tokens)",
         f"  memories of the lead        {certificate.remembered_people:>6}",
         *_left(certificate.left_under_way),
-        "Marketo, the source, backups and logs of proxies are not the relay's to clean.",
+        "Marketo, the source, backups and logs of proxies are not the relay's to clean. A new webhook about the person",
+        "registers and reminds them anew: end that at its sender.",
     ]
     return "\n".join(lines)
 

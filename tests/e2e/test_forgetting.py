@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Relay, registration
+from tests.e2e.harness import Relay, Sandbox, registration
 from tests.e2e.test_command_line import run
 
 
@@ -33,3 +33,14 @@ def test_a_person_is_forgotten_beside_a_running_relay(relay: Relay, store_url: s
     assert "Nothing is known" in again.stdout
     text = run("forget", "bob@example.com", "--yes", folder=tmp_path, **store).stdout
     assert "keyed hash" in text
+    assert "registers and reminds them anew" in text
+
+
+def test_who_is_forgotten_is_not_banned(relay: Relay, sandbox: Sandbox, store_url: str, tmp_path: Path) -> None:
+    """A new webhook about them is a new registration; a list of those who are never to come would be data of theirs."""
+    for times in (1, 2):
+        assert relay.send(registration("ada@example.com")).status_code == 202
+        relay.in_state("ada@example.com", "sent")
+        assert len(sandbox.emails_to("ada@example.com")) == times
+        done = run("forget", "ada@example.com", "--yes", "--json", folder=tmp_path, DATABASE_URL=store_url)
+        assert json.loads(done.stdout)["registrationsRemoved"] == 1
