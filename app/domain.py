@@ -164,25 +164,35 @@ ADVICE: Mapping[Cause, str] = {
     Cause.EMAIL_MISSING: "Make the sender pass the registrant's e-mail address.",
     Cause.EMAIL_INVALID: "Correct the address at the sender; Marketo takes plain ASCII addresses only.",
     Cause.WEBINAR_MISSING: "Make the sender name the webinar by id or title.",
-    Cause.TITLE_MISSING: ("Send a title, add it under [webinars.…] in relay.toml, or set DEFAULT_WEBINAR_TITLE."),
-    Cause.JOIN_LINK_MISSING: ("Send a join link, add it under [webinars.…] in relay.toml, or set DEFAULT_JOIN_LINK."),
+    Cause.TITLE_MISSING: (
+        "Send a title; or add it under [webinars.…] in relay.toml, or set DEFAULT_WEBINAR_TITLE, and restart the relay."
+    ),
+    Cause.JOIN_LINK_MISSING: (
+        "Send a join link; or add it under [webinars.…] in relay.toml, or set DEFAULT_JOIN_LINK, and restart the relay."
+    ),
     Cause.JOIN_LINK_INVALID: ("Correct the join link: it must start with https:// or http:// and hold no spaces."),
     Cause.IMAGE_INVALID: ("Correct the image's address: it must start with https:// or http:// and hold no spaces."),
-    Cause.CAMPAIGN_NOT_ALLOWED: ("Add the campaign to MARKETO_ALLOWED_CAMPAIGN_IDS, or send another campaignId."),
+    Cause.CAMPAIGN_NOT_ALLOWED: (
+        "Add the campaign to MARKETO_ALLOWED_CAMPAIGN_IDS and restart the relay, or send another campaignId."
+    ),
     Cause.SOURCE_NOT_FOUND: (
         "The source does not know the object that its webhook named; look there whether it was deleted."
     ),
     Cause.SOURCE_REFUSED: (
-        "The source refused the relay's API token; renew it (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY)."
+        "The source refused the relay's API token; renew it (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY) and "
+        "restart the relay."
     ),
     Cause.SOURCE_UNAVAILABLE: "The source's API did not answer in time; the relay kept trying until now.",
     Cause.SOURCE_CREDENTIALS_MISSING: (
-        "Set the API token that this needs (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY)."
+        "Set the API token that this needs (EVENTBRITE_API_TOKEN, PENDO_INTEGRATION_KEY), and restart the relay."
     ),
     Cause.VISITOR_WITHOUT_EMAIL: (
-        "Let pendo.initialize pass the visitor's e-mail, or set PENDO_PATH_VISITOR_EMAIL to where it is."
+        "Let pendo.initialize pass the visitor's e-mail, or set PENDO_PATH_VISITOR_EMAIL to where it is and restart "
+        "the relay."
     ),
-    Cause.UNKNOWN_PERSON: ("Create the person in Marketo, or set MARKETO_LEAD_MODE=upsert so that the relay does."),
+    Cause.UNKNOWN_PERSON: (
+        "Create the person in Marketo; or set MARKETO_LEAD_MODE=upsert, so that the relay does, and restart it."
+    ),
     Cause.PERSON_REFUSED: "Marketo would not save this person; its message says why.",
     Cause.SEVERAL_PEOPLE: "Merge the duplicate people in Marketo.",
     Cause.LEAD_NOT_FOUND: (

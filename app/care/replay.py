@@ -27,15 +27,15 @@ _WORDS = {
 }
 
 
-async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json: bool, say: Say, note: Say) -> None:
-    """Preview, or do it. `say` is for what was asked for, `note` for how it goes on."""
+async def replay(at_hand: AtHand, body: Mapping[str, Any], *, yes: bool, as_json: bool, say: Say, note: Say) -> bool:
+    """Preview, or do it and tell whether nobody died again. `say` tells what was asked for, `note` the progress."""
     answer = await (_begun(at_hand, {**body, "confirm": True}, note) if yes else at_hand.replay(body))
     if unknown := answer.get("unknown"):
         note(f"Nothing here has these ids: {', '.join(unknown)}. Look whether each is whole.")
     if not yes:
         say(json.dumps(answer["preview"], indent=2, ensure_ascii=False) if as_json else preview_in_words(answer))
-        return
-    await follow(at_hand, answer["replay"], as_json=as_json, say=say, note=note)
+        return True
+    return await follow(at_hand, answer["replay"], as_json=as_json, say=say, note=note)
 
 
 async def _begun(at_hand: AtHand, body: Mapping[str, Any], note: Say) -> Mapping[str, Any]:
@@ -55,14 +55,15 @@ def _with(problem: RelayError, more: str) -> AskedInVain:
     return AskedInVain(str(problem), remedy="\n".join(filter(None, (problem.remedy, more))))
 
 
-async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, say: Say, note: Say) -> None:
-    """Tell how far a replay is until its end, or at once where nobody does it now."""
+async def follow(at_hand: AtHand, begun: Mapping[str, Any], *, as_json: bool, say: Say, note: Say) -> bool:
+    """Tell how far a replay is until its end, or at once where nobody does it now; and whether nobody died again."""
     try:
         now = await _ended(at_hand, begun, note)
     except RelayError as problem:
         later = f"The replay goes on by itself while a relay leads. `relay replay --follow {begun['id']}` looks again."
         raise _with(problem, later) from problem
     say(json.dumps(now, indent=2, ensure_ascii=False) if as_json else replay_in_words(now))
+    return not now["stillDead"]
 
 
 async def _ended(at_hand: AtHand, begun: Mapping[str, Any], note: Say) -> Mapping[str, Any]:
@@ -99,6 +100,9 @@ def replay_in_words(now: Mapping[str, Any]) -> str:
     head = f"{now['id']}: {now['state']}, {now['done']} of {now['total']}."
     if now["state"] == "running":
         lines.append("No relay leads at the moment. The next one that starts does it.")
+    if now["stillDead"]:
+        lines.append(f"    {_counts(now['stillDead'])}: /api/dead, or Dead letters at the console, says what to do.")
+        lines.append("    A relay has the settings with which it started: mend them, restart it, and replay again.")
     return "\n".join([head, *lines])
 
 

@@ -43,7 +43,10 @@ def replay(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     config: ConfigOption = None,
 ) -> None:
-    """Take up again what died, after what was missing was mended. Shows first what it would come to."""
+    """Take up again what died, after what was missing was mended. Shows first what it would come to.
+
+    Restart the relay where a setting or relay.toml changed. Exit code 3 when somebody died again.
+    """
     from app.care import replay as caring  # noqa: PLC0415  # as above
     from app.care.at_hand import wrong_with  # noqa: PLC0415  # as above
 
@@ -61,9 +64,16 @@ def replay(
         say(json.dumps(ended, indent=2) if as_json else caring.replay_in_words(ended))
     elif follow:
         begun = run(at_hand.progress(follow), settings)
-        run(caring.follow(at_hand, begun, as_json=as_json, say=say, note=note), settings)
+        _end(is_well=run(caring.follow(at_hand, begun, as_json=as_json, say=say, note=note), settings))
     else:
-        run(caring.replay(at_hand, body, yes=yes, as_json=as_json, say=say, note=note), settings)
+        _end(is_well=run(caring.replay(at_hand, body, yes=yes, as_json=as_json, say=say, note=note), settings))
+        if not (yes or as_json or settings.relay_url):
+            say("Foreseen with the settings here; a relay that runs does it with those with which it started.")
+
+
+def _end(*, is_well: bool) -> None:
+    if not is_well:
+        raise typer.Exit(UNFINISHED)
 
 
 def _at_hand(relay: str | None, config: Path | None) -> "tuple[AtHand, Settings]":
@@ -102,8 +112,7 @@ def forget(
     if yes:
         certificate = run(caring.forget(url, person), settings)
         typer.echo(caring.certified(certificate, as_json=as_json))
-        if certificate.left_under_way:
-            raise typer.Exit(UNFINISHED)
+        _end(is_well=not certificate.left_under_way)
     else:
         typer.echo(caring.shown(run(caring.traces_of(url, person), settings), as_json=as_json))
 

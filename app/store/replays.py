@@ -71,7 +71,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class Replay:
-    """A replay and how far it is. `counts` tells how many of `total` became what."""
+    """A replay and how far it is. `counts` tells how many of `total` became what, `still_dead` which causes again."""
 
     id: str
     asked_at: datetime
@@ -80,6 +80,7 @@ class Replay:
     total: int
     cursor: str = ""
     counts: Mapping[str, int] = field(default_factory=dict)
+    still_dead: Mapping[str, int] = field(default_factory=dict)
     ended_at: datetime | None = None
 
     @property
@@ -247,7 +248,9 @@ class Replays:
             counts += Counter({"webhooks": put_back}) + Counter(map(_became, changes))
             missed = len(progress.put_back) - put_back + len(progress.again) - len(changes)
             counts += Counter({"changed": missed})
-            await connection.execute(_moved_on(replay, progress.last_id, counts, now))
+            still_dead = Counter(replay.still_dead) + _causes(progress.again, changes)
+            moved = replace(replay, counts=dict(counts), still_dead=dict(still_dead))
+            await connection.execute(_moved_on(moved, progress.last_id, now))
         return True
 
     async def _one(self, statement: Select[tuple[Any, ...]]) -> Replay | None:
@@ -261,6 +264,7 @@ def _row(made: Replay) -> dict[str, object]:
     who = {"asked_by": asked.by, "why": asked.why, "asked_key": asked.key}
     what = {"selection": _plain(asked.selection), "resend": int(asked.resend), "meaning": asked.meaning}
     state = {"state": made.state, "total": made.total, "cursor": made.cursor, "counts": made.counts}
+    state["still_dead"] = made.still_dead
     return {"id": made.id, "asked_at": made.asked_at, **who, **what, **state}
 
 
@@ -362,12 +366,16 @@ def _became(change: Change) -> str:
     return "notSentAgain" if change.what == NOT_AGAIN else _BECAME.get(change.state, "again")
 
 
-def _moved_on(replay: Replay, last_id: str | None, counts: Mapping[str, int], now: datetime) -> Any:
+def _causes(again: Sequence[Again], changes: Sequence[Change]) -> Counter[str]:
+    """Count for which causes those died again that did."""
+    dead = {change.registration_id for change in changes if change.state is RegistrationState.DEAD}
+    return Counter(str(one.draft.cause) for one in again if one.id in dead)
+
+
+def _moved_on(replay: Replay, last_id: str | None, now: datetime) -> Any:
     this = update(replays).where(replays.c.id == replay.id)
-    counts = dict(counts)
-    if last_id is None:
-        return this.values(counts=counts, state="done", ended_at=now)
-    return this.values(counts=counts, cursor=last_id)
+    this = this.values(counts=replay.counts, still_dead=replay.still_dead)
+    return this.values(state="done", ended_at=now) if last_id is None else this.values(cursor=last_id)
 
 
 def _stored_event(row: Row[Any]) -> StoredEvent:
@@ -377,4 +385,5 @@ def _stored_event(row: Row[Any]) -> StoredEvent:
 def _replay(row: Row[Any]) -> Replay:
     selection = Selection(**row.selection)
     asked = Asked(selection, row.asked_by, row.why, bool(row.resend), row.asked_key)
-    return Replay(row.id, row.asked_at, asked, row.state, row.total, row.cursor, row.counts, row.ended_at)
+    how_far = row.state, row.total, row.cursor, row.counts, row.still_dead, row.ended_at
+    return Replay(row.id, row.asked_at, asked, *how_far)

@@ -242,6 +242,7 @@ replays = Table(
     Column("total", Integer, nullable=False),
     Column("cursor", String(40), nullable=False),  # all up to this id are done
     Column("counts", JSON, nullable=False),  # how many became what
+    Column("still_dead", JSON, nullable=False),  # of the dead among them, how many for which cause
     Column("ended_at", UtcDateTime, nullable=True),
     Column("asked_key", String(64), nullable=True),  # the asker's own: pressed twice, a button replays once
     Column("meaning", String(64), nullable=False),  # a digest of what is asked for

@@ -178,6 +178,7 @@ class ReplayOut(Out):
     total: int
     done: int
     counts: Mapping[str, int]
+    still_dead: Mapping[str, int] = Field(description="Of the dead among them, how many for which cause.")
     ended_at: datetime | None
 
     @classmethod

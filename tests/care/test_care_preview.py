@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from app.care.replay import preview_in_words
+from app.care.replay import preview_in_words, replay_in_words
 
 
 def preview(**changes: Any) -> str:
@@ -41,3 +41,12 @@ def test_with_resend_the_second_email_stands_at_the_emails() -> None:
 
 def test_where_nobody_had_one_nothing_is_said_of_a_second() -> None:
     assert "resend" not in preview(wouldSend=2, wouldSendTo=["ada@example.com"])
+
+
+def test_who_died_again_is_told_with_the_cause_and_what_to_do() -> None:
+    """It was mended in a file that the relay reads when it starts, most likely."""
+    ended = {"id": "rpl_1", "state": "done", "done": 1, "total": 1, "counts": {"stillDead": 1}}
+    told = replay_in_words(ended | {"stillDead": {"title_missing": 1}})
+    assert "title_missing 1: /api/dead" in told
+    assert "restart it" in told
+    assert "restart" not in replay_in_words(ended | {"counts": {"again": 1}, "stillDead": {}})

@@ -12,7 +12,7 @@ from typer.testing import CliRunner, Result
 
 from app.cli import app
 
-RUNNING = {"id": "rpl_1", "state": "running", "done": 0, "total": 2, "counts": {}}
+RUNNING = {"id": "rpl_1", "state": "running", "done": 0, "total": 2, "counts": {}, "stillDead": {}}
 DONE = RUNNING | {"state": "done", "done": 2, "counts": {"again": 2}}
 BEGUN = (202, {"replay": DONE})
 UNSTORED = (503, {"detail": "It is not known whether it has begun."})

@@ -101,7 +101,7 @@ async def test_a_preview_tells_what_would_die_again(database: Database, clock: M
     told = await replaying(stage, judge=JUDGE).preview(ALL)
     assert (told.would_send, told.still_dead, told.calls) == (0, {"title_missing": 1}, 0)
     ended = await replay_all(stage, judge=JUDGE)
-    assert ended.counts == {"stillDead": 1}
+    assert (ended.counts, ended.still_dead) == ({"stillDead": 1}, {"title_missing": 1})
     ending = [(entry.what, entry.detail) for entry in (await stage.the_only_one()).timeline[-2:]]
     assert ending == [
         ("replayed", f"Replayed by ada: the title is configured now ({ended.id})."),

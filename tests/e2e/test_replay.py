@@ -107,6 +107,19 @@ def test_on_the_store_the_next_relay_does_it(died: Relay, start: StartRelay, san
     assert relay.in_state("ada@example.com", "sent")
 
 
+def test_a_relay_that_was_not_restarted_still_lacks_what_was_mended(died: Relay, tmp_path: Path) -> None:
+    """The settings here have the title; the relay that does it has not, and a script must not take that for done."""
+    environ = environment("http://127.0.0.1:1", f"sqlite:///{tmp_path / 'relay.db'}") | {
+        "DEFAULT_WEBINAR_TITLE": "Mended"
+    }
+    environ.pop("PATH")
+    shown = run("replay", "--all", folder=tmp_path, **environ)
+    assert "a relay that runs does it with those with which it started" in shown.stdout, shown.stderr
+    done = run("replay", "--all", "--yes", folder=tmp_path, RELAY_URL=died.url, ADMIN_TOKEN=ADMIN_TOKEN)
+    assert (done.returncode, "title_missing 1" in done.stdout) == (3, True), done.stderr
+    assert "mend them, restart it" in done.stdout
+
+
 def test_what_is_wrong_with_a_replay_is_said(died: Relay, tmp_path: Path) -> None:
     """Exit code 1 or 2, and no traceback."""
     ask = {"RELAY_URL": died.url, "ADMIN_TOKEN": ADMIN_TOKEN}

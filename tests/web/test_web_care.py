@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from app.dispatch.replaying import Preview
+from app.domain import ADVICE, Cause
 from app.errors import ReplayRefused, StoreUnavailable
 from app.main import create_app
 from app.store.dead import DeadCount, DeadFilter, DeadLetter, DeadPage
@@ -83,7 +84,7 @@ async def test_dead_letters_say_the_cause_what_to_do_and_the_fields_at_fault(car
         "cause": "title_missing",
         "registrations": 3,
         "events": 0,
-        "advice": "Send a title, add it under [webinars.…] in relay.toml, or set DEFAULT_WEBINAR_TITLE.",
+        "advice": ADVICE[Cause.TITLE_MISSING],
         "fields": ["webinar.title"],
     }
     assert (told["causes"][1]["advice"], told["causes"][1]["fields"]) == (None, [])

@@ -231,6 +231,7 @@ def upgrade() -> None:
         sa.Column("total", sa.Integer(), nullable=False),
         sa.Column("cursor", sa.String(length=40), nullable=False),
         sa.Column("counts", sa.JSON(), nullable=False),
+        sa.Column("still_dead", sa.JSON(), nullable=False),
         sa.Column("ended_at", UtcDateTime, nullable=True),
         sa.Column("asked_key", sa.String(length=64), nullable=True),
         sa.Column("meaning", sa.String(length=64), nullable=False),
