@@ -14,6 +14,7 @@ from app.domain import CampaignId
 LARGEST_CAMPAIGN_ID = 2**31 - 1  # Adobe's Swagger gives campaign ids the format int32
 
 _HOST = re.compile(r"(?=.{1,253}\Z)[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?(\.[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?)*")
+_MUNCHKIN_ID = re.compile(r"[0-9]{3}-[a-z]{3}-[0-9]{3}")
 _CAMPAIGN_PAGE = re.compile(r"(?:^|[/#])SC([0-9]{1,10})(?:[A-Z]+[0-9]+)*(?=$|[/?&])")
 _WHAT_TO_PASTE = "paste the endpoint from Admin > Web Services, like https://123-ABC-456.mktorest.com"
 _WHICH_CAMPAIGN = (
@@ -64,7 +65,7 @@ def base_urls(text: str, *, plain_http_hosts: Collection[str] = ()) -> MarketoAd
     """
     parts = _split(text.strip())
     host = parts.hostname or ""
-    _check_host(host)
+    _check_host(host, is_bare="://" not in text)
     if parts.scheme == "http" and not (is_loopback(host) or host in plain_http_hosts):
         raise ValueError(f"http:// would send the secret in clear text: {_WHAT_TO_PASTE}")
     origin = f"{parts.scheme}://{_bracketed(host)}{_port(parts)}"
@@ -114,15 +115,17 @@ def _split(text: str) -> SplitResult:
     return parts
 
 
-def _check_host(host: str) -> None:
+def _check_host(host: str, *, is_bare: bool) -> None:
     if host == "marketo.com" or host.endswith(".marketo.com"):
         raise ValueError(f"that is the address of Marketo's pages, not of its API: {_WHAT_TO_PASTE}")
     if is_loopback(host):
         return
     if not _HOST.fullmatch(host):
         raise ValueError(f"this is no host name: {_WHAT_TO_PASTE}")
-    if "." not in host and re.fullmatch(r"[0-9]{3}-[a-z]{3}-[0-9]{3}", host):
+    if _MUNCHKIN_ID.fullmatch(host):
         raise ValueError(f"that is the Munchkin id alone: write https://{host.upper()}.mktorest.com")
+    if is_bare and "." not in host:
+        raise ValueError(f"this is no address: {_WHAT_TO_PASTE}")
 
 
 def _bracketed(host: str) -> str:

@@ -95,6 +95,15 @@ def _relay_address(text: str) -> str:
     return text
 
 
+def _listen_address(text: str) -> str:
+    if set(text) <= set("0123456789."):
+        try:
+            ip_address(text)
+        except ValueError:
+            raise ValueError(f"is {text!r}, which is no IP address; 0.0.0.0 listens on all, 127.0.0.1 here") from None
+    return text
+
+
 def _can_be_asked(text: str) -> bool:
     try:
         parts = urlsplit(text)
@@ -236,6 +245,7 @@ CommaSeparated = Annotated[tuple[str, ...], BeforeValidator(split_commas)]
 AlertUrl = Annotated[SecretStr, AfterValidator(_alert_url)]
 WebLink = Annotated[str, AfterValidator(_web_link)]
 RelayAddress = Annotated[str, AfterValidator(_relay_address)]
+ListenAddress = Annotated[str, AfterValidator(_listen_address)]
 FieldName = Annotated[str, AfterValidator(_field_name)]
 TokenName = Annotated[str, AfterValidator(_token_name)]
 VendorId = Annotated[str, AfterValidator(_vendor_id)]

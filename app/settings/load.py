@@ -56,7 +56,7 @@ def render_problems(problems: Sequence[FieldProblem], *, in_vain: str) -> str:
             "",
             *paragraphs,
             "",
-            "Settings come from the environment, .env and relay.toml; .env.example explains each.",
+            f"Settings come from the environment, .env and relay.toml in {Path.cwd()}; .env.example explains each.",
         )
     )
 

@@ -18,6 +18,7 @@ from app.settings.kinds import (
     EventbriteActions,
     EventbriteUrl,
     FieldName,
+    ListenAddress,
     LowerCase,
     OwnSecrets,
     PathSecrets,
@@ -357,14 +358,14 @@ class Settings(BaseSettings):
     alert_dead_letters: int = _setting(
         10, "From how many dead letters on they are told of", expects="a whole number of at least 1", ge=1
     )
-    host: str = _setting("0.0.0.0", "Address to listen on")  # noqa: S104  # a container must listen on all of them
+    host: ListenAddress = _setting("0.0.0.0", "Address to listen on")  # noqa: S104  # a container must listen on all of them
     port: int = _setting(
         8080, "Port to listen on; 0 takes a free one", expects="a whole number from 0 to 65535", ge=0, le=65535
     )
     workers: int = _setting(
         1,
         "Processes that accept on the same port, where one does not take all that comes; one of them sends",
-        expects="a whole number from 1 to 64, at most as many as there are processors",
+        expects="a whole number from 1 to 64",
         ge=1,
         le=64,
     )

@@ -74,6 +74,7 @@ def test_plain_http_to_another_host_needs_to_be_allowed_by_name() -> None:
     ("pasted", "sentence"),
     [
         ("", "no address"),
+        ("foo", "no address"),
         ("https://", "no host name"),
         ("http://123-abc-456.mktorest.com", "clear text"),
         ("http://127.0.0.1.example.com", "clear text"),

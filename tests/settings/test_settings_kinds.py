@@ -296,3 +296,14 @@ def test_a_webinar_is_described_by_known_keys() -> None:
     for wrong in ({"titel": "T"}, {"title": ""}, {"join_link": "javascript:alert(1)"}, {"image": "https://a b"}):
         with pytest.raises(ValidationError):
             WebinarSettings.model_validate(wrong)
+
+
+@pytest.mark.parametrize("host", ["999.1.1.1", "1.2.3", "..."])
+def test_what_looks_like_an_ip_address_is_one(host: str) -> None:
+    """The relay would end at its start, with what the system says of it."""
+    assert "no IP address" in refusal(host=host)
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "127.0.0.1", "::", "localhost", "relay.internal"])
+def test_names_and_addresses_may_be_listened_on(host: str) -> None:
+    assert Settings(host=host).host == host
