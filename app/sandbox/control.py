@@ -30,8 +30,9 @@ class Permissions(_Body):
     @field_validator("permissions")
     @classmethod
     def _known(cls, value: frozenset[str]) -> frozenset[str]:
-        if unknown := value - seed.ALL_PERMISSIONS - {seed.WRITE_CAMPAIGN, seed.WRITE_ACTIVITY}:
-            raise ValueError(f"unknown: {', '.join(sorted(unknown))}")
+        known = seed.ALL_PERMISSIONS | {seed.WRITE_CAMPAIGN, seed.WRITE_ACTIVITY}
+        if unknown := value - known:
+            raise ValueError(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(sorted(known))}")
         return value
 
 

@@ -37,6 +37,8 @@ def read_json(body: bytes) -> Json:
     try:
         document: Json = from_json(text, allow_inf_nan=False)
     except ValueError as error:
+        if "recursion limit" in str(error):
+            raise Malformed("the body is nested too deeply") from None
         raise Malformed(f"the body is not JSON in UTF-8: {error}") from None
     if _MIGHT_OVERFLOW.search(text) and not _is_finite(document):
         raise Malformed("the body holds a number that is too large")  # 1e400 reads as infinity

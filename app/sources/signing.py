@@ -81,14 +81,14 @@ def standard_key(secret: str) -> bytes:
     return key
 
 
-def verify_digest(presented: str | None, body: bytes, secrets: Sequence[str]) -> None:
+def verify_digest(presented: str | None, body: bytes, secrets: Sequence[str], *, header: str) -> None:
     """Accept a header that holds HMAC-SHA256 of the body as hex (any case) or base64, with or without `sha256=`.
 
     Raises:
         NotAuthentic: it is missing, huge, or fits none of the secrets.
     """
     if not presented or len(presented) > LONGEST_HEADER:
-        raise NotAuthentic("the signature header is missing or too long")
+        raise NotAuthentic(f"the header {header} with the signature is missing or too long")
     given = presented.strip()
     if given[:7].lower() == "sha256=":
         given = given[7:]

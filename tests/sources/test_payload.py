@@ -192,3 +192,8 @@ def test_an_id_fits_an_index() -> None:
 def test_infinity_is_what_the_parser_makes_of_a_number_too_large() -> None:
     """Why `read_json` looks at numbers at all."""
     assert math.isinf(float("1e400"))
+
+
+def test_a_body_that_is_nested_too_deeply_is_not_said_to_be_no_json() -> None:
+    with pytest.raises(Malformed, match="nested too deeply"):
+        read_json(b"[" * 1000 + b"]" * 1000)

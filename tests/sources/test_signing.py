@@ -214,27 +214,33 @@ DIGESTS = [
 def test_a_digest_is_accepted_in_each_of_its_spellings(presented: str) -> None:
     """Pendo documents none of them, so all that were seen anywhere are taken."""
     body = PENDO["raw_body"].encode()
-    verify_digest(presented, body, ["an older secret", PENDO["secret"]])
+    verify_digest(presented, body, ["an older secret", PENDO["secret"]], header="X-Signature")
     with pytest.raises(NotAuthentic, match="fits none"):
-        verify_digest(presented, body + b" ", [PENDO["secret"]])
+        verify_digest(presented, body + b" ", [PENDO["secret"]], header="X-Signature")
 
 
 @pytest.mark.parametrize("presented", [None, "", "x", "sha256=", "é", "\udcff", "0" * 64, "0" * 10_000, "\0", "ﬀ" * 32])
 def test_a_wrong_digest_is_refused_and_never_crashes(presented: str | None) -> None:
     with pytest.raises(NotAuthentic):
-        verify_digest(presented, b"body", ["secret"])
+        verify_digest(presented, b"body", ["secret"], header="X-Signature")
+
+
+def test_a_missing_digest_names_its_header() -> None:
+    """A gateway that strips headers is found by it."""
+    with pytest.raises(NotAuthentic, match="X-Signature"):
+        verify_digest(None, b"body", ["secret"], header="X-Signature")
 
 
 @given(secret=st.text(min_size=1), body=st.binary())
 def test_what_is_signed_is_verified(secret: str, body: bytes) -> None:
     for signature in (sign_hmac_hex(secret, body), sign_hmac_base64(secret, body)):
-        verify_digest(signature, body, [secret])
+        verify_digest(signature, body, [secret], header="X-Signature")
 
 
 def test_base64_is_compared_with_its_case() -> None:
     swapped = sign_hmac_base64("secret", b"body").swapcase()
     with pytest.raises(NotAuthentic):
-        verify_digest(swapped, b"body", ["secret"])
+        verify_digest(swapped, b"body", ["secret"], header="X-Signature")
 
 
 @given(st.text(), st.text())

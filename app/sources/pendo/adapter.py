@@ -47,7 +47,7 @@ class PendoSource:
         self._ticks = ticks
 
     def receive(self, request: Inbound) -> Accepted | Ignored:
-        verify_digest(request.headers.get(_SIGNATURE), request.body, self._secrets)
+        verify_digest(request.headers.get(_SIGNATURE), request.body, self._secrets, header="X-Pendo-Signature")
         document = read_json(request.body)
         items = items_of(document)
         if not items and document != []:
