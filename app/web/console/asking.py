@@ -28,7 +28,7 @@ class Asked:
 def asked(parameters: Mapping[str, str], sources: Collection[str]) -> Asked:
     """Return what was searched for. Nonsense is named in `problems` and searched for nothing."""
     given = {name: text for name in FIELDS if (text := _cleaned(parameters.get(name, "")))}
-    problems: dict[str, str] = {}
+    problems = {name[:LONGEST]: "is nothing to search by" for name in parameters if name not in (*FIELDS, "cursor")}
     for name, text in given.items():
         if len(text) > LONGEST:
             problems[name] = f"is longer than {LONGEST} characters; the beginning is enough"
