@@ -152,6 +152,9 @@ class Cause(StrEnum):
     ANSWER_LOST = "answer_lost"
 
 
+_NOTHING_IS_WRONG = {Cause.TEST_PING, Cause.NOT_A_REGISTRATION, Cause.WEBINAR_OVER, Cause.REFUNDED}
+DEADLY = tuple(cause for cause in Cause if cause not in _NOTHING_IS_WRONG)  # of the others nobody dies
+
 ADVICE: Mapping[Cause, str] = {
     Cause.TEST_PING: "Nothing to do: the connection works.",
     Cause.NOT_A_REGISTRATION: ("Nothing to do, unless you expected a reminder: then look at the source's settings."),

@@ -20,8 +20,8 @@ _WORDS = {
     "alreadySent": "already got one",
     "underWay": "on their way anyway",
     "cancelled": "cancelled",
-    "notDead": "not dead",
-    "purged": "purged",
+    "notDead": "not dead any more",
+    "purged": "blanked after the retention time: nothing is left to read again",
     "unknown": "not known here",
     "changed": "changed meanwhile",
 }
@@ -82,7 +82,7 @@ def preview_in_words(answer: Mapping[str, Any]) -> str:
     told = answer["preview"]
     second = "--resend: whoever had one gets a second" if told["resend"] else ""
     lines = [
-        f"{told['total']} webhooks and registrations fit.",
+        _fitting(told["total"]),
         _line("webhooks to read again", told["webhooks"], _fetched(told["toFetch"])),
         _line("registrations to map again", told["registrations"]),
         _line("e-mails", told["wouldSend"], _names(told["wouldSendTo"], told["wouldSend"], second)),
@@ -90,9 +90,13 @@ def preview_in_words(answer: Mapping[str, Any]) -> str:
         _line("still cannot be sent", sum(told["stillDead"].values()), _counts(told["stillDead"])),
         _line("left out otherwise", sum(told["leftOut"].values()), _counts(told["leftOut"])),
         _line("calls to Marketo, at most", told["calls"]),
-        "Nothing was done. --yes does it.",
+        "Nothing was done. --yes does it." if told["webhooks"] + told["registrations"] else "There is nothing to do.",
     ]
     return "\n".join(lines)
+
+
+def _fitting(total: int) -> str:
+    return "1 webhook or registration fits." if total == 1 else f"{total} webhooks and registrations fit."
 
 
 def replay_in_words(now: Mapping[str, Any]) -> str:

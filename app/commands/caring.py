@@ -11,7 +11,7 @@ import typer
 
 from app.commands.kinds import SourceName
 from app.commands.running import UNFINISHED, ConfigOption, RelayOption, asking_settings, fail, run, settings_for
-from app.domain import Cause, is_id, is_person
+from app.domain import DEADLY, is_id, is_person
 from app.errors import StoreUnavailable
 from app.settings import Settings
 
@@ -26,7 +26,7 @@ def replay(
     *,
     cause: Annotated[
         str | None,
-        typer.Option(help="All that are dead for this cause, e.g. title_missing.", autocompletion=lambda: list(Cause)),
+        typer.Option(help="All that are dead for this cause, e.g. title_missing.", autocompletion=lambda: list(DEADLY)),
     ] = None,
     source: Annotated[SourceName | None, typer.Option(help="All dead ones of this source.")] = None,
     webinar: Annotated[str | None, typer.Option(help="All dead ones of this webinar, by the source's id.")] = None,
@@ -55,6 +55,8 @@ def replay(
     body["key"] = key or secrets.token_urlsafe()
     if (one := stop or follow) and not is_id(one, "rpl"):
         fail(f"{one!r} is no replay's id: those begin with rpl_, and `relay replay … --yes` tells them.", code=2)
+    if strange := next((one for one in ids or () if not is_id(one, "reg", "evt")), None):
+        fail(f"{strange!r} is no id: those begin with reg_ or evt_, and `relay show EMAIL` tells a person's.", code=2)
     if not (stop or follow) and (wrong := wrong_with(body)):
         fail(f"{wrong[0].upper()}{wrong[1:]}. `relay replay --help` names the options.", code=2)
     at_hand, settings = _at_hand(relay, config)

@@ -10,6 +10,8 @@ import uvloop
 from app.commands.running import ConfigOption, fail
 from app.domain import is_email
 
+_PATIENCE = 300  # seconds
+
 
 def doctor(
     *,
@@ -22,7 +24,10 @@ def doctor(
         str | None,
         typer.Option(metavar="ADDRESS", help="Send one real reminder to this address and follow it until it is sent."),
     ] = None,
-    wait: Annotated[float, typer.Option(min=1, help="With --send: how many seconds to follow it.")] = 300,
+    wait: Annotated[
+        float | None,
+        typer.Option(min=1, help="With --send: how many seconds to follow it.", show_default=str(_PATIENCE)),
+    ] = None,
     config: ConfigOption = None,
 ) -> None:
     """Check how Marketo and everything around the relay is set up; exit code 0 fine, 1 doubtful, 2 wrong."""
@@ -36,7 +41,12 @@ def doctor(
         typer.echo("Nobody is there to ask: --yes does it.", err=True)
         return False
 
-    surgery = Surgery(Console(), Console(stderr=as_json), {"relay_config": config}, agrees, timedelta(seconds=wait))
+    if yes and not fix:
+        fail("--yes agrees to what --fix shows: give both.", code=2)
+    if wait is not None and send is None:
+        fail("--wait says how long to follow what --send sends: give both.", code=2)
+    limit = timedelta(seconds=_PATIENCE if wait is None else wait)
+    surgery = Surgery(Console(), Console(stderr=as_json), {"relay_config": config}, agrees, limit)
     if send is not None and not is_email(send):
         fail(f"{send} is no e-mail address that Marketo takes.", code=2)
     raise typer.Exit(uvloop.run(surgery.visit(as_json=as_json, may_mend=fix, send_to=send)))

@@ -1,6 +1,7 @@
 """Read the settings that a command needs, run its work, and end with a sentence instead of a traceback."""
 
 from collections.abc import Coroutine, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, NoReturn, TypeVar
 
@@ -24,7 +25,9 @@ JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, as the adm
 def asking_settings(relay: str | None, config: Path | None = None, *, in_vain: str) -> Settings:
     """Return the settings that asking needs; `relay` is what the command line says of RELAY_URL."""
     needed = ("relay_url", "admin_token", "admin_read_token", "database_url")
-    return settings_for({"relay_url": relay, "relay_config": config}, only=needed, in_vain=in_vain)
+    return settings_for(
+        {"relay_url": relay, "relay_config": config}, only=needed, in_vain=in_vain, url_option="--relay"
+    )
 
 
 def settings_for(
@@ -34,13 +37,19 @@ def settings_for(
     checks: Checks | None = None,
     only: Sequence[str] | None = None,
     may_lack: bool = False,
+    url_option: str = "RELAY_URL",
 ) -> Settings:
-    """Return the settings; where they are wrong, tell all that is and what is `in_vain` for it, and exit with 2."""
+    """Return the settings; where they are wrong, tell all that is and what is `in_vain` for it, and exit with 2.
+
+    `url_option` is what the command line calls its override of RELAY_URL.
+    """
     needed = None if only is None else (*only, FILES)
     try:
         return load_settings(overrides, checks=checks or Checks(), only=needed, may_lack=may_lack)
     except SettingsInvalid as invalid:
-        fail(render_problems(invalid.problems, in_vain=in_vain), code=2)
+        given = {"RELAY_URL": url_option} if overrides.get("relay_url") is not None else {}
+        problems = [replace(one, field=given.get(one.field, one.field)) for one in invalid.problems]
+        fail(render_problems(problems, in_vain=in_vain), code=2)
 
 
 def run(work: Coroutine[object, object, Result], settings: Settings) -> Result:

@@ -77,7 +77,9 @@ def send(
         source if file is None else None,
         {"--email": email, "--webinar": webinar, "--title": title, "--join-link": join_link, "--order": order},
     )
-    settings = settings_for({"relay_url": url}, only=_NEEDED, may_lack=True, in_vain="Nothing is sent")
+    settings = settings_for(
+        {"relay_url": url}, only=_NEEDED, may_lack=True, in_vain="Nothing is sent", url_option="--url"
+    )
     if file:
         body = file.read_bytes()
     elif source is not SourceName.EVENTBRITE and not email:

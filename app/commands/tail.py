@@ -11,7 +11,7 @@ from rich.text import Text
 from app.commands.kinds import SourceName
 from app.commands.printing import console, print_json, shown
 from app.commands.running import RelayOption, asking_settings, fail, run
-from app.domain import EventState
+from app.domain import EventState, is_email
 from app.settings import Settings
 
 if TYPE_CHECKING:
@@ -37,6 +37,8 @@ def tail(
     settings = asking_settings(relay, in_vain="Nothing is watched")
     wanted = frozenset(what or ())
     _check(wanted)
+    if email is not None and not is_email(email.strip()):
+        fail(f"--email {email}: nobody can have this address.", code=2)
     page = console()
 
     async def watch() -> None:
@@ -55,7 +57,7 @@ def _check(wanted: frozenset[str]) -> None:
 
     known = {*HEADINGS, *EventState}
     if strange := sorted(wanted - known):
-        fail(f"--what {strange[0]}: nothing is told in this word, but in {', '.join(sorted(known))}.", code=2)
+        fail(f"--what {strange[0]}: there is no such word; there are {', '.join(sorted(known))}.", code=2)
 
 
 async def _activity(

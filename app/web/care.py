@@ -8,11 +8,11 @@ from typing import Annotated, Self
 
 import structlog
 from fastapi import APIRouter, Body, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StrictBool, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.responses import JSONResponse, Response
 
-from app.domain import Cause, fields_at_fault
+from app.domain import DEADLY, Cause, fields_at_fault
 from app.errors import FieldProblem, ReplayRefused, StoreUnavailable
 from app.store.dead import DeadFilter, DeadLetter, DeadPage
 from app.store.replays import Asked, Replay, Selection
@@ -32,8 +32,10 @@ NOT_KNOWN_TO_HAVE_BEGUN = replace(
 )
 Name = Annotated[Word, Field(min_length=1)]
 Key = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Why = Annotated[str, Field(max_length=500, pattern=PRINTABLE)]
 Who = Annotated[str, Field(max_length=80, pattern=PRINTABLE), AfterValidator(str.strip)]
 _log: structlog.typing.FilteringBoundLogger = structlog.get_logger("app.web")
+_SAY_WHICH = "say which: ids alone; or one or several of cause, source and webinar; or all alone"
 _ID = r"(reg|evt)_[0-9a-z]{1,36}"
 
 
@@ -46,10 +48,19 @@ def _checked_id(text: str) -> str:
 ReplayedId = Annotated[str, AfterValidator(_checked_id), Field(json_schema_extra={"pattern": f"^{_ID}$"})]
 
 
+def _deadly(value: object) -> object:
+    if value not in DEADLY:
+        raise ValueError(f"must be one of {', '.join(DEADLY)}")
+    return value
+
+
+DeadlyCause = Annotated[Cause, BeforeValidator(_deadly)]
+
+
 class DeadQuery(Paged):
     """Which dead letters to list."""
 
-    cause: Cause | None = None
+    cause: DeadlyCause | None = None
     source: Word | None = None
     webinar: Word | None = Field(None, description="The source's own id of the webinar.")
 
@@ -63,7 +74,7 @@ class ReplayBody(BaseModel):
     model_config = ConfigDict(extra="forbid", alias_generator=to_camel)
 
     ids: list[ReplayedId] = Field([], max_length=_MOST_IDS, description="reg_… or evt_…")
-    cause: Cause | None = Field(None, description="All that are dead for this cause.")
+    cause: DeadlyCause | None = Field(None, description="All that are dead for this cause.")
     source: Name | None = Field(None, description="All dead ones of this source.")
     webinar: Name | None = Field(None, description="All dead ones of this webinar, by the source's own id.")
     all: StrictBool = Field(False, description="All that are dead.")
@@ -71,7 +82,7 @@ class ReplayBody(BaseModel):
     resend: StrictBool = Field(False, description="Mail those too who got an e-mail already, or may have.")
     confirm: StrictBool = Field(False, description="Do it.")
     by: Who = Field("the admin API", description="Who asks.")
-    why: Word = Field("", description="It stands in each timeline.")
+    why: Why = Field("", description="It stands in each timeline.")
     key: Key | None = Field(
         None, description="Your own for this replay: sent again with it, none is begun, and the first one is answered."
     )
@@ -83,10 +94,10 @@ class ReplayBody(BaseModel):
     @model_validator(mode="after")
     def _is_told_what(self) -> Self:
         narrowed = any((self.cause, self.source, self.webinar))
-        if sum((bool(self.ids), narrowed, self.all)) != 1:
-            raise ValueError("say which: either ids, or cause, source and webinar, or all")
         if self.sent and not self.webinar:
-            raise ValueError("sent needs a webinar")
+            raise ValueError("sent needs a webinar, whose registrations that were sent are meant")
+        if sum((bool(self.ids), narrowed, self.all)) != 1:
+            raise ValueError(_SAY_WHICH)
         return self
 
     def asked(self) -> Asked:

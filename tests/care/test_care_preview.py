@@ -43,6 +43,15 @@ def test_where_nobody_had_one_nothing_is_said_of_a_second() -> None:
     assert "resend" not in preview(wouldSend=2, wouldSendTo=["ada@example.com"])
 
 
+def test_with_nothing_to_do_nobody_is_told_how_to_do_it() -> None:
+    """And one is one."""
+    told = preview(total=1, leftOut={"purged": 1})
+    assert told.startswith("1 webhook or registration fits.")
+    assert "blanked after the retention time" in told
+    assert told.endswith("There is nothing to do.")
+    assert preview(registrations=1, stillDead={"title_missing": 1}).endswith("--yes does it.")
+
+
 def test_who_died_again_is_told_with_the_cause_and_what_to_do() -> None:
     """It was mended in a file that the relay reads when it starts, most likely."""
     ended = {"id": "rpl_1", "state": "done", "done": 1, "total": 1, "counts": {"stillDead": 1}}

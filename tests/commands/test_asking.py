@@ -210,9 +210,9 @@ def test_of_whom_nothing_is_known_that_is_said(whom: str, tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("given", "said"),
     [
-        ([], "Say which: either ids, or cause"),
+        ([], "Say which: ids alone"),
         (["reg_1", "--all"], "Say which"),
-        (["nonsense"], "must be an id"),
+        (["nonsense"], "is no id"),
     ],
 )
 def test_a_replay_that_does_not_say_of_what_is_refused_before_anything_is_asked(
@@ -239,7 +239,7 @@ def test_a_word_that_nothing_is_told_in_is_refused(tmp_path: Path) -> None:
     """It would be waited for in vain."""
     assert CliRunner().invoke(app, ["migrate"]).exit_code == 0
     refused = CliRunner().invoke(app, ["tail", "--no-follow", "--what", "dead", "--what", "died"])
-    assert (refused.exit_code, "--what died: nothing is told in this word" in refused.stderr) == (2, True)
+    assert (refused.exit_code, "--what died: there is no such word" in refused.stderr) == (2, True)
     assert "answer lost, cancelled" in refused.stderr
     assert CliRunner().invoke(app, ["tail", "--no-follow", "--what", "dead", "--what", "sent"]).exit_code == 0
 
@@ -303,3 +303,39 @@ def test_what_is_wrong_with_the_campaign_of_whoever_was_sent_a_reminder_is_shown
     """Marketo takes the requests of an inactive campaign, and sends nothing."""
     page = " ".join(CliRunner().invoke(app, ["show", at_hand.registration]).stdout.split())
     assert "its campaign Active: inactive. Activate it." in page
+
+
+@pytest.mark.parametrize(
+    ("command", "option"),
+    [(["send", "custom", "--email", "a@example.com", "--url"], "--url"), (["stats", "--relay"], "--relay")],
+)
+def test_an_address_of_the_command_line_is_not_blamed_on_a_setting(command: list[str], option: str) -> None:
+    """Whoever has no RELAY_URL looks for it in vain."""
+    ended = CliRunner().invoke(app, [*command, "127.0.0.1:18080"])
+    assert (ended.exit_code, f"  {option}\n" in ended.stderr, "RELAY_URL" in ended.stderr) == (2, True, False)
+
+
+def test_wrong_settings_say_where_they_were_looked_for(tmp_path: Path) -> None:
+    """Started in another folder, a relay misses what stands in the .env that one has open."""
+    ended = CliRunner().invoke(app, ["config", "check"])
+    assert f".env and relay.toml in {tmp_path}" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        (["doctor", "--yes"], "--fix"),
+        (["doctor", "--wait", "9"], "--send"),
+        (["tail", "--email", "foo"], "nobody can have this address"),
+        (["tail", "--what", "lost"], "there is no such word"),
+        (["replay", "ada@example.com"], "'ada@example.com' is no id"),
+        (["replay", "--sent"], "sent needs a webinar"),
+        (["replay", "--cause", "title_missing", "--all"], "one or several of cause, source and webinar"),
+        (["replay", "--all", "--why", "x" * 501], "500"),
+    ],
+    ids=lambda one: " ".join(one)[:30] if isinstance(one, list) else "",
+)
+def test_what_would_do_nothing_is_refused(given: list[str], said: str) -> None:
+    """Passed over in silence, one takes it for done."""
+    ended = CliRunner().invoke(app, given)
+    assert (ended.exit_code, said.lower() in ended.stderr.lower()) == (2, True), ended.stderr

@@ -101,6 +101,8 @@ async def test_dead_letters_are_filtered_and_paged(cared: Relay, caring: Caring)
     assert caring.filters[1:] == [(DeadFilter("title_missing", "custom", "w-1"), 7, "reg_1")]
     assert (await cared.get("/api/dead?cursor=nonsense")).status_code == 400
     assert (await cared.get("/api/dead?cause=nonsense")).status_code == 422
+    offered = (await cared.get("/api/dead?cause=test_ping")).json()["errors"][0]["problem"]
+    assert ("title_missing" in offered, "test_ping" in offered) == (True, False)  # nobody dies of a test
 
 
 async def test_a_replay_is_shown_before_it_is_done(cared: Relay, caring: Caring) -> None:
@@ -212,7 +214,7 @@ async def test_a_replay_must_say_clearly_of_what(cared: Relay, caring: Caring, b
     ("body", "field", "problem"),
     [
         ({"ids": ["reg_1"], "confirm": "yes"}, "confirm", "must be true or false, without quotation marks"),
-        ({}, "body", "say which: either ids, or cause, source and webinar, or all"),
+        ({}, "body", "say which: ids alone; or one or several of cause, source and webinar; or all alone"),
         ([], "body", "must be an object"),
         ({"ids": "reg_1"}, "ids", "must be a list"),
         ({"ids": ["nonsense"]}, "ids.0", "must be an id that begins with reg_ or evt_, as lists and pages show it"),
