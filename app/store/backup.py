@@ -44,15 +44,21 @@ def back_up(url: str, file: Path) -> Backup:
         raise StoreUnavailable(f"{file} is there already, and a backup overwrites nothing.")
     part = file.with_name(f"{file.name}.part")
     try:
-        part.unlink(missing_ok=True)  # of a backup that was cut off
+        _remove(part)  # of a backup that was cut off
         part.touch(mode=0o600)  # it holds names and addresses
         return _copied(source, part, file)
     except StoreUnavailable:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise
     except (sqlite3.Error, OSError) as problem:
-        part.unlink(missing_ok=True)
+        _remove(part)
         raise StoreUnavailable(f"The backup could not be written to {file}: {problem}") from problem
+
+
+def _remove(part: Path) -> None:
+    """Remove what there is of a copy, with SQLite's journal of it, which stays where the disk was full."""
+    for one in (part, part.with_name(f"{part.name}-journal")):
+        one.unlink(missing_ok=True)
 
 
 def _copied(source: Path, part: Path, file: Path) -> Backup:

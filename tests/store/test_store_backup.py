@@ -1,6 +1,7 @@
 """A backup is of the store that is named, and says which of the two files is at fault."""
 
 import asyncio
+import resource
 import sqlite3
 from contextlib import closing
 from pathlib import Path
@@ -52,6 +53,19 @@ def test_a_store_within_which_something_is_damaged_is_told_to_be_so(tmp_path: Pa
         bytes_of_it.write(b"\xff" * size)
     with pytest.raises(StoreUnavailable, match=r"The store at .* could not be read: database disk image is malformed"):
         back_up(url, tmp_path / "copy.db")
+    assert not list(tmp_path.glob("copy*"))
+
+
+def test_a_disk_that_becomes_full_keeps_nothing_of_the_copy(tmp_path: Path) -> None:
+    """Nor the journal that SQLite leaves beside it: there is no room to spare."""
+    url, file = made(tmp_path / "store")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2, before[1]))
+    try:
+        with pytest.raises(StoreUnavailable, match="could not be written"):
+            back_up(url, tmp_path / "copy.db")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
     assert not list(tmp_path.glob("copy*"))
 
 
