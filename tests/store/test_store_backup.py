@@ -59,6 +59,9 @@ def test_a_store_within_which_something_is_damaged_is_told_to_be_so(tmp_path: Pa
 def test_a_disk_that_becomes_full_keeps_nothing_of_the_copy(tmp_path: Path) -> None:
     """Nor the journal that SQLite leaves beside it: there is no room to spare."""
     url, file = made(tmp_path / "store")
+    with closing(sqlite3.connect(file)) as store:
+        store.execute("CREATE TABLE filler AS SELECT randomblob(9000000)")  # with less, SQLite writes all at the end
+        store.commit()
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (file.stat().st_size // 2, before[1]))
     try:
