@@ -46,10 +46,14 @@ def _row(one: Any) -> tuple[object, ...]:
     return (one["source"], one["received"], one["unread"], sum(counts.values()), *states, at(one["lastAt"]))
 
 
+def _counted(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def _retried(waiting: Any) -> str:
     if not waiting["retried"]:
         return ""
-    webhooks = "1 webhook" if waiting["retried"] == 1 else f"{waiting['retried']} webhooks"
+    webhooks = _counted(waiting["retried"], "webhook")
     return f"{webhooks}, the next try {at(waiting['nextTryAt'])}; `relay events --state waiting` says why"
 
 
@@ -57,7 +61,7 @@ def _standing(told: Any) -> dict[str, object]:
     waiting = told["waiting"]
     return {
         "calls of the relay to Marketo": told["calls"],
-        "waiting": f"{waiting['registrations']} registrations, {waiting['webhooks']} webhooks",
+        "waiting": ", ".join(_counted(waiting[f"{what}s"], what) for what in ("registration", "webhook")),
         "tried in vain so far": _retried(waiting),
         "oldest since (UTC)": at(waiting["oldest"]) if waiting["oldest"] else None,
     }
