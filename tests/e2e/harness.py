@@ -13,7 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -158,16 +158,17 @@ class Relay:
         return answer.status_code, answer.json()["checks"]["marketo"].get("detail", "")
 
     def in_pause(self, *, at_least: float) -> None:
-        """Wait until Marketo is paused for so many seconds to come: no call to it begins meanwhile.
+        """Wait until Marketo is paused for so many seconds to come, and the last call to it is settled.
 
         After a kill during an upsert its people would be left alone for 95 s, as it may still run in Marketo.
         """
 
-        def left() -> float:
-            ends = [datetime.fromisoformat(pause["until"]) for pause in self.api("stats")["paused"]]
-            return max(((end - datetime.now(UTC)).total_seconds() for end in ends), default=0)
+        def is_at_rest() -> bool:
+            until_then = datetime.now(UTC) + timedelta(seconds=at_least)
+            is_long = any(datetime.fromisoformat(one["until"]) >= until_then for one in self.api("stats")["paused"])
+            return is_long and all(call["finishedAt"] for call in self.api("calls?limit=100")["items"])
 
-        until(lambda: left() >= at_least, within=60, what=f"a pause of {at_least:g} s")
+        until(is_at_rest, within=60, what=f"a pause of {at_least:g} s")
 
     def exchange(self, *chunks: bytes) -> bytes:
         """Send bytes as they are, and return all that comes until the relay closes the connection."""
