@@ -25,7 +25,8 @@ def head(length: int, path: str = "/webhooks/custom") -> bytes:
 
 
 def body(size: int) -> bytes:
-    return b'{"id": "1", "filler": "' + b"x" * (size - 25) + b'"}'
+    start, end = b'{"id": "of %d", "filler": "' % size, b'"}'
+    return start + b"x" * (size - len(start) - len(end)) + end
 
 
 async def begin(writer: asyncio.StreamWriter, path: str = "/webhooks/custom") -> None:

@@ -295,7 +295,7 @@ async def test_dead_letters_say_what_to_do(signed_in: Relay, database: Database)
     await record(database, NOW, made)
     page = await signed_in.client.get("/console/dead-letters")
     assert "Title missing" in text_of(page)
-    assert "What to do: Send a title, add it under" in text_of(page)
+    assert "What to do: Send a title; or add it under" in text_of(page)
     (link,) = [link for link in links_of(page) if "registrations?" in link]
     assert made.id in (await signed_in.client.get(link)).text
 
