@@ -12,7 +12,7 @@ from sqlalchemy import ColumnElement, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import FINAL_STATES, CampaignId, RegistrationState
-from app.store.batched import batched
+from app.store.batched import batched, in_pages
 from app.store.database import Database
 from app.store.links import batch_key, passed_tokens
 from app.store.spelling import GONE, name_keys, spelt
@@ -39,19 +39,12 @@ class Copies:
 
 async def find_copies(database: Database, keys: Collection[str], names: Names, *, but: Collection[str]) -> Copies:
     """Return which registrations besides these name the person of these keys, and change nothing."""
-    own, ended, under_way, last = set(but), list[str](), list[str](), ""
-    while True:
-        page = (
-            _COPYING.where(_c.id > last, or_(_c.purged_at.is_(None), *_webinars(keys))).order_by(_c.id).limit(_AT_ONCE)
-        )
-        async with database.read() as connection:
-            rows = (await connection.execute(page)).all()
-        for row in rows:
-            if row.id not in own and _without(row, names, str):
-                (ended if RegistrationState(row.state) in FINAL_STATES else under_way).append(row.id)
-        if len(rows) < _AT_ONCE:
-            return Copies(ended, under_way)
-        last = rows[-1].id
+    own, ended, under_way = set(but), list[str](), list[str]()
+    kept = _COPYING.where(or_(_c.purged_at.is_(None), *_webinars(keys)))
+    async for row in in_pages(database, kept, registrations):
+        if row.id not in own and _without(row, names, str):
+            (ended if RegistrationState(row.state) in FINAL_STATES else under_way).append(row.id)
+    return Copies(ended, under_way)
 
 
 def _webinars(keys: Collection[str]) -> Iterator[ColumnElement[bool]]:

@@ -19,6 +19,7 @@ from sqlalchemy import ColumnElement, delete, func, or_, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.domain import EventState, RegistrationState, is_email
+from app.store.batched import in_pages
 from app.store.copies import blank_copies, find_copies
 from app.store.database import Database
 from app.store.hearsay import Hearsay, hear, hush, marks
@@ -31,7 +32,6 @@ from app.store.tables import events, people, registrations, timeline
 _BEGINS = r"(?:(?<![\w.+-])|(?<=\\[bfnrt]))"
 _ENDS = r"(?![\w-])(?!\.[\w-])"
 _LEAD = "lead:"  # before Marketo's id, where that is all that a person is known by
-_AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,18 +135,11 @@ class Forgetting:
 
     async def _naming(self, keys: Collection[str]) -> AsyncIterator[tuple[str, str]]:
         """Yield (id, state) of each webhook in which one of these stands, however it is spelt there."""
-        last = ""
         c = events.c
-        while True:
-            page = select(c.id, c.state, c.body, c.fetched).where(c.id > last, c.body.is_not(None))
-            async with self._database.read() as connection:
-                rows = (await connection.execute(page.order_by(c.id).limit(_AT_ONCE))).all()
-            for row in rows:
-                if any(names(key, row.body, row.fetched) for key in keys):
-                    yield row.id, row.state
-            if len(rows) < _AT_ONCE:
-                return
-            last = rows[-1].id
+        kept = select(c.id, c.state, c.body, c.fetched).where(c.body.is_not(None))
+        async for row in in_pages(self._database, kept, events):
+            if any(names(key, row.body, row.fetched) for key in keys):
+                yield row.id, row.state
 
 
 def names(key: str, body: bytes, fetched: object) -> bool:
